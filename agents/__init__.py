@@ -1,0 +1,1 @@
+"""Who works: one module a stage, pure of Kafka; only `agents.runtime` knows Faust."""

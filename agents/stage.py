@@ -1,0 +1,57 @@
+"""The stage contract: a value that names its topics, its version and its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage.artifacts import ArtifactStore
+from streams.events import Event, Payload, StageResult
+from streams.graph import Node
+
+Outcome = Payload | Exception
+Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the work, pure of Kafka.
+
+    ``handle(events, artifacts)`` returns one payload or one exception for each event, in order;
+    it runs in a worker thread, several calls at a time, and may raise, in which case all of its
+    events have failed. ``version`` changes whenever the same content would give another payload:
+    results are kept by content and version. ``timeout_s`` is for one call.
+    """
+
+    name: str
+    consumes: type[Event]
+    emits: type[StageResult]
+    payload: type[Payload]
+    version: str
+    handle: Handle
+    batch: int = 4
+    timeout_s: float = 60.0
+    warm_up: Callable[[], None] | None = None
+
+    @property
+    def node(self) -> Node:
+        return Node(self.name, self.consumes.topic, self.emits.topic)
+
+
+def one_by_one(work: Callable[[Any, ArtifactStore], Payload]) -> Handle:
+    """Make a `Handle` of a function of one event: each item's exception becomes its outcome."""
+
+    def handle(events: Sequence[Any], artifacts: ArtifactStore) -> list[Outcome]:
+        return [_outcome(work, event, artifacts) for event in events]
+
+    return handle
+
+
+def _outcome(
+    work: Callable[[Any, ArtifactStore], Payload], event: Event, artifacts: ArtifactStore
+) -> Outcome:
+    try:
+        return work(event, artifacts)
+    except Exception as error:  # noqa: BLE001 - the runtime decides what becomes of it
+        return error

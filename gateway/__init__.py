@@ -1,0 +1,1 @@
+"""Who asks: the REST API, live status and pages."""

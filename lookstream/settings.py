@@ -1,0 +1,63 @@
+"""All settings, read from ``LOOKSTREAM_…`` environment variables only."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Unset stores live under the data directory (``--data DIR``)."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOKSTREAM_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path("lookstream-data"), description="data directory of `up`")
+    kafka: str = Field(default="embedded://", description="embedded:// or kafka://host:port")
+    artifacts: str = Field(default="", description="file:///dir or s3://key:secret@host/bucket")
+    jobs: str = Field(default="", description="sqlite:///file or mongodb://…")
+    host: str = Field(default="127.0.0.1", description="address the gateway binds")
+    port: int = Field(default=8000, ge=0, le=65535, description="port the gateway binds")
+    public_url: str = Field(default="", description="the gateway's address as clients see it")
+    secret: SecretStr = Field(default=SecretStr(""), description="signs artifact links")
+    thumbnails: str = Field(default="128x128", description="sizes, comma-separated")
+    stages: str = Field(default="", description="more stages, as module:attribute,…")
+    max_bytes: int = Field(default=50_000_000, ge=1, description="largest photo, in bytes")
+    max_pixels: int = Field(default=100_000_000, ge=1, description="largest photo, in pixels")
+    url_allow: str = Field(default="", description="networks that URLs may reach besides public")
+    url_timeout_s: float = Field(default=20.0, gt=0, description="time to fetch one URL")
+    decode_timeout_s: float = Field(default=20.0, gt=0, description="time to decode one photo")
+    threads: int = Field(default=0, ge=0, description="worker threads; 0 = one a core")
+    partitions: int = Field(default=8, ge=1, description="partitions of new topics")
+    sweep_after_s: float = Field(default=300.0, gt=0, description="age of a stalled job")
+    link_expires_s: int = Field(default=86_400, ge=60, le=604_800, description="signed links' life")
+    worker_port: int = Field(default=0, ge=0, le=65535, description="worker's health and metrics")
+    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_format: str = Field(default="auto", description="json, text or auto")
+
+    @field_validator("thumbnails")
+    @classmethod
+    def _sizes(cls, value: str) -> str:
+        if not re.fullmatch(r"\s*\d{1,4}x\d{1,4}\s*(,\s*\d{1,4}x\d{1,4}\s*)*", value):
+            raise ValueError("write sizes as 128x128,512x512")
+        return value
+
+    @field_validator("url_allow")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in filter(None, value.split(",")):
+            ip_network(part.strip())
+        return value
+
+    @cached_property
+    def thumbnail_sizes(self) -> tuple[tuple[int, int], ...]:
+        pairs = (part.strip().split("x") for part in self.thumbnails.split(","))
+        return tuple((int(width), int(height)) for width, height in pairs)
+
+    @cached_property
+    def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(part.strip()) for part in self.url_allow.split(",") if part.strip())

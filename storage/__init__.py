@@ -1,0 +1,1 @@
+"""What stays: artifacts (a directory or S3) and jobs (SQLite or the MongoDB protocol)."""

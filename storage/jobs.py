@@ -1,0 +1,172 @@
+"""The job store's port, and the values that go in and out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+JobStatus = Literal["pending", "processing", "completed", "failed"]
+StageStatus = Literal["pending", "completed", "failed", "skipped"]
+FINAL: frozenset[JobStatus] = frozenset({"completed", "failed"})
+
+
+@dataclass(frozen=True)
+class StageError:
+    """Why a stage failed: its own fault-code, and words for people."""
+
+    stage: str
+    kind: Literal["rejected", "error"]
+    code: str
+    message: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StageState:
+    """One stage of one job, as its newest event told it. Times are UTC."""
+
+    status: StageStatus
+    run: int
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    reused: bool = False
+    result: Mapping[str, Any] | None = None
+    error: StageError | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submitted image being processed: a projection of its events.
+
+    ``wanted`` are the stages of the present run; ``stages`` may hold more, from earlier runs.
+    ``revision`` counts the changes made to the document, from 1.
+    """
+
+    job_id: str
+    run: int
+    lane: str
+    status: JobStatus
+    source: Mapping[str, str]
+    owner: str | None
+    group: str | None
+    wanted: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    idempotency_key: str | None
+    force: bool
+    submitted_at: datetime | None
+    updated_at: datetime
+    stages: Mapping[str, StageState] = field(default_factory=dict)
+    error: StageError | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The image was handed over. ``wanted`` already holds every stage that others need."""
+
+    job_id: str
+    run: int
+    at: datetime
+    source: Mapping[str, str]
+    wanted: tuple[str, ...]
+    lane: str = "interactive"
+    owner: str | None = None
+    group: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class StageCompleted:
+    """A stage has a result. ``wanted`` are the stages of the event's run."""
+
+    job_id: str
+    run: int
+    at: datetime
+    stage: str
+    result: Mapping[str, Any]
+    wanted: tuple[str, ...]
+    lane: str = "interactive"
+    attempts: int = 1
+    started_at: datetime | None = None
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class StageGaveUp:
+    """A stage failed for good; ``blocks`` are the stages that can no longer run."""
+
+    job_id: str
+    run: int
+    at: datetime
+    error: StageError
+    wanted: tuple[str, ...]
+    blocks: tuple[str, ...] = ()
+    lane: str = "interactive"
+    attempts: int = 1
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The sweeper published the job's submission again; restarts the clock, changes nothing else."""
+
+    job_id: str
+    run: int
+    at: datetime
+
+
+JobUpdate = Submitted | StageCompleted | StageGaveUp | Swept
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """Which jobs, and where to go on. Order: newest ``submitted_at`` first, then ``job_id``.
+
+    ``cursor`` is the opaque value of the page before. ``limit`` is 1 to 500.
+    """
+
+    statuses: frozenset[JobStatus] | None = None
+    group: str | None = None
+    owner: str | None = None
+    updated_before: datetime | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """One page of jobs; ``cursor`` is None on the last."""
+
+    jobs: tuple[Job, ...]
+    cursor: str | None
+
+
+class JobStore(Protocol):
+    """Job documents. Every method raises `StoreUnavailable` when the store is out of reach."""
+
+    async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
+        """Fold ``updates`` into their jobs, in order, and return the jobs that changed.
+
+        Idempotent, and safe beside other writers: each job is changed by the pure function
+        `storage.transition.transition` under an optimistic check of its ``revision``.
+        """
+
+    async def get(self, job_id: str) -> Job | None:
+        """Return one job, or None."""
+
+    async def find(self, query: JobQuery) -> JobPage:
+        """Return a page of jobs in stable order: nothing twice, nothing skipped, while it grows."""
+
+    async def clear(self) -> None:
+        """Drop all jobs, so that a replay of the topics can rebuild them."""
+
+    async def check(self) -> None:
+        """Return when the store answers; raise `StoreUnavailable` with the reason."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""

@@ -1,0 +1,45 @@
+"""Where each artifact lives: names derived from the content that it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def incoming(job_id: str) -> str:
+    """Quarantine: bytes as uploaded, not looked at yet."""
+    return f"incoming/{job_id}"
+
+
+def original(sha256: str) -> str:
+    return f"originals/{sha256}"
+
+
+def working(sha256: str) -> str:
+    """Upright sRGB JPEG without metadata, long side at most 1024 px."""
+    return f"working/{sha256}.jpg"
+
+
+def thumbnail(sha256: str, width: int, height: int) -> str:
+    return f"thumbnails/{sha256}/{width}x{height}.jpg"
+
+
+def shot(sha256: str, version: str, label: str) -> str:
+    return f"shots/{sha256}/{version}/{label}.jpg"
+
+
+def annotated(sha256: str, version: str) -> str:
+    return f"annotated/{sha256}/{version}.jpg"
+
+
+def cutout(sha256: str, version: str) -> str:
+    return f"cutouts/{sha256}/{version}.png"
+
+
+def result(sha256: str, stage: str, version: str) -> str:
+    """A stage's payload for this content and version, as JSON."""
+    return f"results/{sha256}/{stage}@{version}.json"
+
+
+def source_memory(source: str) -> str:
+    """What is remembered of a URL or an uploaded object: its content hash, ETag, Last-Modified."""
+    return f"sources/{hashlib.sha256(source.encode()).hexdigest()}.json"

@@ -1,0 +1,1 @@
+"""What travels: topics, events, the CloudEvents codec, producer and embedded broker."""

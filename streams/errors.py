@@ -1,0 +1,36 @@
+"""What can go wrong with what travels.
+
+    StreamError
+    ├── BrokerUnavailable   Kafka is out of reach now
+    ├── UndecodableEvent    a record that is not one of our events
+    ├── UnknownStage        a stage that nobody plays
+    └── InvalidBrokerUrl    a LOOKSTREAM_KAFKA that cannot be read
+
+Drivers' own errors (confluent_kafka, cloudevents, pydantic) never leave this package.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StreamError(Exception):
+    """Base of all errors of streams; ``code`` is stable and shared with REST and events."""
+
+    code: ClassVar[str] = "stream-error"
+
+
+class BrokerUnavailable(StreamError):
+    code = "broker-unavailable"
+
+
+class UndecodableEvent(StreamError):
+    code = "undecodable-event"
+
+
+class UnknownStage(StreamError):
+    code = "unknown-stage"
+
+
+class InvalidBrokerUrl(StreamError):
+    code = "invalid-broker-url"

@@ -1,0 +1,57 @@
+"""Which stage feeds which: the processing graph, read off the stages' topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from streams.errors import UnknownStage
+
+
+@dataclass(frozen=True)
+class Node:
+    """A stage as the graph sees it: it reads one topic and writes one."""
+
+    name: str
+    consumes: str
+    emits: str
+
+
+class StageGraph:
+    """The stages in order of their work; ``root`` is the topic that starts a job."""
+
+    def __init__(self, nodes: Iterable[Node], root: str = "image-submitted") -> None:
+        self.nodes = {node.name: node for node in nodes}
+        self._by_topic = {node.emits: node.name for node in self.nodes.values()}
+        for node in self.nodes.values():
+            if node.consumes != root and node.consumes not in self._by_topic:
+                raise ValueError(f"stage {node.name}: no stage emits {node.consumes}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.nodes)
+
+    def emitter(self, topic: str) -> str | None:
+        """Return the stage that emits ``topic``."""
+        return self._by_topic.get(topic)
+
+    def upstream(self, stage: str) -> tuple[str, ...]:
+        """Return the stages that ``stage`` waits for, the first one first."""
+        feeder = self._by_topic.get(self.nodes[stage].consumes)
+        return (*self.upstream(feeder), feeder) if feeder else ()
+
+    def downstream(self, stage: str) -> tuple[str, ...]:
+        """Return every stage that cannot run when ``stage`` has failed."""
+        return tuple(name for name in self.nodes if stage in self.upstream(name))
+
+    def closure(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Return ``wanted`` (all stages when empty) with every stage they need, in graph order.
+
+        Raises `UnknownStage` for a name that is not in the graph.
+        """
+        names = tuple(wanted) or self.names
+        if unknown := sorted(set(names) - set(self.nodes)):
+            raise UnknownStage(f"unknown stage {', '.join(unknown)}; there are "
+                               f"{', '.join(self.nodes)}")
+        needed = set(names).union(*(self.upstream(name) for name in names))
+        return tuple(name for name in self.nodes if name in needed)
