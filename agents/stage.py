@@ -10,7 +10,15 @@ from storage.artifacts import ArtifactStore
 from streams.events import Event, Payload, StageResult
 from streams.graph import Node
 
-Outcome = Payload | Exception
+
+@dataclass(frozen=True)
+class Reused:
+    """A payload computed earlier, for the same content and version."""
+
+    payload: Payload
+
+
+Outcome = Payload | Reused | Exception
 Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 
 
@@ -18,7 +26,8 @@ Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 class Stage:
     """One step of the work, pure of Kafka.
 
-    ``handle(events, artifacts)`` returns one payload or one exception for each event, in order;
+    ``handle(events, artifacts)`` returns one payload, `Reused` payload or exception for each
+    event, in order;
     it runs in a worker thread, several calls at a time, and may raise, in which case all of its
     events have failed. ``version`` changes whenever the same content would give another payload:
     results are kept by content and version. ``timeout_s`` is for one call.
@@ -30,7 +39,7 @@ class Stage:
     payload: type[Payload]
     version: str
     handle: Handle
-    batch: int = 4
+    batch: int = 8
     timeout_s: float = 60.0
     warm_up: Callable[[], None] | None = None
 
@@ -39,7 +48,7 @@ class Stage:
         return Node(self.name, self.consumes.topic, self.emits.topic)
 
 
-def one_by_one(work: Callable[[Any, ArtifactStore], Payload]) -> Handle:
+def one_by_one(work: Callable[[Any, ArtifactStore], Payload | Reused]) -> Handle:
     """Make a `Handle` of a function of one event: each item's exception becomes its outcome."""
 
     def handle(events: Sequence[Any], artifacts: ArtifactStore) -> list[Outcome]:
@@ -49,7 +58,7 @@ def one_by_one(work: Callable[[Any, ArtifactStore], Payload]) -> Handle:
 
 
 def _outcome(
-    work: Callable[[Any, ArtifactStore], Payload], event: Event, artifacts: ArtifactStore
+    work: Callable[[Any, ArtifactStore], Payload | Reused], event: Event, artifacts: ArtifactStore
 ) -> Outcome:
     try:
         return work(event, artifacts)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+CHUNK = 256 * 1024
+
 
 @dataclass(frozen=True)
 class ArtifactInfo:
@@ -26,7 +28,9 @@ class ArtifactStore(Protocol):
     """Bytes under keys. Blocking and thread-safe: call it from worker threads.
 
     Every method raises `StoreUnavailable` when the store is out of reach and `InvalidKey` for a
-    key that is empty, absolute, over 512 characters, or has ``..``, ``\\`` or control characters.
+    key that is empty, absolute, over 512 characters, or has ``..``, ``\\``, control characters,
+    an empty part or a dot in front. No object may lie inside another (``a`` and ``a/b``): a
+    directory refuses that with `InvalidKey`, S3 does not.
     A reader sees an object whole or not at all: writes are atomic, the last one wins.
     """
 
@@ -60,7 +64,7 @@ class ArtifactStore(Protocol):
         """Remove the object; deleting what is not there is no error."""
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[str]:
-        """Return up to ``limit`` keys that start with ``prefix``, sorted, greater than ``after``."""
+        """Return the first ``limit`` sorted keys that start with ``prefix``, beyond ``after``."""
 
     def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
         """Return a URL that lets its holder read (``GET``) or write (``PUT``) one object.

@@ -5,7 +5,9 @@
     ├── ArtifactNotFound   no object under that key
     ├── InvalidKey         a key that no artifact may have
     ├── InvalidLink        a link that is not signed by us, or not for this object
-    └── LinkExpired        a link past its time
+    ├── LinkExpired        a link past its time
+    ├── InvalidCursor      a paging cursor that no page gave out
+    └── InvalidStoreUrl    a LOOKSTREAM_ARTIFACTS or LOOKSTREAM_JOBS that cannot be read
 
 Drivers' own errors (urllib3, minio, pymongo, sqlite3, OSError) never leave this package.
 """
@@ -39,3 +41,11 @@ class InvalidLink(StorageError):
 
 class LinkExpired(StorageError):
     code = "link-expired"
+
+
+class InvalidCursor(StorageError):
+    code = "invalid-cursor"
+
+
+class InvalidStoreUrl(StorageError):
+    code = "invalid-store-url"

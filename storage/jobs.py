@@ -25,7 +25,11 @@ class StageError:
 
 @dataclass(frozen=True)
 class StageState:
-    """One stage of one job, as its newest event told it. Times are UTC."""
+    """One stage of one job, as its newest event told it. Times are UTC.
+
+    ``blocks`` are the stages that its failure keeps from running. Of a skipped stage, ``error``
+    is the failure that it was skipped for.
+    """
 
     status: StageStatus
     run: int
@@ -35,6 +39,7 @@ class StageState:
     reused: bool = False
     result: Mapping[str, Any] | None = None
     error: StageError | None = None
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class StageGaveUp:
 
 @dataclass(frozen=True)
 class Swept:
-    """The sweeper published the job's submission again; restarts the clock, changes nothing else."""
+    """The sweeper published the submission again: restarts the clock, changes nothing else."""
 
     job_id: str
     run: int
@@ -127,7 +132,8 @@ JobUpdate = Submitted | StageCompleted | StageGaveUp | Swept
 class JobQuery:
     """Which jobs, and where to go on. Order: newest ``submitted_at`` first, then ``job_id``.
 
-    ``cursor`` is the opaque value of the page before. ``limit`` is 1 to 500.
+    ``cursor`` is the opaque value of the page before (`InvalidCursor` for any other). ``limit``
+    is 1 to 500.
     """
 
     statuses: frozenset[JobStatus] | None = None
@@ -136,6 +142,10 @@ class JobQuery:
     updated_before: datetime | None = None
     cursor: str | None = None
     limit: int = 50
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= 500:
+            raise ValueError(f"a page has 1 to 500 jobs, not {self.limit}")
 
 
 @dataclass(frozen=True)

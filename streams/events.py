@@ -252,3 +252,15 @@ class JobUpdated(Event):
     owner: str | None = None
     stages: dict[str, str] = Field(default_factory=dict)
     error: dict[str, str] | None = None
+
+
+RESULT_EVENTS: tuple[type[StageResult], ...] = (
+    ImageValidated,
+    ImageCaptioned,
+    ImageClassified,
+    PoseEstimated,
+    ShotsCut,
+    ImageThumbnailed,
+    ImageAnnotated,
+)
+"""The results of the built-in stages."""

@@ -51,7 +51,20 @@ class StageGraph:
         """
         names = tuple(wanted) or self.names
         if unknown := sorted(set(names) - set(self.nodes)):
-            raise UnknownStage(f"unknown stage {', '.join(unknown)}; there are "
-                               f"{', '.join(self.nodes)}")
+            raise UnknownStage(
+                f"unknown stage {', '.join(unknown)}; there are {', '.join(self.nodes)}"
+            )
         needed = set(names).union(*(self.upstream(name) for name in names))
         return tuple(name for name in self.nodes if name in needed)
+
+
+PIPELINE = (
+    Node("validation", "image-submitted", "image-validated"),
+    Node("captioning", "image-validated", "image-captioned"),
+    Node("classification", "image-validated", "image-classified"),
+    Node("pose", "image-validated", "pose-estimated"),
+    Node("shots", "pose-estimated", "shots-cut"),
+    Node("thumbnailing", "image-validated", "image-thumbnailed"),
+    Node("annotation", "image-classified", "image-annotated"),
+)
+"""The stages that every installation has; more are added by setting."""

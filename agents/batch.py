@@ -1,0 +1,258 @@
+"""One batch of one stage, from raw records to acknowledged results: DESIGN's stage contract."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import ValidationError
+
+from agents.compute import ComputePool
+from agents.errors import Rejected
+from agents.metrics import StageMetrics
+from agents.processor import Holder, Publisher
+from agents.results import ResultShelf
+from agents.retry import Fate, RetryPolicy
+from agents.stage import Outcome, Reused, Stage
+from storage.artifacts import ArtifactStore
+from streams.codec import Decoder, Envelope
+from streams.dead_letters import dead_letter
+from streams.errors import UndecodableEvent, UnknownStage
+from streams.events import Event, ImageSubmitted, StageFailed, StageResult
+from streams.graph import StageGraph
+from streams.record import Record
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One event on its way through the stage."""
+
+    record: Record
+    envelope: Envelope
+    wanted: tuple[str, ...]
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    attempts: int = 0
+    held: int = 0
+
+    @property
+    def event(self) -> Event:
+        return self.envelope.event
+
+
+class StageProcessor:
+    """Runs one `Stage`: decode, skip what is known, compute, publish; holds, retries, gives up."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        *,
+        graph: StageGraph,
+        artifacts: ArtifactStore,
+        publisher: Publisher,
+        pool: ComputePool,
+        metrics: StageMetrics,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self.name = stage.name
+        self.topics = (stage.consumes.topic,)
+        self.batch = stage.batch
+        self._stage = stage
+        self._graph = graph
+        self._artifacts = artifacts
+        self._publisher = publisher
+        self._pool = pool
+        self._metrics = metrics
+        self._policy = policy or RetryPolicy()
+        self._decoder = Decoder([stage.consumes])
+        self._shelf = ResultShelf(stage, artifacts)
+        self._hold = Holder(stage.name, self._policy)
+
+    @property
+    def holding(self) -> str | None:
+        return self._hold.holding
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Finish all of ``records``; every effect is acknowledged when it returns."""
+        began = time.perf_counter()
+        self._metrics.received.labels(self.name).inc(len(records))
+        tasks = [task for record in records if (task := await self._open(record))]
+        while tasks:
+            outcomes = await self._attempt(tasks)
+            tasks = await self._settle(tasks, outcomes)
+        self._hold.release()
+        self._metrics.work.labels(self.name).observe(time.perf_counter() - began)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    async def _open(self, record: Record) -> Task | None:
+        """Decode a record; None when there is nothing to do for it, or nothing to be done."""
+        try:
+            envelope = self._decoder.decode(record)
+        except UndecodableEvent as error:
+            await self._discard(record, error)
+            return None
+        event = envelope.event
+        try:
+            wanted = self._graph.closure(getattr(event, "stages", ()))
+        except UnknownStage as error:
+            if isinstance(event, ImageSubmitted):
+                await self._fail(Task(record, envelope, ()), Rejected(error.code, str(error)))
+            return None
+        return Task(record, envelope, wanted) if self.name in wanted else None
+
+    async def _discard(self, record: Record, error: UndecodableEvent) -> None:
+        """Dead-letter what is no event; where it names a job, let the job say so too."""
+        log.warning(
+            "undecodable",
+            action="dead-letter",
+            stage=self.name,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=str(error),
+        )
+        letter = dead_letter(record, error, stage=self.name, attempts=1, code=error.code)
+        await self._hold.until_back(lambda: self._publisher.send([letter]))
+        self._metrics.dead_letters.labels(self.name).inc()
+        if job_id := record.job_id():
+            failure = StageFailed(
+                job_id=job_id, stage=self.name, kind="rejected", code=error.code, message=str(error)
+            )
+            await self._publish([(failure, None)])
+
+    # -- working ---------------------------------------------------------------------------
+
+    async def _attempt(self, tasks: Sequence[Task]) -> list[Outcome]:
+        """Return one outcome a task, from as many chunks in parallel as there are threads."""
+        width = self._pool.threads
+        chunks = [list(range(len(tasks)))[i::width] for i in range(min(width, len(tasks)))]
+        answers = await asyncio.gather(
+            *(self._compute([tasks[i] for i in chunk]) for chunk in chunks)
+        )
+        outcomes: dict[int, Outcome] = {}
+        for chunk, answer in zip(chunks, answers, strict=True):
+            outcomes.update(zip(chunk, answer, strict=True))
+        return [outcomes[i] for i in range(len(tasks))]
+
+    async def _compute(self, tasks: Sequence[Task]) -> Sequence[Outcome]:
+        """Run the stage's own code on a chunk; a chunk that fails as a whole is split."""
+        events = [task.event for task in tasks]
+        try:
+            return await self._pool.run(
+                lambda: self._shelf.serve(events),
+                self._stage.timeout_s * len(events),
+            )
+        except Exception as error:  # noqa: BLE001 - decided on below, by the retry policy
+            if len(tasks) == 1 or self._policy.decide(error, 1) is not Fate.RETRY:
+                return [error] * len(tasks)
+            log.warning(
+                "split", action="split", stage=self.name, size=len(tasks), error=repr(error)
+            )
+            return [outcome for task in tasks for outcome in await self._compute([task])]
+
+    # -- settling --------------------------------------------------------------------------
+
+    async def _settle(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:
+        """Publish what is decided; return the tasks to try again, after their backoff."""
+        results: list[tuple[Event, str | None]] = []
+        again: list[Task] = []
+        held: BaseException | None = None
+        for task, outcome in zip(tasks, map(self._result, tasks, outcomes), strict=True):
+            if not isinstance(outcome, Exception):
+                results.append((outcome, task.envelope.traceparent))
+                continue
+            fate = self._policy.decide(outcome, task.attempts + 1)
+            if fate is Fate.HOLD:
+                held = outcome
+                again.append(replace(task, held=task.held + 1))
+            elif fate is Fate.RETRY:
+                self._metrics.retries.labels(self.name).inc()
+                again.append(replace(task, attempts=task.attempts + 1))
+            else:
+                await self._fail(replace(task, attempts=task.attempts + 1), outcome)
+        await self._publish(results)
+        if held is not None:
+            await self._hold.wait(held, max(task.held for task in again))
+        elif again:
+            await asyncio.sleep(self._policy.delay(max(task.attempts for task in again)))
+        return again
+
+    def _result(self, task: Task, outcome: Outcome) -> StageResult | Exception:
+        """Make the event of an outcome; a payload that does not fit its event is an error."""
+        if isinstance(outcome, Exception):
+            return outcome
+        reused = isinstance(outcome, Reused)
+        payload = outcome.payload if isinstance(outcome, Reused) else outcome
+        (self._metrics.reused if reused else self._metrics.computed).labels(self.name).inc()
+        event = task.event
+        facts = {
+            "job_id": event.job_id,
+            "run": event.run,
+            "lane": event.lane,
+            "sha256": getattr(event, "sha256", None),
+            "stages": task.wanted,
+            "force": getattr(event, "force", False),
+            "attempts": task.attempts + 1,
+            "started_at": task.started_at,
+            "reused": reused,
+        }
+        try:
+            return self._stage.emits.model_validate({**facts, **payload.model_dump()})
+        except ValidationError as error:
+            return error
+
+    async def _fail(self, task: Task, error: Exception) -> None:
+        """Publish the failure; ours go to the dead letters as well."""
+        rejected = isinstance(error, Rejected)
+        code = error.code if isinstance(error, Rejected) else _code(error)
+        log.warning(
+            "failed",
+            action="fail",
+            stage=self.name,
+            job_id=task.event.job_id,
+            run=task.event.run,
+            code=code,
+            error=repr(error),
+        )
+        if not rejected:
+            letter = dead_letter(
+                task.record, error, stage=self.name, attempts=task.attempts, code=code
+            )
+            await self._hold.until_back(lambda: self._publisher.send([letter]))
+            self._metrics.dead_letters.labels(self.name).inc()
+        self._metrics.failed.labels(self.name, code).inc()
+        failure = StageFailed(
+            job_id=task.event.job_id,
+            run=task.event.run,
+            lane=task.event.lane,
+            stage=self.name,
+            kind="rejected" if rejected else "error",
+            code=code,
+            message=error.message if isinstance(error, Rejected) else _public(error),
+            detail=error.detail if isinstance(error, Rejected) else "",
+            attempts=max(task.attempts, 1),
+            started_at=task.started_at,
+            stages=task.wanted,
+        )
+        await self._publish([(failure, task.envelope.traceparent)])
+
+    async def _publish(self, events: Sequence[tuple[Event, str | None]]) -> None:
+        if events:
+            await self._hold.until_back(lambda: self._publisher.publish_all(events))
+
+
+def _code(error: Exception) -> str:
+    return "stage-timeout" if isinstance(error, TimeoutError) else "stage-error"
+
+
+def _public(error: Exception) -> str:
+    """Name the fault without its text, which may hold paths or secrets."""
+    if isinstance(error, TimeoutError):
+        return "The stage took too long and was given up."
+    return f"The stage failed unexpectedly ({type(error).__name__})."

@@ -1,0 +1,56 @@
+"""Where stages compute: a thread per core, shared by all stages of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ComputePool:
+    """Runs blocking work off the event loop, with a time limit a call.
+
+    A thread cannot be killed: one that outlives its limit is left behind with its pool, and a
+    fresh pool takes over, so that the other stages go on. ``abandoned`` counts them.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        self.threads = threads or os.cpu_count() or 1
+        self.abandoned = 0
+        self._pool = self._fresh()
+
+    def _fresh(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="compute")
+
+    async def run(self, work: Callable[[], T], timeout_s: float) -> T:
+        """Return what ``work`` returns. Raises `TimeoutError` ``timeout_s`` after it began."""
+        loop = asyncio.get_running_loop()
+        began: asyncio.Future[None] = loop.create_future()
+
+        def begin() -> T:
+            loop.call_soon_threadsafe(began.set_result, None)
+            return work()
+
+        pool = self._pool
+        future = loop.run_in_executor(pool, begin)
+        waiting: set[asyncio.Future[Any]] = {future, began}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        except TimeoutError:
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._abandon(pool)
+            raise TimeoutError(f"took longer than {timeout_s:g} s") from None
+
+    def _abandon(self, pool: ThreadPoolExecutor) -> None:
+        self.abandoned += 1
+        if pool is self._pool:
+            self._pool = self._fresh()
+
+    def close(self) -> None:
+        """Stop taking work; what runs is left to end by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

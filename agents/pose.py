@@ -1,0 +1,115 @@
+"""Where the garment is: on a wearer, laid out, or nowhere to be found."""
+
+from __future__ import annotations
+
+import io
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from agents.predictions import working_copy
+from agents.stage import Stage, one_by_one
+from agents.vision.landmarks import find_landmarks
+from agents.vision.silhouette import find_silhouette
+from agents.vision.wearer import MODEL, Body
+from storage import keys
+from storage.artifacts import ArtifactStore
+from streams.events import Box, ImageValidated, Keypoint, Posed, PoseEstimated
+
+NAME = "pose"
+VERSION = f"{MODEL}-silhouette-1"
+
+Picture = NDArray[np.uint8]
+Cutout = tuple[Posed, Image.Image | None]
+
+
+class FindsWearers(Protocol):
+    """What pose needs of `agents.vision.wearer.WearerFinder`."""
+
+    def find(self, picture: Picture) -> Body | None: ...
+
+
+def pose_stage(*, wearers: FindsWearers, batch: int = 4, timeout_s: float = 60.0) -> Stage:
+    """Build the stage."""
+
+    def work(event: ImageValidated, artifacts: ArtifactStore) -> Posed:
+        picture = np.asarray(working_copy(event.sha256, artifacts))
+        posed, cutout = estimate(picture, wearers)
+        if cutout is None:
+            return posed
+        buffer = io.BytesIO()
+        cutout.save(buffer, "PNG", compress_level=3)
+        key = keys.cutout(event.sha256, VERSION)
+        artifacts.put(key, buffer.getvalue(), content_type="image/png")
+        return posed.model_copy(update={"cutout": key})
+
+    def warm_up() -> None:
+        wearers.find(np.zeros((64, 64, 3), np.uint8))
+
+    return Stage(
+        name=NAME,
+        consumes=ImageValidated,
+        emits=PoseEstimated,
+        payload=Posed,
+        version=VERSION,
+        handle=one_by_one(work),
+        batch=batch,
+        timeout_s=timeout_s,
+        warm_up=warm_up,
+    )
+
+
+def estimate(picture: Picture, wearers: FindsWearers) -> Cutout:
+    """Return the pose (its ``cutout`` key not set) and the cut-out, RGBA, of the garment's box."""
+    body = wearers.find(picture)
+    if body is not None:
+        return _worn(picture, body)
+    silhouette = find_silhouette(picture)
+    if silhouette is None:
+        return Posed(subject="none", model=VERSION), None
+    marks = find_landmarks(silhouette.mask)
+    points = tuple(
+        Keypoint(
+            name=name, x=_unit(x), y=_unit(y), confidence=_unit(confidence * silhouette.confidence)
+        )
+        for name, (x, y, confidence) in marks.points.items()
+    )
+    box = _box(marks.box)
+    rgba = np.dstack([picture, silhouette.mask.astype(np.uint8) * 255])
+    posed = Posed(subject="laid-out", keypoints=points, box=box, model=VERSION)
+    return posed, _cut(Image.fromarray(rgba, "RGBA"), box)
+
+
+def _worn(picture: Picture, body: Body) -> Cutout:
+    points = [p for p in body.values() if 0 <= p.x <= 1 and 0 <= p.y <= 1]
+    seen = [p for p in points if p.confidence >= 0.5]
+    shoulders = abs(body["left_shoulder"].x - body["right_shoulder"].x)
+    pad = max(0.35 * shoulders, 0.02)
+    cut_off = max(body["left_knee"].y, body["right_knee"].y) > 1
+    lowest = 1.0 if cut_off else max(p.y for p in seen) + pad / 2
+    left, right = min(p.x for p in seen) - pad, max(p.x for p in seen) + pad
+    box = _box((left, min(p.y for p in seen) - pad, right, lowest))
+    keypoints = tuple(Keypoint(name=p.name, x=p.x, y=p.y, confidence=p.confidence) for p in points)
+    posed = Posed(subject="worn", keypoints=keypoints, box=box, model=VERSION)
+    return posed, _cut(Image.fromarray(picture).convert("RGBA"), box)
+
+
+def _cut(image: Image.Image, box: Box) -> Image.Image:
+    width, height = image.size
+    left, top = int(box.left * width), int(box.top * height)
+    right, bottom = (
+        max(round(box.right * width), left + 1),
+        max(round(box.bottom * height), top + 1),
+    )
+    return image.crop((left, top, right, bottom))
+
+
+def _box(edges: tuple[float, float, float, float]) -> Box:
+    left, top, right, bottom = (_unit(edge) for edge in edges)
+    return Box(left=left, top=top, right=right, bottom=bottom)
+
+
+def _unit(value: float) -> float:
+    return round(min(max(float(value), 0.0), 1.0), 5)

@@ -1,0 +1,83 @@
+"""What the runtime runs: a reader of topics that finishes one batch at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+import structlog
+
+from agents.retry import RetryPolicy, is_unavailable
+from streams.codec import Encoded
+from streams.events import Event
+from streams.record import Record
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Publisher(Protocol):
+    """What processors need of the producer; see `streams.producer.EventProducer`."""
+
+    async def publish_all(self, events: Sequence[tuple[Event, str | None]]) -> None: ...
+
+    async def send(self, records: Sequence[Encoded]) -> None: ...
+
+
+class Processor(Protocol):
+    """Reads ``topics`` as consumer group ``lookstream.<name>``, ``batch`` records at a time.
+
+    ``process`` returns when every effect of the batch is acknowledged, and never raises: what
+    cannot be done is held, failed or dead-lettered. ``holding`` names what it waits for.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def topics(self) -> tuple[str, ...]: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def holding(self) -> str | None: ...
+
+    async def process(self, records: Sequence[Record]) -> None: ...
+
+
+class Holder:
+    """Repeats a call for as long as what it depends on is out of reach."""
+
+    def __init__(self, name: str, policy: RetryPolicy) -> None:
+        self.name = name
+        self.holding: str | None = None
+        self._policy = policy
+
+    async def until_back(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``call`` returns; retry, with capped and jittered delays, while unavailable.
+
+        Any error but "out of reach" goes through.
+        """
+        tries = 0
+        while True:
+            try:
+                result = await call()
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                tries += 1
+                await self.wait(error, tries)
+            else:
+                self.release()
+                return result
+
+    async def wait(self, error: BaseException, tries: int) -> None:
+        """Say what is out of reach, and let the backoff pass."""
+        self.holding = str(error)
+        log.warning("held", action="hold", stage=self.name, tries=tries, reason=str(error))
+        await asyncio.sleep(self._policy.delay(tries))
+
+    def release(self) -> None:
+        self.holding = None

@@ -1,0 +1,66 @@
+"""Views of the garment, cut from the original at full resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from agents.decoding import Box
+from agents.stage import Stage, one_by_one
+from agents.vision.crops import View, plan_views
+from storage import keys
+from storage.artifacts import ArtifactStore
+from streams.events import PoseEstimated, Shot, ShotsCut, ShotsTaken
+
+NAME = "shots"
+
+
+class Cuts(Protocol):
+    """What shots need of `agents.decoding.Decoder`."""
+
+    def measure(self, data: bytes) -> tuple[int, int]: ...
+
+    def crops(self, data: bytes, boxes: Sequence[Box]) -> list[bytes]: ...
+
+    def warm_up(self) -> None: ...
+
+
+def shots_stage(*, decoder: Cuts, pose_version: str, timeout_s: float = 90.0) -> Stage:
+    """Build the stage. Where it cuts depends on the pose, so it has that version in its own."""
+    version = f"views-1-{pose_version}"
+
+    def work(event: PoseEstimated, artifacts: ArtifactStore) -> ShotsTaken:
+        if event.subject == "none":
+            return ShotsTaken()
+        data = artifacts.get(keys.original(event.sha256))
+        views = plan_views(event, *decoder.measure(data))
+        pictures = decoder.crops(data, [_edges(view) for view in views])
+        shots = []
+        for view, picture in zip(views, pictures, strict=True):
+            key = keys.shot(event.sha256, version, view.label)
+            artifacts.put(key, picture, content_type="image/jpeg")
+            shots.append(
+                Shot(
+                    label=view.label,
+                    key=key,
+                    box=view.box,
+                    reason=view.reason,
+                    confidence=view.confidence,
+                )
+            )
+        return ShotsTaken(shots=tuple(shots))
+
+    return Stage(
+        name=NAME,
+        consumes=PoseEstimated,
+        emits=ShotsCut,
+        payload=ShotsTaken,
+        version=version,
+        handle=one_by_one(work),
+        timeout_s=timeout_s,
+        warm_up=decoder.warm_up,
+    )
+
+
+def _edges(view: View) -> Box:
+    return view.box.left, view.box.top, view.box.right, view.box.bottom

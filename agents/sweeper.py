@@ -1,0 +1,88 @@
+"""The sweeper: jobs that have stood still are submitted again, so that accepted means processed.
+
+The embedded broker forgets on exit, and a gateway can die between storing and publishing; the job
+store remembers. Submitting twice is harmless: results are kept by content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from agents.processor import Publisher
+from agents.retry import is_unavailable
+from storage import keys
+from storage.jobs import Job, JobQuery, JobStore, Swept
+from streams.events import ImageSubmitted, Source
+
+log = structlog.get_logger()
+
+
+class Sweeper:
+    """Republishes unfinished jobs that nothing has happened to for ``after_s`` seconds."""
+
+    def __init__(self, jobs: JobStore, publisher: Publisher, *, after_s: float) -> None:
+        self._jobs = jobs
+        self._publisher = publisher
+        self._after = timedelta(seconds=after_s)
+
+    async def run(self, *, at_start_s: float, now: Callable[[], datetime] | None = None) -> None:
+        """Sweep at once what is ``at_start_s`` old, then for ever what has stood still."""
+        now = now or (lambda: datetime.now(UTC))
+        age = timedelta(seconds=at_start_s)
+        while True:
+            try:
+                await self.sweep(before=now() - age, at=now())
+                age = self._after
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("sweep postponed", action="sweep", reason=str(error))
+            await asyncio.sleep(self._after.total_seconds() / 4)
+
+    async def sweep(self, *, before: datetime, at: datetime) -> int:
+        """Republish what is unfinished and older than ``before``; return how many."""
+        count = 0
+        cursor: str | None = None
+        while True:
+            page = await self._jobs.find(
+                JobQuery(
+                    statuses=frozenset({"pending", "processing"}),
+                    updated_before=before,
+                    cursor=cursor,
+                    limit=100,
+                )
+            )
+            known = [job for job in page.jobs if job.source]
+            await self._publisher.publish_all([(resubmission(job), None) for job in known])
+            await self._jobs.apply([Swept(job.job_id, job.run, at) for job in known])
+            count += len(known)
+            cursor = page.cursor
+            if cursor is None:
+                break
+        if count:
+            log.info("swept", action="sweep", jobs=count)
+        return count
+
+
+def resubmission(job: Job) -> ImageSubmitted:
+    """Return the submission as it was; from the kept original where it was validated already."""
+    validated = job.stages.get("validation")
+    source = Source(**job.source)
+    if validated and validated.status == "completed" and validated.result and source.object:
+        source = Source(object=keys.original(str(validated.result["sha256"])))
+    return ImageSubmitted(
+        job_id=job.job_id,
+        run=job.run,
+        lane="bulk" if job.lane == "bulk" else "interactive",
+        source=source,
+        owner=job.owner,
+        group=job.group,
+        stages=job.wanted,
+        metadata=dict(job.metadata),
+        idempotency_key=job.idempotency_key,
+        force=job.force,
+    )

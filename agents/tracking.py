@@ -1,0 +1,152 @@
+"""Tracking: the one writer of stage state. A projection of the topics into the job store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from agents.metrics import StageMetrics
+from agents.processor import Holder, Publisher
+from agents.retry import RetryPolicy
+from storage import jobs as states
+from storage.jobs import Job, JobStore, JobUpdate
+from streams.codec import Decoder, Envelope
+from streams.dead_letters import dead_letter
+from streams.errors import UndecodableEvent, UnknownStage
+from streams.events import Event, ImageSubmitted, JobUpdated, StageFailed, StageResult
+from streams.graph import StageGraph
+from streams.record import Record
+
+log = structlog.get_logger()
+
+_ENVELOPE = frozenset(StageResult.model_fields) - {"sha256"}
+
+
+class TrackingProcessor:
+    """Reads every topic in batches, writes in bulk, and publishes each job's new state."""
+
+    name = "tracking"
+    batch = 100
+
+    def __init__(
+        self,
+        results: Sequence[type[StageResult]],
+        *,
+        graph: StageGraph,
+        jobs: JobStore,
+        publisher: Publisher,
+        metrics: StageMetrics,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        models: list[type[Event]] = [ImageSubmitted, StageFailed, *results]
+        self.topics = tuple(model.topic for model in models)
+        self._decoder = Decoder(models)
+        self._graph = graph
+        self._read_by_stages = {node.consumes for node in graph.nodes.values()}
+        self._jobs = jobs
+        self._publisher = publisher
+        self._metrics = metrics
+        self._hold = Holder(self.name, policy or RetryPolicy())
+
+    @property
+    def holding(self) -> str | None:
+        return self._hold.holding
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Fold the records into their jobs; both writes are acknowledged when it returns."""
+        began = time.perf_counter()
+        self._metrics.received.labels(self.name).inc(len(records))
+        envelopes = [opened for record in records if (opened := await self._open(record))]
+        updates = [update_of(envelope, self._graph) for envelope in envelopes]
+        changed = await self._hold.until_back(lambda: self._jobs.apply(updates))
+        traces = {each.event.job_id: each.traceparent for each in envelopes}
+        news = [(updated_event(job), traces.get(job.job_id)) for job in changed]
+        await self._hold.until_back(lambda: self._publisher.publish_all(news))
+        self._metrics.work.labels(self.name).observe(time.perf_counter() - began)
+
+    async def _open(self, record: Record) -> Envelope | None:
+        """Decode a record; what no stage reads is dead-lettered here, the rest by its stage."""
+        try:
+            return self._decoder.decode(record)
+        except UndecodableEvent as error:
+            if record.topic not in self._read_by_stages:
+                letter = dead_letter(record, error, stage=self.name, attempts=1, code=error.code)
+                await self._hold.until_back(lambda: self._publisher.send([letter]))
+                self._metrics.dead_letters.labels(self.name).inc()
+            return None
+
+
+def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:
+    """Translate an event into the change that it means for its job."""
+    event = envelope.event
+    if isinstance(event, ImageSubmitted):
+        return _submitted(event, envelope, graph)
+    if isinstance(event, StageFailed):
+        return states.StageGaveUp(
+            job_id=event.job_id,
+            run=event.run,
+            at=envelope.time,
+            error=states.StageError(
+                event.stage, event.kind, event.code, event.message, event.detail
+            ),
+            wanted=event.stages,
+            blocks=graph.downstream(event.stage),
+            lane=event.lane,
+            attempts=event.attempts,
+            started_at=event.started_at,
+        )
+    if not isinstance(event, StageResult):
+        raise TypeError(f"tracking does not read {type(event).__name__}")
+    return states.StageCompleted(
+        job_id=event.job_id,
+        run=event.run,
+        at=envelope.time,
+        stage=graph.emitter(event.topic) or event.topic,
+        result=event.model_dump(mode="json", exclude=set(_ENVELOPE)),
+        wanted=event.stages,
+        lane=event.lane,
+        attempts=event.attempts,
+        started_at=event.started_at,
+        reused=event.reused,
+    )
+
+
+def _submitted(event: ImageSubmitted, envelope: Envelope, graph: StageGraph) -> states.Submitted:
+    try:
+        wanted = graph.closure(event.stages)
+    except UnknownStage:
+        wanted = ("validation",)  # which rejects it, so the job fails with that reason
+    return states.Submitted(
+        job_id=event.job_id,
+        run=event.run,
+        at=envelope.time,
+        source=event.source.model_dump(exclude_none=True),
+        wanted=wanted,
+        lane=event.lane,
+        owner=event.owner,
+        group=event.group,
+        metadata=event.metadata,
+        idempotency_key=event.idempotency_key,
+        force=event.force,
+    )
+
+
+def updated_event(job: Job) -> JobUpdated:
+    """Say a job's new state to whoever follows."""
+    error = job.error
+    return JobUpdated(
+        job_id=job.job_id,
+        run=job.run,
+        lane="bulk" if job.lane == "bulk" else "interactive",
+        status=job.status,
+        revision=job.revision,
+        updated_at=job.updated_at,
+        group=job.group,
+        owner=job.owner,
+        stages={name: state.status for name, state in job.stages.items()},
+        error={"stage": error.stage, "code": error.code, "message": error.message}
+        if error
+        else None,
+    )

@@ -1,0 +1,1 @@
+"""Networks, their weights, and what is said about a garment from them."""

@@ -1,0 +1,181 @@
+"""Which views of the garment a picture allows, as boxes: pure geometry on a pose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from streams.events import Box, Keypoint, Posed
+
+SMALLEST = 32
+LEAST_SURE = 0.35
+
+
+@dataclass(frozen=True)
+class View:
+    """A view worth cutting: ``box`` in 0–1 of the picture, the reason for people."""
+
+    label: str
+    box: Box
+    reason: str
+    confidence: float
+
+
+def plan_views(posed: Posed, width: int, height: int) -> list[View]:
+    """Return the views of a picture of ``width`` × ``height`` pixels, each label at most once.
+
+    Views less sure than 0.35, or with a side under 32 px, are left out; where there is no
+    subject there are none.
+    """
+    if posed.subject == "none" or posed.box is None:
+        return []
+    plan = _Plan(posed, posed.box, width, height)
+    views = plan.worn() if posed.subject == "worn" else plan.laid_out()
+    return [view for view in views if view.confidence >= LEAST_SURE and plan.is_large(view.box)]
+
+
+def _is_arm(name: str) -> bool:
+    return name.endswith(("_elbow", "_wrist", "_pinky", "_index", "_thumb"))
+
+
+class _Plan:
+    """Works in pixels, so that squares are square."""
+
+    def __init__(self, posed: Posed, box: Box, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self.points = {point.name: point for point in posed.keypoints}
+        self.left, self.right = box.left * width, box.right * width
+        self.top, self.bottom = box.top * height, box.bottom * height
+
+    def is_large(self, box: Box) -> bool:
+        wide, high = (box.right - box.left) * self.width, (box.bottom - box.top) * self.height
+        return min(wide, high) >= SMALLEST
+
+    def laid_out(self) -> Iterator[View]:
+        points = self.points
+        sure = max((p.confidence for p in points.values()), default=0.5)
+        yield self._full("the whole garment", max(sure, 0.5))
+        neck, shoulders = points.get("neck"), self._pair("shoulder")
+        if neck and shoulders:
+            across = abs(shoulders[0].x - shoulders[1].x) * self.width
+            x, y = self._at(neck)
+            half = 0.36 * across
+            below = max(y + 0.4 * across, *(self._at(point)[1] for point in shoulders))
+            yield self._view(
+                "neck", (x - half, min(y, self.top) - 0.06 * across, x + half, below),
+                "around the collar, between the shoulders", neck.confidence,
+            )  # fmt: skip
+        hem = points.get("hem")
+        if neck and hem:
+            yield self._view(
+                "length", (self.left, self.top, self.right, self._at(hem)[1] + 0.02 * self._tall),
+                "from the neck to the hem", min(neck.confidence, hem.confidence),
+            )  # fmt: skip
+        yield from self._fabric()
+        yield from self._hem()
+        yield from self._sleeve()
+
+    def worn(self) -> Iterator[View]:
+        shoulders, hips = self._pair("shoulder"), self._pair("hip")
+        if not shoulders or not hips:
+            return
+        sure = min(point.confidence for point in shoulders)
+        yield self._full("the wearer", sure)
+        (lx, ly), (rx, ry) = map(self._at, shoulders)
+        x, y = (lx + rx) / 2, (ly + ry) / 2
+        torso = sum(self._at(hip)[1] for hip in hips) / 2 - y
+        across = max(abs(lx - rx), 0.4 * torso)
+        yield self._view(
+            "neck", (x - 0.45 * across, y - 0.35 * across, x + 0.45 * across, y + 0.4 * across),
+            "below the chin, between the shoulders", sure,
+        )  # fmt: skip
+        yield self._view(
+            "length", (self.left, y - 0.2 * across, self.right, self.bottom),
+            "from the shoulders down", min(sure, *(point.confidence for point in hips)),
+        )  # fmt: skip
+        yield from self._chest(x, y + 0.5 * torso, 0.24 * across, sure)
+
+    def _chest(self, x: float, y: float, half: float, sure: float) -> Iterator[View]:
+        """Yield the fabric over the chest, unless a hand or an arm is in front of it."""
+        arms = [point for name, point in self.points.items() if _is_arm(name)]
+        if any(abs(self._at(p)[0] - x) < half and abs(self._at(p)[1] - y) < half for p in arms):
+            return
+        yield self._view(
+            "zoom", (x - half, y - half, x + half, y + half),
+            "the fabric, in the middle of the torso", sure,
+        )  # fmt: skip
+
+    def _fabric(self) -> Iterator[View]:
+        first, last = self.points.get("fabric_top_left"), self.points.get("fabric_bottom_right")
+        if not first or not last:
+            return
+        (left, top), (right, bottom) = self._at(first), self._at(last)
+        side = min(right - left, bottom - top)
+        x, y = (left + right) / 2, (top + bottom) / 2
+        half = min(side * 0.4, 0.16 * max(self._wide, self._tall))
+        yield self._view(
+            "zoom", (x - half, y - half, x + half, y + half),
+            "the fabric, well inside the outline", first.confidence,
+        )  # fmt: skip
+
+    def _hem(self) -> Iterator[View]:
+        hem, ends = self.points.get("hem"), self._pair("hem")
+        if not hem or not ends:
+            return
+        y = self._at(hem)[1]
+        left, right = sorted(self._at(end)[0] for end in ends)
+        margin = 0.05 * (right - left)
+        yield self._view(
+            "hem",
+            (left - margin, y - 0.3 * (right - left), right + margin, y + 0.08 * (right - left)),
+            "along the lower edge", hem.confidence,
+        )  # fmt: skip
+
+    def _sleeve(self) -> Iterator[View]:
+        """Yield the surer of both sleeves, or the lower one: its end is clear of the body."""
+        shoulders = self._pair("shoulder")
+        ends = [self.points.get(f"{side}_sleeve_end") for side in ("left", "right")]
+        found = [end for end in ends if end]
+        if not found or not shoulders:
+            return
+        end = max(found, key=lambda point: (point.confidence, point.y))
+        across = abs(shoulders[0].x - shoulders[1].x) * self.width
+        x, y = self._at(end)
+        half = 0.28 * across
+        yield self._view(
+            "sleeve", (x - half, y - half, x + half, y + half),
+            "around the end of a sleeve", end.confidence,
+        )  # fmt: skip
+
+    @property
+    def _wide(self) -> float:
+        return self.right - self.left
+
+    @property
+    def _tall(self) -> float:
+        return self.bottom - self.top
+
+    def _full(self, reason: str, sure: float) -> View:
+        pad = 0.02 * max(self._wide, self._tall)
+        edges = (self.left - pad, self.top - pad, self.right + pad, self.bottom + pad)
+        return self._view("full", edges, reason, sure)
+
+    def _pair(self, name: str) -> tuple[Keypoint, Keypoint] | None:
+        left, right = self.points.get(f"left_{name}"), self.points.get(f"right_{name}")
+        return (left, right) if left and right else None
+
+    def _at(self, point: Keypoint) -> tuple[float, float]:
+        return point.x * self.width, point.y * self.height
+
+    def _view(
+        self, label: str, edges: tuple[float, float, float, float], reason: str, sure: float
+    ) -> View:
+        """Make a view of ``edges`` in pixels, cut to the picture."""
+        clip: Callable[[float], float] = lambda value: round(min(max(value, 0.0), 1.0), 5)  # noqa: E731
+        box = Box(
+            left=clip(edges[0] / self.width),
+            top=clip(edges[1] / self.height),
+            right=clip(edges[2] / self.width),
+            bottom=clip(edges[3] / self.height),
+        )
+        return View(label, box, reason, round(min(sure, 1.0), 3))

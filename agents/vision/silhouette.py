@@ -1,0 +1,165 @@
+"""The silhouette of a garment that nobody wears: what stands out from the border's colours.
+
+The background's colours are learnt from a band along the picture's border, in CIE Lab; what is
+far from all of them starts GrabCut (Rother, Kolmogorov and Blake, SIGGRAPH 2004), which settles
+the outline. A mask that does not look like a thing on a ground is no mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Picture = NDArray[np.uint8]
+
+_SIDE = 192
+_BAND = 0.05
+_CLUSTERS = 4
+_VISIBLE = 10.0
+_LEAST_CLEAR = 0.6
+
+
+@dataclass(frozen=True)
+class Silhouette:
+    """``mask`` is True on the garment (height × width of the picture that was given).
+
+    ``confidence`` in 0–1: how much it looks like one thing on a ground.
+    """
+
+    mask: Mask
+    confidence: float
+
+
+def find_silhouette(picture: Picture) -> Silhouette | None:
+    """Find the garment in ``picture`` (height × width × 3, RGB); None where none is plausible."""
+    small = _shrunk(picture)
+    mask = _segmented(small)
+    if mask is None:
+        return None
+    confidence = _plausibility(mask, small)
+    if confidence <= 0:
+        return None
+    height, width = picture.shape[:2]
+    soft = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return Silhouette(soft > 0.5, confidence)
+
+
+def _shrunk(picture: Picture) -> Picture:
+    height, width = picture.shape[:2]
+    scale = _SIDE / max(height, width)
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
+
+
+def _segmented(small: Picture) -> Mask | None:
+    distance = _distance_to_border_colours(small)
+    level = _otsu(distance)
+    height, width = distance.shape
+    seeds = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
+    seeds[distance > level] = cv2.GC_PR_FGD
+    seeds[distance > level * 1.6] = cv2.GC_PR_FGD
+    edge = max(1, round(min(height, width) * 0.02))
+    frame = np.ones((height, width), bool)
+    frame[edge:-edge, edge:-edge] = False
+    seeds[frame & (distance < level)] = cv2.GC_BGD
+    if not (seeds == cv2.GC_PR_FGD).any() or not np.isin(seeds, (0, 2)).any():
+        return None
+    cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(small, seeds, (0, 0, 0, 0), *models, 3, cv2.GC_INIT_WITH_MASK)
+    return _largest(np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD)))
+
+
+def _distance_to_border_colours(small: Picture) -> NDArray[np.float32]:
+    """Return each pixel's distance in Lab to the nearest colour of the border, in its spreads."""
+    lab = cv2.cvtColor(cv2.GaussianBlur(small, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.float32)
+    height, width = lab.shape[:2]
+    band = max(2, round(min(height, width) * _BAND))
+    inside = np.zeros((height, width), bool)
+    inside[band:-band, band:-band] = True
+    border = lab[~inside]
+    cv2.setRNGSeed(0)
+    _, labels, centres = cv2.kmeans(
+        border,
+        _CLUSTERS,
+        np.zeros((len(border), 1), np.int32),
+        (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 12, 0.5),
+        1,
+        cv2.KMEANS_PP_CENTERS,
+    )
+    nearest = np.full((height, width), np.inf, np.float32)
+    for index, centre in enumerate(centres):
+        members = border[labels[:, 0] == index]
+        if len(members) < 0.06 * len(border):
+            continue  # too few: the garment itself where it touches the border
+        spread = np.maximum(members.std(axis=0), (6.0, 3.0, 3.0))
+        nearest = np.minimum(nearest, (((lab - centre) / spread) ** 2).sum(axis=2))
+    return np.sqrt(nearest)
+
+
+def _otsu(distance: NDArray[np.float32]) -> float:
+    top = float(np.percentile(distance, 99)) or 1.0
+    scaled = np.clip(distance / top * 255, 0, 255).astype(np.uint8)
+    level, _ = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    return max(float(level) / 255 * top, 1.5)
+
+
+def _largest(mask: Mask) -> Mask | None:
+    """Keep the largest connected part and what is nearly as large, holes filled."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
+    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel, iterations=2)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    if count < 2:
+        return None
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    kept = np.isin(labels, 1 + np.flatnonzero(areas >= 0.35 * areas.max()))
+    outlines, _ = cv2.findContours(kept.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(mask.shape, np.uint8)
+    cv2.drawContours(filled, outlines, -1, (1,), thickness=cv2.FILLED)
+    hole = (filled > 0) & ~kept
+    return np.asarray(kept if hole.sum() > 0.15 * kept.sum() else filled > 0)
+
+
+def _plausibility(mask: Mask, small: Picture) -> float:
+    """Return 0 for what is no thing on a ground, else 0–1."""
+    area = float(mask.mean())
+    if not 0.04 <= area <= 0.85:
+        return 0.0
+    edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = sum(cv2.contourArea(cv2.convexHull(outline)) for outline in outlines)
+    around = sum(cv2.arcLength(outline, True) for outline in outlines)
+    solidity = float(mask.sum() / max(hull, 1.0))
+    compact = float(4 * np.pi * mask.sum() / max(around, 1.0) ** 2)
+    touching = float(edge.mean())
+    if touching > 0.45 or solidity < 0.45 or compact < 0.06:
+        return 0.0
+    shape = (1 - touching) * min(1.0, solidity / 0.75) * min(1.0, compact / 0.2)
+    clear = _clear_share(mask, small)
+    return float(shape * clear) if clear >= _LEAST_CLEAR else 0.0
+
+
+def _clear_share(mask: Mask, small: Picture) -> float:
+    """Return the share of the outline at which inside and outside differ visibly in Lab."""
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
+    weight = mask.astype(np.float32)[..., None]
+    reach = (9, 9)
+    inner = cv2.boxFilter(lab * weight, -1, reach) / _share(weight, reach)
+    outer = cv2.boxFilter(lab * (1 - weight), -1, reach) / _share(1 - weight, reach)
+    solid = mask.astype(np.uint8)
+    outline = mask & (cv2.erode(solid, np.ones((3, 3), np.uint8)) == 0)
+    if not outline.any():
+        return 0.0
+    apart = np.linalg.norm((inner - outer)[outline], axis=1)
+    return float((apart > _VISIBLE).mean())
+
+
+def _share(weight: NDArray[np.float32], reach: tuple[int, int]) -> NDArray[np.float32]:
+    spread = cv2.boxFilter(weight, -1, reach)
+    return np.maximum(spread, 1e-3).reshape(*weight.shape[:2], 1)

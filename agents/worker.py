@@ -1,0 +1,121 @@
+"""A worker process: any set of processors, watched, drained on a signal, and hard-stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from agents.runtime import Reader
+from agents.watchdog import Limits, verdict
+
+log = structlog.get_logger()
+
+EXIT_STUCK = 70
+EXIT_NOT_DRAINED = 75
+
+
+class Worker:
+    """Runs readers side by side until `stop`; a stuck one ends the process with a non-zero code."""
+
+    def __init__(
+        self, readers: Sequence[Reader], *, limits: Limits | None = None, drain_s: float = 6.0
+    ) -> None:
+        self.readers = list(readers)
+        self._limits = limits or Limits()
+        self._drain_s = drain_s
+        self._stop = asyncio.Event()
+        self._started: set[str] = set()
+        self._beat = time.monotonic()
+
+    def stop(self) -> None:
+        """Begin to drain; a signal handler may call this."""
+        self._stop.set()
+
+    def not_ready(self) -> Mapping[str, str]:
+        """Return a reason for each processor that cannot work now."""
+        reasons = {}
+        for reader in self.readers:
+            name = reader.processor.name
+            if name not in self._started:
+                reasons[name] = "starting"
+            elif reader.processor.holding:
+                reasons[name] = reader.processor.holding
+            elif not reader.assigned:
+                reasons[name] = "no partitions assigned"
+        return reasons
+
+    async def run(self) -> None:
+        """Start, work until `stop` or a crash, drain. Raises what crashed a reader."""
+        threading.Thread(target=self._watch_loop, daemon=True).start()
+        watch = asyncio.create_task(self._watch())
+        try:
+            await self._until_stopped()
+        finally:
+            watch.cancel()
+            await self._drain()
+
+    async def _until_stopped(self) -> None:
+        stop = asyncio.create_task(self._stop.wait())
+        start = asyncio.gather(*(self._start(reader) for reader in self.readers))
+        first: set[asyncio.Future[Any]] = {stop, start}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            start.cancel()
+            return
+        start.result()
+        log.info("ready", action="start", stages=[r.processor.name for r in self.readers])
+        ends = [asyncio.create_task(reader.wait()) for reader in self.readers]
+        done, _ = await asyncio.wait({stop, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (stop, *ends):
+            if task not in done:
+                task.cancel()
+        for task in done:
+            task.result()
+
+    async def _start(self, reader: Reader) -> None:
+        await reader.start()
+        self._started.add(reader.processor.name)
+
+    async def _drain(self) -> None:
+        """Give the batches in hand their time; past it, leave hard: they will be redelivered."""
+        began = [reader for reader in self.readers if reader.processor.name in self._started]
+        drains = [asyncio.create_task(reader.drain()) for reader in began]
+        if drains:
+            _, late = await asyncio.wait(drains, timeout=self._drain_s)
+            if late:
+                log.warning("not drained in time", action="stop", readers=len(late))
+                os._exit(EXIT_NOT_DRAINED)
+        log.info("stopped", action="stop")
+
+    async def _watch(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(min(5.0, self._limits.stalled_s / 4))
+            for reader in self.readers:
+                await self._judge(reader)
+
+    async def _judge(self, reader: Reader) -> None:
+        if reader.processor.name not in self._started:
+            return
+        try:
+            vitals = await reader.vitals()
+        except Exception as error:  # noqa: BLE001 - no broker, no verdict
+            log.debug("no vitals", action="watch", error=repr(error))
+            return
+        if reason := verdict(vitals, self._limits):
+            log.error("stuck", action="exit", stage=reader.processor.name, reason=reason)
+            os._exit(EXIT_STUCK)
+
+    def _watch_loop(self) -> None:
+        """From a thread: a blocked loop cannot report itself."""
+        while True:
+            time.sleep(1.0)
+            if time.monotonic() - self._beat > self._limits.blocked_s + 10.0 * len(self.readers):
+                log.error("stuck", action="exit", reason="the event loop is blocked")
+                os._exit(EXIT_STUCK)

@@ -1,0 +1,58 @@
+"""What the gateway is made of. `create_app` receives it; nothing here is built by the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.limits import Limits
+from storage.artifacts import ArtifactStore
+from storage.jobs import JobStore
+from storage.signing import LinkSigner
+from streams.events import Event
+from streams.follower import JobFollower
+from streams.graph import StageGraph
+
+
+class Publisher(Protocol):
+    """Puts events on their topics. Both methods raise `BrokerUnavailable`."""
+
+    async def publish_all(self, events: Iterable[tuple[Event, str | None]]) -> None:
+        """Publish events with their traceparents; return when all are acknowledged."""
+
+    async def check(self) -> None:
+        """Return when the broker answers."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the running system is, secrets left out, so that other programs can join in.
+
+    ``gateway`` is a URL, ``kafka`` a bare ``host:port``, the stores are redacted URLs.
+    """
+
+    gateway: str
+    kafka: str
+    artifacts: str
+    jobs: str
+
+
+@dataclass(frozen=True)
+class GatewayDeps:
+    """Everything that the routes need.
+
+    Whoever made the stores and the publisher closes them; the app starts and stops ``follower``,
+    because it wakes waiters on the app's own event loop.
+    """
+
+    artifacts: ArtifactStore
+    jobs: JobStore
+    publisher: Publisher
+    graph: StageGraph
+    signer: LinkSigner
+    follower: JobFollower
+    addresses: Addresses
+    limits: Limits = field(default_factory=Limits)
+    link_expires_s: int = 86_400
+    version: str = "0"

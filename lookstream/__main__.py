@@ -1,0 +1,6 @@
+"""``python -m lookstream`` is ``lookstream``."""
+
+from lookstream.cli import app
+
+if __name__ == "__main__":
+    app()

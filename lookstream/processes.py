@@ -1,0 +1,124 @@
+"""The two kinds of processes: a gateway and a worker. Each runs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import structlog
+
+from lookstream import wiring
+from lookstream.errors import UnsafeBind
+from lookstream.settings import Settings
+from streams.broker_url import BrokerUrl
+
+if TYPE_CHECKING:
+    from agents.stage import Stage
+
+log = structlog.get_logger()
+
+ATTENDED = "LOOKSTREAM_ATTENDED"
+
+
+def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
+    """Serve the REST API and the page until SIGTERM or SIGINT. Raises `UnsafeBind`."""
+    import uvicorn
+
+    if not insecure and not is_loopback(settings.host):
+        raise UnsafeBind(
+            f"{settings.host} can be reached by others and there is no authentication yet; "
+            "bind 127.0.0.1, or say --insecure if you mean it"
+        )
+    _stop_with_parent()
+    config = uvicorn.Config(
+        wiring.build_gateway(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        timeout_keep_alive=30,
+    )
+    uvicorn.Server(config).run()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def run_worker(settings: Settings, names: Sequence[str]) -> None:
+    """Play the named stages until SIGTERM or SIGINT; all when empty. Raises `UnknownStage`."""
+    _one_thread_each()
+    asyncio.run(_work(settings, names))
+    sys.stderr.flush()
+    # Faust's and mediapipe's threads may linger; everything that counts is acknowledged by now.
+    os._exit(0)
+
+
+def _one_thread_each() -> None:
+    """Parallelism comes from several items at a time, not from several threads an item."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+async def _work(settings: Settings, names: Sequence[str]) -> None:
+    from agents.health import HealthServer
+
+    parts = wiring.build_worker(settings, names)  # in this loop's thread: Faust keeps the loop
+    worker, warming = parts.worker, {stage.name: "warming up" for stage in parts.stages}
+    health = HealthServer(
+        settings.worker_host,
+        settings.worker_port,
+        lambda: {**warming, **worker.not_ready()},
+        parts.metrics.registry,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    _stop_with_parent()
+    beside = [asyncio.create_task(_warm_up(parts.stages, warming))]
+    if parts.sweeper:
+        # The embedded broker forgot everything with its last process: sweep all of it now.
+        age = 0.0 if BrokerUrl.parse(settings.kafka).embedded else settings.sweep_after_s
+        beside.append(asyncio.create_task(parts.sweeper.run(at_start_s=age)))
+    try:
+        await worker.run()
+    finally:
+        for task in beside:
+            task.cancel()
+        health.close()
+        parts.pool.close()
+        parts.producer.close()
+
+
+async def _warm_up(stages: Sequence[Stage], warming: dict[str, str]) -> None:
+    """Load what stages load late, before the first photo pays for it."""
+    for stage in stages:
+        if stage.warm_up:
+            await asyncio.to_thread(stage.warm_up)
+        del warming[stage.name]
+
+
+def _stop_with_parent() -> None:
+    """Under `up`, stop when standard input ends: the supervisor is gone, even by SIGKILL."""
+    if os.environ.get(ATTENDED) != "1":
+        return
+
+    def attend() -> None:
+        while os.read(0, 1):  # nothing is ever sent: it ends when the supervisor does
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=attend, name="attend", daemon=True).start()

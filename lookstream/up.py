@@ -1,0 +1,187 @@
+"""`lookstream up`: gateway and all agents on this machine, restarted when they die.
+
+The embedded broker lives in this process, so that it survives its clients. On Ctrl-C everything
+stops within 10 s; what was accepted and is not done yet goes on at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.request import urlopen
+
+import structlog
+
+from lookstream import wiring
+from lookstream.errors import CannotStart
+from lookstream.processes import ATTENDED
+from lookstream.settings import Settings
+from streams.admin import create_topics
+from streams.broker_url import BrokerUrl
+from streams.embedded import EmbeddedBroker
+
+log = structlog.get_logger()
+
+STOP_S = 8.0
+"""Seconds a child has to stop by itself, of the 10 that stopping may take."""
+
+
+class Child:
+    """One process of ours, started again whenever it ends, with a growing pause between."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self._arguments = [sys.executable, "-m", "lookstream", *arguments]
+        self._environment = {**os.environ, **environment, ATTENDED: "1"}
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    async def keep_alive(self) -> None:
+        """Run until `stop`."""
+        pause = 0.5
+        while not self._stopping:
+            began = time.monotonic()
+            self._process = await asyncio.create_subprocess_exec(
+                *self._arguments,
+                env=self._environment,
+                stdin=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which tells them
+            )
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            pause = 0.5 if time.monotonic() - began > 30 else min(pause * 2, 15.0)
+            log.warning("died", action="restart", process=self.name, code=code, pause_s=pause)
+            await asyncio.sleep(pause)
+
+    async def stop(self) -> None:
+        """Ask it to stop, and insist after `STOP_S`."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            log.warning("killed", action="stop", process=self.name)
+            process.kill()
+            await process.wait()
+
+
+def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> None:
+    """Run everything until SIGINT or SIGTERM; ``ready`` is told the address once all answers.
+
+    Raises `CannotStart`.
+    """
+    with _sole_user(settings.home), _broker(settings) as kafka:
+        settings = settings.model_copy(update={"kafka": kafka, "port": _port(settings)})
+        settings = wiring.resolved(settings)
+        create_topics(BrokerUrl.parse(kafka), wiring.topic_plan(settings))
+        asyncio.run(_supervise(settings, insecure, ready))
+
+
+async def _supervise(settings: Settings, insecure: bool, ready: Callable[[str], None]) -> None:
+    worker_port = _free_port(settings.worker_port)
+    environment = _environment(settings, worker_port)
+    flags = ["--insecure"] if insecure else []
+    children = [
+        Child("worker", ["worker"], environment),
+        Child("gateway", ["gateway", *flags], environment),
+    ]
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    lives = [asyncio.create_task(child.keep_alive()) for child in children]
+    pages = [f"http://127.0.0.1:{port}/health/ready" for port in (settings.port, worker_port)]
+    told = asyncio.create_task(_tell_when_ready(pages, lambda: ready(settings.public_url)))
+    await stop.wait()
+    told.cancel()
+    await asyncio.gather(*(child.stop() for child in children))
+    for life in lives:
+        life.cancel()
+
+
+async def _tell_when_ready(pages: Sequence[str], ready: Callable[[], None]) -> None:
+    waiting = list(pages)
+    while waiting:
+        await asyncio.sleep(0.1)
+        if await asyncio.to_thread(_answers, waiting[0]):
+            waiting.pop(0)
+    ready()
+
+
+def _answers(page: str) -> bool:
+    try:
+        with urlopen(page, timeout=2) as response:  # noqa: S310 - our own http pages
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _environment(settings: Settings, worker_port: int) -> dict[str, str]:
+    return {
+        "LOOKSTREAM_HOME": str(settings.home.absolute()),
+        "LOOKSTREAM_KAFKA": settings.kafka,
+        "LOOKSTREAM_ARTIFACTS": settings.artifacts,
+        "LOOKSTREAM_JOBS": settings.jobs,
+        "LOOKSTREAM_HOST": settings.host,
+        "LOOKSTREAM_PORT": str(settings.port),
+        "LOOKSTREAM_PUBLIC_URL": settings.public_url,
+        "LOOKSTREAM_WORKER_PORT": str(worker_port),
+    }
+
+
+@contextlib.contextmanager
+def _broker(settings: Settings) -> Iterator[str]:
+    """Yield the broker's URL; the embedded one is started, and stopped at the end."""
+    if settings.kafka != "embedded://":
+        yield settings.kafka
+        return
+    broker = EmbeddedBroker()
+    try:
+        yield str(broker)
+    finally:
+        broker.close()
+
+
+@contextlib.contextmanager
+def _sole_user(home: Path) -> Iterator[None]:
+    """Hold the data directory for this process alone."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotStart(
+                f"another `lookstream up` uses {home}; stop it, or choose another --data DIR"
+            ) from None
+        yield
+
+
+def _port(settings: Settings) -> int:
+    """Return the gateway's port, a free one for 0. Raises `CannotStart` when it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+                "choose another --port"
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+def _free_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", port))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,211 @@
+"""Jobs in MongoDB, in the subset of its protocol that FerretDB 1.24 has too."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo import AsyncMongoClient, InsertOne, ReplaceOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WTimeoutError,
+)
+
+from storage.batches import by_job
+from storage.documents import cursor, document, job, position, timestamp
+from storage.errors import StorageError, StoreUnavailable
+from storage.field_names import escaped, unescaped
+from storage.jobs import Job, JobPage, JobQuery, JobUpdate
+from storage.transition import fold
+
+Document = dict[str, Any]
+
+BATCH = 100  # FerretDB hangs on bulk writes of 500
+ATTEMPTS = 50
+DUPLICATE_KEY = 11000
+NOT_ALLOWED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed: an operator can mend that
+ORDER = [("sort_at", -1), ("_id", -1)]
+INDEXES = [
+    ORDER,
+    [("status", 1), *ORDER],
+    [("group", 1), *ORDER],
+    [("owner", 1), *ORDER],
+    [("status", 1), ("updated_at", 1)],
+]
+WAITS_MS = {
+    "serverSelectionTimeoutMS": 3_000,
+    "connectTimeoutMS": 3_000,
+    "socketTimeoutMS": 20_000,
+}
+
+
+class MongoJobs:
+    """A `JobStore` in the collection ``jobs`` of the URL's database (``lookstream`` if unnamed).
+
+    Writers do not lock: each write asks for the revision that was read, and a job that another
+    writer changed in between is read and folded again.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: AsyncMongoClient[Document] | None = None
+        self._indexed = False
+        self._closed = False
+
+    async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
+        batch = by_job(updates)
+        ids = iter(batch)
+        changed: list[Job] = []
+        with _translated():
+            while part := list(islice(ids, BATCH)):
+                changed += await self._apply({job_id: batch[job_id] for job_id in part})
+        return changed
+
+    async def get(self, job_id: str) -> Job | None:
+        with _translated():
+            doc = await (await self._jobs()).find_one({"_id": job_id})
+        return None if doc is None else job(_loaded(doc))
+
+    async def find(self, query: JobQuery) -> JobPage:
+        selection = _selection(query)
+        with _translated():
+            found = (await self._jobs()).find(selection).sort(ORDER).limit(query.limit + 1)
+            docs = [_loaded(doc) for doc in await found.to_list()]
+        page = docs[: query.limit]
+        more = cursor(page[-1]) if len(docs) > query.limit else None
+        return JobPage(tuple(job(doc) for doc in page), more)
+
+    async def clear(self) -> None:
+        with _translated():
+            await (await self._jobs()).delete_many({})
+
+    async def check(self) -> None:
+        with _translated():
+            await (await self._jobs()).find_one({}, {"_id": 1})
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _jobs(self) -> AsyncCollection[Document]:
+        """Return the collection, connected on first use: a client belongs to its event loop."""
+        if self._closed:
+            raise StoreUnavailable("the job store is closed")
+        if self._client is None:
+            given = self._url.lower()
+            waits: dict[str, Any] = {
+                name: ms for name, ms in WAITS_MS.items() if name.lower() not in given
+            }
+            self._client = AsyncMongoClient(self._url, **waits)
+        jobs = self._client.get_default_database("lookstream")["jobs"]
+        if not self._indexed:
+            for keys in INDEXES:
+                await jobs.create_index(keys)
+            self._indexed = True
+        return jobs
+
+    async def _apply(self, batch: Mapping[str, Sequence[JobUpdate]]) -> list[Job]:
+        """Fold a batch until no other writer came between.
+
+        After a conflict the whole batch is read again. Folding is idempotent, so a job that was
+        written comes out unchanged, and only the others are written once more.
+        """
+        jobs = await self._jobs()
+        changed: set[str] = set()
+        for attempt in range(ATTEMPTS):
+            before = await _read(jobs, batch)
+            folded = {job_id: fold(before.get(job_id), own) for job_id, own in batch.items()}
+            after = {job_id: now for job_id, now in folded.items() if now is not None}
+            writes = {
+                job_id: _write(before.get(job_id), now)
+                for job_id, now in after.items()
+                if now is not before.get(job_id)
+            }
+            changed.update(writes)
+            if not writes or await _written(jobs, list(writes.values())):
+                return [now for job_id, now in after.items() if job_id in changed]
+            await asyncio.sleep(random.uniform(0, 0.01) * min(attempt + 1, 10))  # noqa: S311
+        raise StoreUnavailable("other writers keep changing the same jobs")
+
+
+async def _read(jobs: AsyncCollection[Document], ids: Mapping[str, Any]) -> dict[str, Job]:
+    docs = await jobs.find({"_id": {"$in": list(ids)}}).to_list()
+    return {doc["_id"]: job(_loaded(doc)) for doc in docs}
+
+
+def _write(before: Job | None, after: Job) -> InsertOne[Document] | ReplaceOne[Document]:
+    doc = _stored(after)
+    if before is None:
+        return InsertOne(doc)
+    return ReplaceOne({"_id": before.job_id, "revision": before.revision}, doc)
+
+
+async def _written(
+    jobs: AsyncCollection[Document], writes: list[InsertOne[Document] | ReplaceOne[Document]]
+) -> bool:
+    """Write, and tell whether all of it went through; False when another writer was first."""
+    replacements = sum(isinstance(write, ReplaceOne) for write in writes)
+    try:
+        result = await jobs.bulk_write(writes, ordered=False)
+    except BulkWriteError as error:
+        codes = {failure.get("code") for failure in error.details.get("writeErrors", ())}
+        if codes == {DUPLICATE_KEY}:
+            return False
+        raise
+    return result.matched_count == replacements
+
+
+def _stored(job: Job) -> Document:
+    doc: Document = escaped(document(job))
+    return {"_id": doc.pop("job_id"), **doc}
+
+
+def _loaded(doc: Mapping[str, Any]) -> Document:
+    return {**unescaped(doc), "job_id": doc["_id"]}
+
+
+def _selection(query: JobQuery) -> Document:
+    selection: Document = {}
+    if query.statuses is not None:
+        selection["status"] = {"$in": sorted(query.statuses)}
+    if query.group is not None:
+        selection["group"] = query.group
+    if query.owner is not None:
+        selection["owner"] = query.owner
+    if query.updated_before is not None:
+        selection["updated_at"] = {"$lt": timestamp(query.updated_before)}
+    if query.cursor is not None:
+        sort_at, job_id = position(query.cursor)
+        selection["sort_at"] = {"$lte": sort_at}
+        selection["$or"] = [
+            {"sort_at": {"$lt": sort_at}},
+            {"sort_at": sort_at, "_id": {"$lt": job_id}},
+        ]
+    return selection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
+        name = type(error).__name__
+        raise StoreUnavailable(f"the job database is out of reach: {name}") from error
+    except OperationFailure as error:
+        if error.code in NOT_ALLOWED:
+            raise StoreUnavailable("the job database does not let us in") from error
+        raise StorageError(f"the job database refused: code {error.code}") from error
+    except (PyMongoError, BSONError, OverflowError, ValueError) as error:
+        raise StorageError(f"the job database refused: {type(error).__name__}") from error

@@ -1,0 +1,131 @@
+"""The idempotent producer: an event counts as published when all replicas have it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from streams.broker_url import BrokerUrl
+from streams.codec import Encoded, encode
+from streams.errors import BrokerUnavailable
+from streams.events import Event
+
+DELIVERY_TIMEOUT_S = 10.0
+
+
+class EventProducer:
+    """Publishes events and waits for the broker's acknowledgement (``acks=all``, idempotent).
+
+    ``source`` is the CloudEvents source of what it publishes. One a process is enough; use it from
+    one event loop. A producer that librdkafka declares broken is replaced by a new one.
+    """
+
+    def __init__(self, broker: BrokerUrl, *, source: str) -> None:
+        self._broker = broker
+        self._source = source
+        self._producer = self._connect()
+        self._closing = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="producer", daemon=True)
+        self._poller.start()
+
+    def _connect(self) -> Producer:
+        config: dict[str, Any] = {
+            **self._broker.confluent(),
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 1,
+            "compression.type": "none" if self._broker.embedded else "lz4",
+            "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
+            "topic.metadata.propagation.max.ms": 5000,
+            "partitioner": "murmur2_random",
+            "log_level": 3,
+        }
+        return Producer(config, logger=logging.getLogger("librdkafka"))
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(0.1)
+
+    async def publish(self, event: Event, *, traceparent: str | None = None) -> None:
+        """Publish one event. Raises `BrokerUnavailable` when no acknowledgement came."""
+        await self.send([encode(event, source=self._source, traceparent=traceparent)])
+
+    async def publish_all(self, events: Iterable[tuple[Event, str | None]]) -> None:
+        """Publish events with their traceparents, in order; returns when all are acknowledged."""
+        await self.send(
+            [encode(event, source=self._source, traceparent=trace) for event, trace in events]
+        )
+
+    async def send(self, records: Sequence[Encoded]) -> None:
+        """Produce records as they are. Raises `BrokerUnavailable`; some may have arrived then."""
+        if not records:
+            return
+        delivery = _Delivery(asyncio.get_running_loop(), len(records))
+        for record in records:
+            await self._enqueue(record, delivery)
+        await delivery.acknowledged
+
+    async def _enqueue(self, record: Encoded, delivery: _Delivery) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=list(record.headers),
+                    on_delivery=delivery.report,
+                )
+            except BufferError:
+                await asyncio.sleep(0.01)  # the local queue is full: let it drain
+            except KafkaException as error:
+                self._replace_if_broken(error)
+                raise BrokerUnavailable(str(error)) from error
+            else:
+                return
+
+    def _replace_if_broken(self, error: KafkaException) -> None:
+        fault = error.args[0]
+        if isinstance(fault, KafkaError) and fault.fatal():
+            self._producer = self._connect()
+
+    async def check(self) -> None:
+        """Return when the broker answers; raise `BrokerUnavailable` with the reason."""
+        try:
+            await asyncio.to_thread(self._producer.list_topics, timeout=2.0)
+        except KafkaException as error:
+            raise BrokerUnavailable(error.args[0].str()) from error
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Flush what is on its way, for at most ``timeout_s``, and stop."""
+        self._producer.flush(timeout_s)
+        self._closing.set()
+        self._poller.join(timeout=1.0)
+
+
+class _Delivery:
+    """Counts the acknowledgements of one call down, in the poller's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
+        self.acknowledged: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._left = count
+        self._fault: KafkaError | None = None
+
+    def report(self, fault: KafkaError | None, _message: Message) -> None:
+        self._fault = fault or self._fault
+        self._left -= 1
+        if self._left == 0 and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        if self.acknowledged.done():  # the caller was cancelled
+            return
+        if self._fault is None:
+            self.acknowledged.set_result(None)
+        else:
+            self.acknowledged.set_exception(BrokerUnavailable(self._fault.str()))

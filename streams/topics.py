@@ -1,0 +1,43 @@
+"""The topics: names, partitions, retention and compaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+DEAD_LETTERS = "dead-letters"
+JOB_UPDATED = "job-updated"
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic as it is created. ``partitions`` bounds how far its readers scale."""
+
+    name: str
+    partitions: int
+    compacted: bool = False
+    retention_days: int = 90
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka's own names for what is set."""
+        if self.compacted:
+            return {"cleanup.policy": "compact"}
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_days * DAY_MS),
+        }
+
+
+def plan(stage_topics: Iterable[str], partitions: int, retention_days: int) -> list[Topic]:
+    """Return every topic of the system: one a stage, failures, updates and dead letters.
+
+    Job state is a projection of the topics, so their retention is how far back it can be rebuilt.
+    """
+    names = dict.fromkeys(("image-submitted", *stage_topics, "stage-failed"))
+    return [
+        *(Topic(name, partitions, retention_days=retention_days) for name in names),
+        Topic(JOB_UPDATED, partitions, compacted=True),
+        Topic(DEAD_LETTERS, 1, retention_days=max(retention_days, 90)),
+    ]

@@ -1,0 +1,139 @@
+"""A gateway for tests: real uvicorn on a free port, real stores, the embedded broker."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TypeVar
+
+import uvicorn
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+
+from gateway.app import create_app
+from gateway.deps import Addresses, GatewayDeps, Publisher
+from gateway.limits import Limits
+from storage.artifacts import ArtifactStore
+from storage.directory import DirectoryArtifacts
+from storage.jobs import JobStore
+from storage.signing import LinkSigner
+from storage.sqlite import SqliteJobs
+from streams.broker_url import BrokerUrl
+from streams.events import (
+    Event,
+    ImageAnnotated,
+    ImageCaptioned,
+    ImageClassified,
+    ImageSubmitted,
+    ImageThumbnailed,
+    ImageValidated,
+    PoseEstimated,
+    ShotsCut,
+)
+from streams.follower import JobFollower
+from streams.graph import Node, StageGraph
+from streams.producer import EventProducer
+
+T = TypeVar("T")
+
+STAGES: tuple[tuple[str, type[Event], type[Event]], ...] = (
+    ("validation", ImageSubmitted, ImageValidated),
+    ("captioning", ImageValidated, ImageCaptioned),
+    ("classification", ImageValidated, ImageClassified),
+    ("pose", ImageValidated, PoseEstimated),
+    ("shots", PoseEstimated, ShotsCut),
+    ("thumbnailing", ImageValidated, ImageThumbnailed),
+    ("annotation", ImageClassified, ImageAnnotated),
+)
+GRAPH = StageGraph(Node(name, reads.topic, writes.topic) for name, reads, writes in STAGES)
+LIMITS = Limits(max_bytes=300_000, max_request_bytes=2_000_000, max_photos=20)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A gateway that answers at ``url``, and what it stands on."""
+
+    url: str
+    artifacts: ArtifactStore
+    jobs: JobStore
+    signer: LinkSigner
+    broker: BrokerUrl
+
+
+@contextmanager
+def serving(root: Path, broker: BrokerUrl, *, limits: Limits = LIMITS) -> Iterator[Serving]:
+    """Serve from ``root`` until the block ends. ``broker`` may be out of reach."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    signer = LinkSigner(b"a secret for the tests", url)
+    artifacts = DirectoryArtifacts(root / "artifacts", signer)
+    jobs = SqliteJobs(root / "jobs.sqlite")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            lambda: create_app(_deps(url, artifacts, jobs, signer, broker, limits)),
+            factory=True,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+        )
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        yield Serving(url, artifacts, jobs, signer, broker)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+
+
+def _deps(
+    url: str,
+    artifacts: ArtifactStore,
+    jobs: JobStore,
+    signer: LinkSigner,
+    broker: BrokerUrl,
+    limits: Limits,
+) -> GatewayDeps:
+    publisher: Publisher = EventProducer(broker, source="/tests/gateway")
+    return GatewayDeps(
+        artifacts=artifacts,
+        jobs=jobs,
+        publisher=publisher,
+        graph=GRAPH,
+        signer=signer,
+        follower=JobFollower(broker.confluent()),
+        addresses=Addresses(url, broker.bootstrap, "file:///artifacts", "sqlite:///jobs"),
+        limits=limits,
+    )
+
+
+def eventually(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
+    """Return the condition's first true value; fail when there is none in time."""
+    deadline = monotonic() + timeout_s
+    while not (value := condition()):
+        assert monotonic() < deadline, "not in time"
+        sleep(0.02)
+    return value
+
+
+def first_message(broker: BrokerUrl, topic: str, key: str, timeout_s: float = 10.0) -> Message:
+    """Return the first record with ``key`` on ``topic``."""
+    consumer = Consumer({**broker.confluent(), "group.id": "test"})
+    partitions = consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
+    try:
+
+        def poll() -> Message | None:
+            message = consumer.poll(0.2)
+            if message is None or message.error() or message.key() != key.encode():
+                return None
+            return message
+
+        return eventually(poll, timeout_s)
+    finally:
+        consumer.close()

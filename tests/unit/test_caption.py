@@ -1,0 +1,144 @@
+"""Captions say what is sure, in a title's order, and never more."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.vision.caption import (
+    BROADER_TYPES,
+    TITLE_LENGTH,
+    attributes,
+    caption,
+    description,
+    needs_review,
+)
+from agents.vision.model import Prediction, Ranking
+
+DRESS: Ranking = (("dress", 0.9), ("top", 0.05))
+NAVY: Ranking = (("navy blue", 0.8), ("black", 0.1))
+WOMEN: Ranking = (("women", 0.95), ("girls", 0.05))
+
+
+def seen(types: Ranking = DRESS, colours: Ranking = NAVY, genders: Ranking = WOMEN) -> Prediction:
+    return Prediction(types, colours, genders)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "title"),
+    [
+        (seen(), "Women's Navy Blue Dress"),
+        (seen(types=(("t-shirt", 0.9),), genders=(("men", 0.9),)), "Men's Navy Blue T-Shirt"),
+        (seen(genders=(("boys", 0.8),)), "Boys' Navy Blue Dress"),
+        (seen(genders=(("unisex", 0.9),), types=(("backpack", 0.9),)),
+         "Unisex Navy Blue Backpack"),
+        (seen(genders=(("women", 0.55), ("men", 0.45))), "Navy Blue Dress"),
+        (seen(colours=(("teal", 0.3), ("black", 0.2))), "Women's Dress"),
+        (seen(types=(("face wash and cleanser", 0.9),), colours=(), genders=()),
+         "Face Wash and Cleanser"),
+        (seen(types=(("dress", 0.3), ("watch", 0.2))), "Women's Navy Blue Garment"),
+        (seen(types=(), colours=(), genders=()), "Garment"),
+        (seen(types=(("handbag", 0.3), ("wallet", 0.3)), colours=(), genders=()), "Fashion Item"),
+    ],
+)  # fmt: skip
+def test_titles(prediction: Prediction, title: str) -> None:
+    assert caption(prediction) == title
+
+
+@pytest.mark.parametrize(
+    ("types", "word"),
+    [
+        ((("jeans", 0.4), ("trousers", 0.3)), "Pants"),
+        ((("casual shoes", 0.4), ("sports shoes", 0.4)), "Shoes"),
+        ((("sandals", 0.4), ("flip flops", 0.4)), "Open Shoes"),
+        ((("sweater", 0.4), ("long sleeve top", 0.2), ("jacket", 0.2)), "Long Sleeve Top"),
+        ((("t-shirt", 0.4), ("shirt", 0.4)), "Top"),
+    ],
+)
+def test_a_broader_word_where_no_narrow_one_is_sure(types: Ranking, word: str) -> None:
+    assert caption(seen(types=types, colours=(), genders=())) == word
+
+
+def test_shades_share_their_colour() -> None:
+    shades: Ranking = (("navy blue", 0.35), ("blue", 0.3), ("black", 0.2))
+    assert caption(seen(colours=shades)) == "Women's Blue Dress"
+
+
+@pytest.mark.parametrize(
+    ("prediction", "text"),
+    [
+        (seen(), "A dress for women. The main colour is navy blue."),
+        (seen(types=(("jeans", 0.9),), genders=()),
+         "A pair of jeans. The main colour is navy blue."),
+        (seen(types=(("undershirt", 0.9),), genders=(("unisex", 0.9),), colours=()),
+         "An undershirt for women and men. The colour is best seen in the photo."),
+        (seen(types=(), genders=(), colours=()),
+         "A garment. The colour is best seen in the photo."),
+    ],
+)  # fmt: skip
+def test_descriptions(prediction: Prediction, text: str) -> None:
+    assert description(prediction) == text
+
+
+def test_attributes_carry_their_confidence_sure_or_not() -> None:
+    found = attributes(seen(genders=(("women", 0.51234567), ("men", 0.4))))
+    assert found == {
+        "type": {"value": "dress", "confidence": 0.9},
+        "colour": {"value": "navy blue", "confidence": 0.8},
+        "gender": {"value": "women", "confidence": 0.5123},
+    }
+
+
+def test_a_broader_attribute_has_its_members_confidence() -> None:
+    found = attributes(seen(types=(("jeans", 0.4), ("trousers", 0.3))))
+    assert found["type"] == {"value": "pants", "confidence": 0.7}
+
+
+def test_nothing_known_gives_no_attributes() -> None:
+    assert attributes(Prediction((), (), ())) == {}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "wanted"),
+    [
+        (seen(), False),
+        (seen(genders=()), False),
+        (seen(types=(("jeans", 0.4), ("trousers", 0.3))), False),
+        (seen(types=(("dress", 0.3),)), True),
+        (seen(colours=(("teal", 0.3),)), True),
+    ],
+)
+def test_review_is_wanted_where_type_or_colour_is_unsure(
+    prediction: Prediction, wanted: bool
+) -> None:
+    assert needs_review(prediction) is wanted
+
+
+def rankings(words: list[str]) -> st.SearchStrategy[Ranking]:
+    weights = st.lists(st.floats(0.001, 1), min_size=1, max_size=len(words))
+
+    def ranked(drawn: list[float]) -> Ranking:
+        pairs = zip(words, (weight / sum(drawn) for weight in drawn), strict=False)
+        return tuple(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+
+    return weights.map(ranked)
+
+
+TYPES = sorted({word for members in BROADER_TYPES.values() for word in members})
+
+
+@given(
+    types=rankings([*TYPES, "a " + "very " * 20 + "long word"]),
+    colours=rankings(["navy blue", "grey melange", "multicolour"]),
+    genders=rankings(["men", "women", "boys", "girls", "unisex"]),
+)
+def test_any_prediction_gives_a_short_title_and_two_sentences(
+    types: Ranking, colours: Ranking, genders: Ranking
+) -> None:
+    prediction = Prediction(types, colours, genders)
+    title, text = caption(prediction), description(prediction)
+    assert 0 < len(title) <= TITLE_LENGTH
+    assert title == " ".join(title.split())
+    assert len(re.findall(r"\.(?: |$)", text)) == 2
+    assert all(0 <= float(found["confidence"]) <= 1 for found in attributes(prediction).values())

@@ -1,0 +1,169 @@
+"""The labels' clean-up, the split and the background mask, on made-up rows and drawn pictures."""
+
+import csv
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from training.data import (
+    SIZE,
+    data_folder,
+    load_photos,
+    read_examples,
+    white_surroundings,
+    words_of,
+)
+from training.labels import (
+    PHOTO_CLASSES,
+    colour_word,
+    gender_word,
+    is_held_out,
+    title_key,
+    type_word,
+    vocabulary,
+)
+
+FIELDS = ("file", "gender", "articleType", "baseColour", "productDisplayName")
+
+
+@pytest.mark.parametrize(
+    ("raw", "word"),
+    [
+        ("Tshirts", "t-shirt"),
+        ("T-shirt", "t-shirt"),
+        ("Tshirt", "t-shirt"),
+        ("Lounge Tshirts", "t-shirt"),
+        ("Dresses", "dress"),
+        ("Watches", "watch"),
+        ("Jeans", "jeans"),
+        ("Flip Flops", "flip flops"),
+        ("Sweatshirts", "sweatshirt"),
+        ("Scarves", "scarf"),
+        ("Compact", "compact"),
+        ("Shoe Accessories", "shoe accessory"),
+        ("Free Gifts", None),
+        ("", None),
+    ],
+)
+def test_article_types_become_marketplace_words(raw: str, word: str | None) -> None:
+    assert type_word(raw) == word
+
+
+@pytest.mark.parametrize(
+    ("raw", "word"),
+    [("Navy Blue", "navy blue"), ("Multi", "multicolour"), ("Skin", "nude"), ("NA", None)],
+)
+def test_colours_become_words(raw: str, word: str | None) -> None:
+    assert colour_word(raw) == word
+
+
+def test_only_known_wearers_are_kept() -> None:
+    assert [gender_word(g) for g in ("Men", "Girls", "Unisex", "NA")] == [
+        "men",
+        "girls",
+        "unisex",
+        None,
+    ]
+
+
+def test_rare_words_are_left_out_of_the_vocabulary() -> None:
+    words = ["dress"] * 20 + ["shrug"] * 19 + [None] * 30
+    assert vocabulary(words) == ("dress",)
+    assert vocabulary(words, always=["hat"]) == ("dress", "hat")
+
+
+def test_no_word_belongs_to_two_photo_classes() -> None:
+    words = [word for members in PHOTO_CLASSES.values() for word in members]
+    assert len(words) == len(set(words))
+
+
+def test_titles_that_differ_in_case_and_marks_are_one_product() -> None:
+    spellings = ["Acme Women's Red-Dress", "ACME  women s red dress"]
+    assert len({title_key(title) for title in spellings}) == 1
+    assert len({is_held_out(title) for title in spellings}) == 1
+
+
+def test_about_eight_in_a_hundred_titles_are_held_out() -> None:
+    held = sum(is_held_out(f"Acme Shirt {number}") for number in range(5000))
+    assert 300 < held < 500
+
+
+def test_the_white_around_a_garment_is_found_and_the_white_inside_is_not() -> None:
+    picture = Image.new("RGB", (SIZE, SIZE), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((30, 20, 80, 90), fill="navy")
+    draw.rectangle((45, 40, 60, 60), fill="white")
+    mask = white_surroundings(np.asarray(picture))
+    assert mask[5, 5]
+    assert mask[100, 55]
+    assert not mask[50, 52]
+    assert not mask[30, 35]
+
+
+def test_a_photo_without_a_white_background_has_no_mask() -> None:
+    picture = Image.new("RGB", (SIZE, SIZE), (120, 90, 60))
+    assert not white_surroundings(np.asarray(picture)).any()
+    assert not white_surroundings(np.full((SIZE, SIZE, 3), 255, np.uint8)).any()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small catalogue: 25 red t-shirts under three spellings and one rarity."""
+    spellings = ["Tshirts", "T-shirt", "Tshirt"]
+    rows = [(f"{n}.jpg", "Men", spellings[n % 3], "Red", f"Acme Tee {n}") for n in range(25)]
+    rows.append(("25.jpg", "Women", "Shrug", "NA", "Acme Shrug"))
+    with (tmp_path / "catalogue-224.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(FIELDS)
+        writer.writerows(rows)
+    with tarfile.open(tmp_path / "catalogue-224.tar", "w") as tar:
+        for name, *_ in reversed(rows):
+            tar.addfile(*_member(name))
+    return tmp_path
+
+
+def _member(name: str) -> tuple[tarfile.TarInfo, io.BytesIO]:
+    shade = int(name.removesuffix(".jpg"))
+    data = io.BytesIO()
+    Image.new("RGB", (60, 80), (shade * 8, 0, 0)).save(data, "PNG")
+    info = tarfile.TarInfo(f"photos/{name}")
+    info.size = data.tell()
+    data.seek(0)
+    return info, data
+
+
+def test_three_spellings_become_one_word(folder: Path) -> None:
+    examples = read_examples(folder, "catalogue-224")
+    words = words_of(examples)
+    assert words.type == ("t-shirt",)
+    assert words.colour == ("red",)
+    assert words.gender == ("men",)
+    assert examples[25].colour is None
+
+
+def test_no_brand_reaches_an_example(folder: Path) -> None:
+    assert "acme" not in repr(read_examples(folder, "catalogue-224")).lower()
+
+
+def test_photos_stand_in_the_order_of_their_labels(folder: Path, tmp_path: Path) -> None:
+    for _ in ("decoded", "read back"):
+        photos = load_photos(folder, tmp_path / "cache", ["catalogue-224"])
+        reds = photos.pixels[:, SIZE // 2, SIZE // 2, 0].tolist()
+        assert reds == [n * 8 for n in range(26)]
+        assert photos.pixels.shape == (26, SIZE, SIZE, 4)
+
+
+def test_a_photo_missing_from_the_archive_is_reported(folder: Path, tmp_path: Path) -> None:
+    with (folder / "catalogue-224.csv").open("a", encoding="utf-8") as file:
+        file.write("gone.jpg,Men,Tshirts,Red,Acme Tee\n")
+    with pytest.raises(FileNotFoundError, match="lacks 1"):
+        load_photos(folder, tmp_path / "cache", ["catalogue-224"])
+
+
+def test_a_folder_without_archives_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="LOOKSTREAM_DATA"):
+        data_folder(tmp_path)

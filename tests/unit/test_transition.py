@@ -1,0 +1,226 @@
+"""A job's state is a function of what happened, not of the order in which it was told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.jobs import (
+    Job,
+    JobUpdate,
+    StageCompleted,
+    StageError,
+    StageGaveUp,
+    Submitted,
+    Swept,
+)
+from storage.transition import fold, transition
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+WANTED = ("validation", "captioning", "pose", "shots")
+BLOCKS = {"validation": ("captioning", "pose", "shots"), "pose": ("shots",)}
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def submitted(run: int = 1, seconds: float = 0, **more: object) -> Submitted:
+    fields = {"source": {"url": "http://a/b.jpg"}, "wanted": WANTED, "owner": "ann", **more}
+    return Submitted("job", run, at(seconds), **fields)  # type: ignore[arg-type]
+
+
+def completed(stage: str, run: int = 1, seconds: float = 1, **more: object) -> StageCompleted:
+    fields = {"result": {"of": stage}, "wanted": WANTED, **more}
+    return StageCompleted("job", run, at(seconds), stage, **fields)  # type: ignore[arg-type]
+
+
+def gave_up(stage: str, run: int = 1, seconds: float = 1, code: str = "broken") -> StageGaveUp:
+    error = StageError(stage, "error", code, f"{stage} failed")
+    return StageGaveUp("job", run, at(seconds), error, WANTED, BLOCKS.get(stage, ()))
+
+
+def after(*updates: JobUpdate) -> Job:
+    job = fold(None, updates)
+    assert job is not None
+    return job
+
+
+def statuses(job: Job) -> dict[str, str]:
+    return {stage: state.status for stage, state in job.stages.items()}
+
+
+def test_a_submission_makes_a_pending_job() -> None:
+    job = after(submitted(group="album", metadata={"sku": 7}, idempotency_key="k"))
+    assert (job.status, job.run, job.revision, job.wanted) == ("pending", 1, 1, WANTED)
+    assert (job.owner, job.group, job.metadata) == ("ann", "album", {"sku": 7})
+    assert (job.submitted_at, job.updated_at) == (NOON, NOON)
+
+
+def test_a_job_is_processing_until_every_wanted_stage_is_done() -> None:
+    some = after(submitted(), completed("validation"))
+    assert some.status == "processing"
+    done = after(submitted(), *(completed(stage) for stage in WANTED))
+    assert (done.status, done.revision, done.updated_at) == ("completed", 5, at(1))
+
+
+def test_a_stage_that_nobody_wanted_does_not_count() -> None:
+    job = after(submitted(wanted=("validation",)), completed("pose", wanted=("validation",)))
+    assert job.status == "pending"
+    assert after(submitted(), completed("extra")).status == "pending"
+
+
+def test_an_early_result_makes_a_placeholder_that_the_submission_fills_in() -> None:
+    early = after(completed("validation"))
+    assert (early.submitted_at, early.source, early.wanted) == (None, {}, WANTED)
+    job = fold(early, [submitted(seconds=-5, metadata={"a": 1})])
+    assert job is not None
+    assert (job.submitted_at, job.owner, job.metadata) == (at(-5), "ann", {"a": 1})
+    assert (job.stages, job.status) == (early.stages, "processing")
+    assert job.updated_at == at(1)
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        submitted(),
+        submitted(seconds=9),
+        completed("validation"),
+        completed("validation", seconds=99, result={"other": 1}),
+        gave_up("validation", seconds=99),
+        gave_up("pose"),
+        gave_up("pose", seconds=0),
+        Swept("job", 1, at(0)),
+        completed("captioning", run=0),
+    ],
+    ids=repr,
+)
+def test_what_says_nothing_new_gives_the_same_object_back(update: JobUpdate) -> None:
+    job = after(submitted(), completed("validation"), gave_up("pose"))
+    assert transition(job, update) is job
+
+
+def test_a_completion_replaces_a_failure() -> None:
+    failed = after(submitted(wanted=("pose",)), gave_up("pose"))
+    assert failed.status == "failed"
+    mended = transition(failed, completed("pose", seconds=2))
+    assert mended is not None
+    assert (mended.status, mended.error) == ("completed", None)
+    assert mended.stages["pose"].error is None
+
+
+def test_a_newer_failure_replaces_an_older_one() -> None:
+    job = after(submitted(), gave_up("pose"), gave_up("pose", seconds=2, code="again"))
+    assert job.stages["pose"].error is not None
+    assert job.stages["pose"].error.code == "again"
+
+
+def test_giving_up_skips_what_it_blocks_and_fails_the_job() -> None:
+    job = after(submitted(), gave_up("validation"))
+    assert statuses(job) == {
+        "validation": "failed",
+        "captioning": "skipped",
+        "pose": "skipped",
+        "shots": "skipped",
+    }
+    assert job.status == "failed"
+    assert job.error == job.stages["validation"].error == job.stages["shots"].error
+
+
+def test_a_completed_stage_is_not_skipped() -> None:
+    job = after(submitted(), completed("shots"), gave_up("pose"))
+    assert statuses(job) == {"shots": "completed", "pose": "failed"}
+
+
+def test_a_job_with_a_failure_goes_on_until_the_rest_is_settled() -> None:
+    job = after(submitted(), gave_up("pose"), completed("validation"))
+    assert (job.status, job.error) == ("processing", None)
+    settled = transition(job, completed("captioning"))
+    assert settled is not None
+    assert (settled.status, settled.error) == ("failed", job.stages["pose"].error)
+
+
+def test_a_jobs_error_is_that_of_the_first_failed_stage_it_wanted() -> None:
+    job = after(submitted(), gave_up("shots"), gave_up("captioning", seconds=9), gave_up("pose"))
+    failed = transition(job, completed("validation"))
+    assert failed is not None
+    assert failed.error is not None
+    assert failed.error.stage == "captioning"
+
+
+def test_mending_a_stage_frees_what_it_had_blocked() -> None:
+    job = after(submitted(), gave_up("pose"), completed("pose", seconds=2))
+    assert statuses(job) == {"pose": "completed"}
+
+
+def test_a_higher_run_takes_over_and_keeps_old_results_until_new_ones_come() -> None:
+    first = after(submitted(), *(completed(stage) for stage in WANTED))
+    again = transition(first, submitted(run=2, seconds=60, wanted=("validation", "pose")))
+    assert again is not None
+    assert (again.run, again.status, again.wanted) == (2, "pending", ("validation", "pose"))
+    assert again.stages == first.stages
+    assert again.submitted_at == NOON
+    done = fold(again, [completed("pose", run=2, result={"new": 1}), completed("validation", 2)])
+    assert done is not None
+    assert done.status == "completed"
+    assert done.stages["pose"].result == {"new": 1}
+    assert done.stages["shots"].run == 1
+
+
+def test_a_replay_that_leaves_out_the_owner_does_not_make_the_job_public() -> None:
+    job = after(submitted(metadata={"a": 1}), submitted(run=2, owner=None))
+    assert (job.owner, job.metadata) == ("ann", {"a": 1})
+
+
+def test_a_failure_of_an_earlier_run_does_not_fail_the_new_one() -> None:
+    job = after(submitted(), gave_up("validation"), submitted(run=2, seconds=5))
+    assert (job.status, job.error) == ("pending", None)
+    assert statuses(job)["validation"] == "failed"
+
+
+def test_a_sweep_restarts_the_clock_and_nothing_else() -> None:
+    job = after(submitted())
+    swept = transition(job, Swept("job", 1, at(600)))
+    assert swept == replace(job, updated_at=at(600), revision=2)
+    assert transition(None, Swept("job", 1, at(600))) is None
+
+
+STAGES = st.sampled_from(WANTED)
+SAME_RUN = st.lists(
+    st.one_of(
+        st.builds(completed, STAGES),
+        st.builds(gave_up, STAGES, seconds=st.integers(0, 3), code=st.sampled_from("abc")),
+        st.just(submitted()),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(SAME_RUN, st.randoms(use_true_random=False))
+def test_the_order_of_a_runs_updates_never_shows(updates: list[JobUpdate], random) -> None:
+    shuffled = random.sample(updates, len(updates))
+    one, other = after(*updates), after(*shuffled)
+    assert (one.status, one.stages, one.error) == (other.status, other.stages, other.error)
+    assert (one.source, one.submitted_at) == (other.source, other.submitted_at)
+
+
+@given(SAME_RUN, st.integers(0, 11))
+def test_a_redelivery_of_all_that_went_before_changes_nothing(
+    updates: list[JobUpdate], start: int
+) -> None:
+    job = after(*updates)
+    assert fold(job, updates[start:]) is job
+
+
+@given(SAME_RUN, SAME_RUN)
+def test_a_lower_run_never_shows_once_a_higher_has_begun(
+    old: list[JobUpdate], new: list[JobUpdate]
+) -> None:
+    new = [replace(update, run=2) for update in new]
+    known = after(*old, *new)
+    assert fold(known, old) is known

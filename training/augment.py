@@ -1,0 +1,127 @@
+"""Random views of photos for training, whole batches at a time.
+
+Studio cut-outs are put on other backgrounds, photos are cropped, turned, mirrored and lit anew,
+blurred and compressed. Hue stays as it is, since colour is a label.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+KEEP_STUDIO = 0.4
+# The JPEG standard's luminance table (ITU T.81, annex K), from low to high frequencies.
+JPEG_TABLE = (
+    (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56), (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77), (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101), (72, 92, 95, 98, 112, 100, 103, 99),
+)  # fmt: skip
+
+
+def random_views(studio: Tensor, people: Tensor, size: int) -> Tensor:
+    """Training input (n, 3, size, size) in 0-1: the studio photos', then the people's.
+
+    Both are (n, h, w, 4) bytes as `training.data` decodes them. People's photos also lend the
+    studio cut-outs their corners as backgrounds.
+    """
+    scenes = _planes(people)
+    views = torch.cat([_studio_views(_planes(studio), scenes, size), _people_views(scenes, size)])
+    return jpeg_noise(_blur(_light(views))).clamp_(0, 1)
+
+
+def _planes(photos: Tensor) -> Tensor:
+    return photos.permute(0, 3, 1, 2).float().div_(255)
+
+
+def _uniform(count: int, low: float, high: float) -> Tensor:
+    return torch.rand(count) * (high - low) + low
+
+
+def _placed(
+    photos: Tensor, size: int, zoom: tuple[float, float], turn: float, padding: str
+) -> Tensor:
+    """Each photo seen through a random window; `zoom` is the window's share of the photo."""
+    n = len(photos)
+    scale, stretch = _uniform(n, *zoom), torch.exp(_uniform(n, -0.16, 0.16))
+    angle = _uniform(n, -turn, turn)
+    mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
+    slack = (1 - scale).abs() * 0.9 + 0.04
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    top = torch.stack([cos * mirror * stretch, -sin, _uniform(n, -1, 1) * slack], dim=1)
+    bottom = torch.stack([sin * mirror, cos / stretch, _uniform(n, -1, 1) * slack], dim=1)
+    grid = F.affine_grid(torch.stack([top, bottom], dim=1), [n, 1, size, size], False)
+    return F.grid_sample(photos, grid, "bilinear", padding, False)
+
+
+def _studio_views(photos: Tensor, scenes: Tensor, size: int) -> Tensor:
+    keep = torch.rand(len(photos), 1, 1) < KEEP_STUDIO
+    photos[:, 3] = torch.where(keep, 1.0, photos[:, 3])
+    photos[:, :3] *= photos[:, 3:]
+    seen = _placed(photos, size, (0.75, 1.35), math.radians(12), "zeros")
+    ground = backgrounds(scenes, len(photos), size)
+    ground = torch.where(keep[:, None], _uniform(len(photos), 0.94, 1.0)[:, None, None, None],
+                         ground)  # fmt: skip
+    return seen[:, :3] + (1 - seen[:, 3:]) * ground
+
+
+def _people_views(scenes: Tensor, size: int) -> Tensor:
+    return _placed(scenes[:, :3], size, (0.6, 1.1), math.radians(20), "reflection")
+
+
+def backgrounds(scenes: Tensor, count: int, size: int) -> Tensor:
+    """Corners of other photos, cloudy noise, or flat colour: (count, 3, size, size)."""
+    near = torch.randint(len(scenes), (count,))
+    share = _uniform(count, 0.1, 0.3)
+    zeros = torch.zeros(count)
+    across, down = (torch.where(torch.rand(count) < 0.5, -1.0, 1.0) * (1 - share) for _ in "xy")
+    window = torch.stack(
+        [torch.stack([share, zeros, across], 1), torch.stack([zeros, share, down], 1)], dim=1
+    )
+    grid = F.affine_grid(window, [count, 1, size, size], False)
+    corners = F.grid_sample(scenes[near, :3], grid, "bilinear", "border", False)
+    coarse = int(torch.randint(2, 17, (1,)))
+    flat = torch.rand(count, 3, 1, 1)
+    noise = F.interpolate(torch.randn(count, 3, coarse, coarse), size=size, mode="bilinear")
+    clouds = (flat + noise * _uniform(count, 0.0, 0.25)[:, None, None, None]).clamp(0, 1)
+    return torch.where(torch.rand(count, 1, 1, 1) < 0.6, corners, clouds)
+
+
+def _light(views: Tensor) -> Tensor:
+    n = len(views)
+
+    def amount(low: float, high: float) -> Tensor:
+        return _uniform(n, low, high)[:, None, None, None]
+
+    mean = views.mean(dim=(1, 2, 3), keepdim=True)
+    gains = 1 + (torch.rand(n, 3, 1, 1) - 0.5) * 0.1
+    lit = ((views - mean) * amount(0.75, 1.2) + mean) * amount(0.7, 1.2) * gains
+    slope = torch.linspace(-1, 1, views.shape[-1])
+    shade = slope[None, None, :, None] * amount(-0.12, 0.12) + slope * amount(-0.12, 0.12)
+    return (lit * (1 + shade)).clamp_(0, 1)
+
+
+def _blur(views: Tensor) -> Tensor:
+    half = F.interpolate(
+        F.avg_pool2d(views, 2), size=views.shape[-2:], mode="bilinear", align_corners=False
+    )
+    share = torch.rand(len(views), 1, 1, 1) * (torch.rand(len(views), 1, 1, 1) < 0.35)
+    return views + (half - views) * share
+
+
+def jpeg_noise(views: Tensor, share: float = 0.3) -> Tensor:
+    """Quantise the 8x8 cosine transform of some photos, as JPEG at quality 20-70 would.
+
+    Height and width are multiples of 8.
+    """
+    chosen = torch.nonzero(torch.rand(len(views)) < share).flatten()
+    n, _, height, width = (len(chosen), *views.shape[1:])
+    steps = torch.arange(8.0)
+    cosine = torch.cos(math.pi / 8 * (steps + 0.5) * steps[:, None]) * 0.5
+    cosine[0] /= math.sqrt(2)
+    table = torch.tensor(JPEG_TABLE) / 255 * _uniform(n, 0.7, 2.5)[:, None, None, None, None, None]
+    blocks = views[chosen].view(n, 3, height // 8, 8, width // 8, 8).transpose(3, 4)
+    spectrum = torch.round(cosine @ blocks @ cosine.T / table) * table
+    decoded = (cosine.T @ spectrum @ cosine).transpose(3, 4).reshape(n, 3, height, width)
+    return views.index_copy(0, chosen, decoded)

@@ -1,0 +1,222 @@
+"""Trains the garment network and writes its weights and what they scored.
+
+Examples:
+    python -m training.train --data photos --out garment-net-1.safetensors
+    LOOKSTREAM_DATA=photos python -m training.train --epochs 2 --out quick.safetensors
+"""
+
+import argparse
+import copy
+import json
+import math
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from agents.vision.network import HEADS, GarmentNet
+from training.augment import random_views
+from training.data import (
+    CATALOGUES,
+    TRAIN_PHOTOS,
+    Photos,
+    Words,
+    data_folder,
+    describe,
+    load_photos,
+    words_of,
+)
+
+NAME = "garment-net-1"
+STUDIO_BATCH, PEOPLE_BATCH, STEPS = 96, 32, 240
+SMALL, LARGE, LARGE_FROM = 64, 96, 0.7
+RATE, DECAY, SMOOTHING, AVERAGING = 2e-3, 0.05, 0.05, 0.998
+WEIGHTS = {"type": 1.0, "colour": 0.5, "gender": 0.35}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is true of each photo: words by head as (n, words) of bool, all False if unknown."""
+
+    truth: dict[str, Tensor]
+
+    def rows(self, places: NDArray[np.intp]) -> dict[str, Tensor]:
+        chosen = torch.from_numpy(places)
+        return {head: table[chosen] for head, table in self.truth.items()}
+
+
+def targets_of(photos: Photos, words: Words) -> Targets:
+    """The labels as tables; words outside the vocabularies are unknown."""
+    truth = {h: torch.zeros(len(photos.examples), len(getattr(words, h)), dtype=torch.bool)
+             for h in HEADS}  # fmt: skip
+    for place, example in enumerate(photos.examples):
+        named = {"type": example.types, "colour": (example.colour,), "gender": (example.gender,)}
+        for head in HEADS:
+            listed = getattr(words, head)
+            for word in named[head]:
+                if word in listed:
+                    truth[head][place, listed.index(word)] = True
+    return Targets(truth)
+
+
+def partial_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Mean of -log P(any true word) over the rows that know one, with label smoothing."""
+    known = truth.any(dim=1)
+    if not bool(known.any()):
+        return logits.sum() * 0
+    logs = logits[known].log_softmax(dim=1)
+    hit = logs.masked_fill(~truth[known], -math.inf).logsumexp(dim=1)
+    return -((1 - SMOOTHING) * hit + SMOOTHING * logs.mean(dim=1)).mean()
+
+
+def draws(photos: Photos, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+    """Batches for ever: studio photos, rare types oftener than they come, then people's."""
+    listed = enumerate(photos.examples)
+    kept = np.array([i for i, e in listed if e.is_catalogue and not e.held_out])
+    people = np.array([i for i, e in enumerate(photos.examples) if not e.is_catalogue])
+    counts = Counter(photos.examples[i].types for i in kept)
+    weights = np.array([counts[photos.examples[i].types] ** -0.35 for i in kept])
+    weights /= weights.sum()
+    while True:
+        studio = rng.choice(len(kept), STUDIO_BATCH, replace=False, p=weights)
+        yield np.concatenate([kept[studio], rng.choice(people, PEOPLE_BATCH, False)])
+
+
+def rate_at(progress: float) -> float:
+    """The learning rate's share: a short warm-up, then a cosine to nothing."""
+    return min(progress / 0.04, 1.0) * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-3
+
+
+class Trainer:
+    """The network in training, the running average of its weights, and its optimiser."""
+
+    def __init__(self, words: Words) -> None:
+        self.network = GarmentNet({head: len(getattr(words, head)) for head in HEADS})
+        self.network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": DECAY},
+                  {"params": others, "weight_decay": 0.0}]  # fmt: skip
+        self.optimiser = torch.optim.AdamW(groups, lr=RATE, fused=True)
+        self.step_count = 0
+
+    def step(self, views: Tensor, truth: dict[str, Tensor], progress: float) -> float:
+        self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = RATE * rate_at(progress)
+        logits = self.network(views.contiguous(memory_format=torch.channels_last))
+        loss = torch.stack([WEIGHTS[h] * partial_loss(logits[h], truth[h]) for h in HEADS]).sum()
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self._follow()
+        return loss.item()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        self.step_count += 1
+        keep = min(AVERAGING, self.step_count / (self.step_count + 10))
+        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(),
+                    strict=True)  # fmt: skip
+        for slow, fast in pairs:
+            if slow.is_floating_point():
+                slow.lerp_(fast, 1 - keep)
+            else:
+                slow.copy_(fast)
+
+
+@torch.inference_mode()
+def logits_of(network: GarmentNet, photos: Photos, places: list[int]) -> dict[str, Tensor]:
+    """The heads' logits for the photos at these places, unaugmented."""
+    parts: list[dict[str, Tensor]] = []
+    for start in range(0, len(places), 128):
+        pixels = torch.from_numpy(photos.pixels[places[start : start + 128]])
+        planes = pixels[..., :3].permute(0, 3, 1, 2).float() / 255
+        planes = F.interpolate(planes, size=(LARGE, LARGE), mode="bilinear", antialias=True)
+        parts.append(network(planes.contiguous(memory_format=torch.channels_last)))
+    return {head: torch.cat([part[head] for part in parts]) for head in HEADS}
+
+
+def calibrate(logits: Tensor, truth: Tensor) -> tuple[float, float]:
+    """The temperature with the least loss on held-out photos (Guo et al. 2017), and the top-1."""
+    known = truth.any(dim=1)
+    logits, truth = logits[known], truth[known]
+
+    def loss(temperature: float) -> float:
+        logs = (logits / temperature).log_softmax(dim=1)
+        return -float(logs.masked_fill(~truth, -math.inf).logsumexp(dim=1).mean())
+
+    best = min((step / 50 for step in range(20, 150)), key=loss)
+    hits = truth.gather(1, logits.argmax(dim=1, keepdim=True)).float()
+    return best, float(hits.mean())
+
+
+def save(trainer: Trainer, photos: Photos, targets: Targets, words: Words, out: Path) -> None:
+    """Write the averaged weights in half precision and, beside them, the held-out scores."""
+    places = [i for i, e in enumerate(photos.examples) if e.held_out]
+    logits, truth = logits_of(trainer.average, photos, places), targets.rows(np.array(places))
+    fitted = {head: calibrate(logits[head], truth[head]) for head in HEADS}
+    temperature = json.dumps({head: value for head, (value, _) in fitted.items()})
+    metadata = {"name": NAME, "input": str(LARGE), "temperature": temperature, **describe(words)}
+    state = {k: v.half().contiguous() if v.is_floating_point() else v
+             for k, v in trainer.average.state_dict().items()}  # fmt: skip
+    save_file(state, out, metadata)
+    metrics = {"steps": trainer.step_count, "held_out": len(places), "temperature": temperature,
+               "top1": {head: round(top1, 4) for head, (_, top1) in fitted.items()}}  # fmt: skip
+    out.with_suffix(".json").write_text(json.dumps(metrics, indent=2))
+    print(json.dumps(metrics), flush=True)
+
+
+def train(data: Path, cache: Path, out: Path, epochs: int, minutes: float, seed: int) -> None:
+    """Train for `epochs` of STEPS batches, or sooner through where `minutes` run out."""
+    torch.manual_seed(seed)
+    photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
+    words = words_of(photos.examples)
+    targets, trainer = targets_of(photos, words), Trainer(words)
+    batches = draws(photos, np.random.default_rng(seed))
+    began, progress, total = time.monotonic(), 0.0, epochs * STEPS
+    while progress < 1:
+        places = next(batches)
+        pixels = torch.from_numpy(photos.pixels[places])
+        size = LARGE if progress >= LARGE_FROM else SMALL
+        views = random_views(pixels[:STUDIO_BATCH], pixels[STUDIO_BATCH:], size)
+        loss = trainer.step(views, targets.rows(places), progress)
+        spent = (time.monotonic() - began) / 60
+        progress = max(trainer.step_count / total, spent / minutes)
+        if trainer.step_count % 60 == 0:
+            print(f"{trainer.step_count} {progress:.3f} {spent:.1f}min {loss:.3f}", flush=True)
+        if trainer.step_count % STEPS == 0:
+            save(trainer, photos, targets, words, out)
+    save(trainer, photos, targets, words, out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cache = Path(tempfile.gettempdir()) / "lookstream-training"
+    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
+    parser.add_argument("--cache", type=Path, default=cache, help="where decoded photos are kept")
+    parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
+    parser.add_argument("--epochs", type=int, default=24, help=f"of {STEPS} batches each")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="time to be done in")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    train(data_folder(given.data), given.cache, given.out, given.epochs, given.minutes, given.seed)
+
+
+if __name__ == "__main__":
+    main()
