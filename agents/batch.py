@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
-from pydantic import ValidationError
 
 from agents.compute import ComputePool
 from agents.errors import Rejected
+from agents.failure import code_of, failed
 from agents.metrics import StageMetrics
 from agents.processor import Holder, Publisher
 from agents.results import ResultShelf
@@ -62,13 +62,15 @@ class StageProcessor:
         self.name = stage.name
         self.topics = (stage.consumes.topic,)
         self.batch = stage.batch
+        self._policy = policy or RetryPolicy()
+        # Every try of a full batch may run into its limit twice: whole, and split.
+        self.patience_s = 2.0 * self._policy.attempts * stage.batch * stage.timeout_s
         self._stage = stage
         self._graph = graph
         self._artifacts = artifacts
         self._publisher = publisher
         self._pool = pool
         self._metrics = metrics
-        self._policy = policy or RetryPolicy()
         self._decoder = Decoder([stage.consumes])
         self._shelf = ResultShelf(stage, artifacts)
         self._hold = Holder(stage.name, self._policy)
@@ -118,7 +120,7 @@ class StageProcessor:
             reason=str(error),
         )
         letter = dead_letter(record, error, stage=self.name, attempts=1, code=error.code)
-        await self._hold.until_back(lambda: self._publisher.send([letter]))
+        await self._hold.bury(self._publisher, letter)
         self._metrics.dead_letters.labels(self.name).inc()
         if job_id := record.job_id():
             failure = StageFailed(
@@ -160,12 +162,12 @@ class StageProcessor:
 
     async def _settle(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:
         """Publish what is decided; return the tasks to try again, after their backoff."""
-        results: list[tuple[Event, str | None]] = []
+        results: list[tuple[Task, Event]] = []
         again: list[Task] = []
         held: BaseException | None = None
         for task, outcome in zip(tasks, map(self._result, tasks, outcomes), strict=True):
             if not isinstance(outcome, Exception):
-                results.append((outcome, task.envelope.traceparent))
+                results.append((task, outcome))
                 continue
             fate = self._policy.decide(outcome, task.attempts + 1)
             if fate is Fate.HOLD:
@@ -176,7 +178,7 @@ class StageProcessor:
                 again.append(replace(task, attempts=task.attempts + 1))
             else:
                 await self._fail(replace(task, attempts=task.attempts + 1), outcome)
-        await self._publish(results)
+        await self._publish_results(results)
         if held is not None:
             await self._hold.wait(held, max(task.held for task in again))
         elif again:
@@ -184,7 +186,7 @@ class StageProcessor:
         return again
 
     def _result(self, task: Task, outcome: Outcome) -> StageResult | Exception:
-        """Make the event of an outcome; a payload that does not fit its event is an error."""
+        """Make the event of an outcome; what does not fit the event is an error."""
         if isinstance(outcome, Exception):
             return outcome
         reused = isinstance(outcome, Reused)
@@ -204,13 +206,12 @@ class StageProcessor:
         }
         try:
             return self._stage.emits.model_validate({**facts, **payload.model_dump()})
-        except ValidationError as error:
+        except Exception as error:  # noqa: BLE001 - a stage may return anything
             return error
 
     async def _fail(self, task: Task, error: Exception) -> None:
         """Publish the failure; ours go to the dead letters as well."""
-        rejected = isinstance(error, Rejected)
-        code = error.code if isinstance(error, Rejected) else _code(error)
+        code = code_of(error)
         log.warning(
             "failed",
             action="fail",
@@ -220,39 +221,34 @@ class StageProcessor:
             code=code,
             error=repr(error),
         )
-        if not rejected:
+        if not isinstance(error, Rejected):
             letter = dead_letter(
                 task.record, error, stage=self.name, attempts=task.attempts, code=code
             )
-            await self._hold.until_back(lambda: self._publisher.send([letter]))
+            await self._hold.bury(self._publisher, letter)
             self._metrics.dead_letters.labels(self.name).inc()
         self._metrics.failed.labels(self.name, code).inc()
-        failure = StageFailed(
-            job_id=task.event.job_id,
-            run=task.event.run,
-            lane=task.event.lane,
-            stage=self.name,
-            kind="rejected" if rejected else "error",
-            code=code,
-            message=error.message if isinstance(error, Rejected) else _public(error),
-            detail=error.detail if isinstance(error, Rejected) else "",
+        failure = failed(
+            self.name,
+            task.event,
+            error,
             attempts=max(task.attempts, 1),
             started_at=task.started_at,
             stages=task.wanted,
         )
         await self._publish([(failure, task.envelope.traceparent)])
 
+    async def _publish_results(self, results: Sequence[tuple[Task, Event]]) -> None:
+        """Publish results; one that cannot be published at all fails alone."""
+        try:
+            await self._publish([(event, task.envelope.traceparent) for task, event in results])
+        except Exception as error:  # noqa: BLE001 - what is only out of reach was waited for
+            if len(results) == 1:
+                await self._fail(results[0][0], error)
+                return
+            for result in results:
+                await self._publish_results([result])
+
     async def _publish(self, events: Sequence[tuple[Event, str | None]]) -> None:
         if events:
             await self._hold.until_back(lambda: self._publisher.publish_all(events))
-
-
-def _code(error: Exception) -> str:
-    return "stage-timeout" if isinstance(error, TimeoutError) else "stage-error"
-
-
-def _public(error: Exception) -> str:
-    """Name the fault without its text, which may hold paths or secrets."""
-    if isinstance(error, TimeoutError):
-        return "The stage took too long and was given up."
-    return f"The stage failed unexpectedly ({type(error).__name__})."

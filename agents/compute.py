@@ -15,7 +15,8 @@ class ComputePool:
     """Runs blocking work off the event loop, with a time limit a call.
 
     A thread cannot be killed: one that outlives its limit is left behind with its pool, and a
-    fresh pool takes over, so that the other stages go on. ``abandoned`` counts them.
+    fresh pool takes over, with what was queued, so that the other stages go on. ``abandoned``
+    counts the threads that were left.
     """
 
     def __init__(self, threads: int = 0) -> None:
@@ -28,6 +29,18 @@ class ComputePool:
 
     async def run(self, work: Callable[[], T], timeout_s: float) -> T:
         """Return what ``work`` returns. Raises `TimeoutError` ``timeout_s`` after it began."""
+        while True:
+            pool = self._pool
+            future, began = self._submit(pool, work)
+            waiting: set[asyncio.Future[Any]] = {future, began}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if began.done() or not future.cancelled():
+                return await self._result(pool, future, timeout_s)
+
+    def _submit(
+        self, pool: ThreadPoolExecutor, work: Callable[[], T]
+    ) -> tuple[asyncio.Future[T], asyncio.Future[None]]:
+        """Queue ``work``; the second future tells that it has begun."""
         loop = asyncio.get_running_loop()
         began: asyncio.Future[None] = loop.create_future()
 
@@ -35,10 +48,11 @@ class ComputePool:
             loop.call_soon_threadsafe(began.set_result, None)
             return work()
 
-        pool = self._pool
-        future = loop.run_in_executor(pool, begin)
-        waiting: set[asyncio.Future[Any]] = {future, began}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return loop.run_in_executor(pool, begin), began
+
+    async def _result(
+        self, pool: ThreadPoolExecutor, future: asyncio.Future[T], timeout_s: float
+    ) -> T:
         try:
             return await asyncio.wait_for(asyncio.shield(future), timeout_s)
         except TimeoutError:
@@ -50,6 +64,7 @@ class ComputePool:
         self.abandoned += 1
         if pool is self._pool:
             self._pool = self._fresh()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """Stop taking work; what runs is left to end by itself."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import structlog
 
 from agents.retry import RetryPolicy, is_unavailable
 from streams.codec import Encoded
+from streams.errors import EventTooLarge
 from streams.events import Event
 from streams.record import Record
 
@@ -29,7 +31,8 @@ class Processor(Protocol):
     """Reads ``topics`` as consumer group ``lookstream.<name>``, ``batch`` records at a time.
 
     ``process`` returns when every effect of the batch is acknowledged, and never raises: what
-    cannot be done is held, failed or dead-lettered. ``holding`` names what it waits for.
+    cannot be done is held, failed or dead-lettered. ``holding`` names what it waits for;
+    ``patience_s`` is the longest that one batch may take otherwise.
     """
 
     @property
@@ -43,6 +46,9 @@ class Processor(Protocol):
 
     @property
     def holding(self) -> str | None: ...
+
+    @property
+    def patience_s(self) -> float: ...
 
     async def process(self, records: Sequence[Record]) -> None: ...
 
@@ -81,3 +87,11 @@ class Holder:
 
     def release(self) -> None:
         self.holding = None
+
+    async def bury(self, publisher: Publisher, letter: Encoded) -> None:
+        """Publish a dead letter; one that the broker finds too large goes without its value."""
+        try:
+            await self.until_back(lambda: publisher.send([letter]))
+        except EventTooLarge:
+            bare = replace(letter, value=None)
+            await self.until_back(lambda: publisher.send([bare]))

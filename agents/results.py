@@ -35,7 +35,7 @@ class ResultShelf:
             made = self._stage.handle([events[i] for i in todo], self._artifacts)
             for i, outcome in zip(todo, made, strict=True):
                 outcomes[i] = self._keep(events[i], outcome)
-        return [outcome for outcome in outcomes if outcome is not None]
+        return [TypeError("no outcome") if each is None else each for each in outcomes]
 
     def _find(self, event: Any) -> Outcome | None:
         """Return the payload kept for the event's content and this version, if there is one."""

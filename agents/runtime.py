@@ -1,6 +1,7 @@
-"""The runtime: each processor as a Faust app of its own. The only module that knows Faust.
+"""The runtime: each processor as a Faust app of its own. With `agents.faust_app`, all that knows
+Faust.
 
-What Faust gets wrong and this module answers, each pinned by a test in
+What Faust gets wrong and these modules answer, each pinned by a test in
 ``tests/integration/test_faust_traps.py``: an exception that escapes an agent commits past its
 event; so does an acknowledgement out of order; an unacknowledged event stops a clean shutdown for
 ever; a rebalance leaves events of the time before in the buffers.
@@ -10,131 +11,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import faust
-import structlog
-from faust.app.base import BootStrategy
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
-from yarl import URL
-
+from agents.faust_app import Offsets, make_app
 from agents.processor import Processor
 from agents.watchdog import Vitals
 from streams.broker_url import BrokerUrl
 from streams.record import Record
 
-log = structlog.get_logger()
-
 GATHER_S = 0.003
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What the embedded broker and Apache Kafka want differently. Times are seconds.
-
-    The embedded broker holds every empty fetch for the whole ``fetch_wait``, also when a record
-    comes; Kafka answers at once.
-    """
-
-    fetch_wait_s: float
-    session_s: float
-    heartbeat_s: float
-
-    @classmethod
-    def of(cls, broker: BrokerUrl) -> Tuning:
-        return cls(0.02, 6.0, 1.0) if broker.embedded else cls(0.5, 10.0, 3.0)
-
-
-class _NoWeb(BootStrategy):  # type: ignore[misc]
-    """Faust would serve HTTP on 0.0.0.0:6066 from every worker."""
-
-    enable_web = False
-
-
-class _App(faust.App):  # type: ignore[misc]
-    BootStrategy = _NoWeb
-
-
-def _transport(url: str, app: faust.App, fetch_wait_s: float) -> Transport:
-    """Faust's transport, with the fetch wait that its driver fixes at 1500 ms."""
-
-    class Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
-        def _create_worker_consumer(self, transport: Any) -> Any:
-            consumer = super()._create_worker_consumer(transport)
-            consumer._fetch_max_wait_ms = int(fetch_wait_s * 1000)
-            return consumer
-
-    class TunedConsumer(Consumer):  # type: ignore[misc]
-        def _new_consumer_thread(self) -> Any:
-            return Thread(self, loop=self.loop, beacon=self.beacon)
-
-    class TunedTransport(Transport):  # type: ignore[misc]
-        pass
-
-    TunedTransport.Consumer = TunedConsumer
-    return TunedTransport([URL(part) for part in url.split(";")], app, loop=app.loop)
-
-
-def _credentials(broker: BrokerUrl) -> faust.SASLCredentials | faust.SSLCredentials | None:
-    context = ssl.create_default_context(cafile=broker.ca) if broker.tls else None
-    if broker.sasl:
-        return faust.SASLCredentials(
-            username=broker.username,
-            password=broker.password,
-            mechanism=broker.sasl,
-            ssl_context=context,
-        )
-    return faust.SSLCredentials(context) if context else None
-
-
-def make_app(processor: Processor, broker: BrokerUrl, prefix: str = "lookstream") -> faust.App:
-    """Return a Faust app that reads the processor's topics as group ``<prefix>.<name>``."""
-    tuning = Tuning.of(broker)
-    url = ";".join(f"kafka://{host}" for host in broker.bootstrap.split(","))
-    app = _App(
-        f"{prefix}.{processor.name}",
-        broker=url,
-        broker_credentials=_credentials(broker),
-        broker_session_timeout=tuning.session_s,
-        broker_heartbeat_interval=tuning.heartbeat_s,
-        broker_commit_interval=1.0,
-        broker_max_poll_records=max(processor.batch * 4, 32),
-        consumer_auto_offset_reset="earliest",
-        consumer_metadata_max_age_ms=10_000,
-        stream_buffer_maxsize=processor.batch * 2,
-        stream_wait_empty=False,
-        store="memory://",
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        autodiscover=False,
-    )
-    app.transport = _transport(url, app, tuning.fetch_wait_s)
-    return app
+ASK_S = 10.0
 
 
 class Reader:
     """Takes batches for one processor and acknowledges each, whole and in order, when it is done.
 
-    Events pass from Faust's agent through a bounded inbox, so that acknowledging is ours alone:
-    nothing that Faust cancels, restarts or drops is ever acknowledged by it.
+    Events pass from Faust's agent through a bounded inbox, and offsets are committed from our own
+    count of what is done: nothing that Faust cancels, skips or drops is ever acknowledged by it.
     """
 
     def __init__(
         self, processor: Processor, broker: BrokerUrl, *, prefix: str = "lookstream"
     ) -> None:
         self.processor = processor
-        self.app = make_app(processor, broker, prefix)
+        self._done: Offsets = {}
+        self.app = make_app(processor, broker, self._done, prefix)
         self._inbox: asyncio.Queue[tuple[int, Any] | None] = asyncio.Queue(processor.batch)
         self._epoch = 0
         self._draining = False
-        self._done: dict[Any, int] = {}
         self._in_hand = 0
         self._progress_seen = self._assigned_seen = time.monotonic()
         self._work: asyncio.Task[None] | None = None
+        self._embedded = broker.embedded
+        self.on_record: Callable[[], None] = lambda: None
         topic = self.app.topic(*processor.topics, key_serializer="raw", value_serializer="raw")
         self.app.agent(topic, name=f"{processor.name}.reader", concurrency=1)(self._read)
         self.app.on_partitions_revoked.connect(self._forget)
@@ -143,6 +54,7 @@ class Reader:
 
     async def _read(self, stream: Any) -> None:
         async for event in stream.noack().events():
+            self.on_record()
             await self._inbox.put((self._epoch, event))
 
     async def _forget(self, *_: Any, **__: Any) -> None:
@@ -151,6 +63,8 @@ class Reader:
         self._done.clear()
         while not self._inbox.empty():
             self._inbox.get_nowait()
+        if self._draining:
+            self._inbox.put_nowait(None)
 
     # -- the loop --------------------------------------------------------------------------
 
@@ -186,7 +100,6 @@ class Reader:
 
     def _acknowledge(self, events: Sequence[Any]) -> None:
         for event in events:
-            event.ack()
             self._done[event.message.tp] = event.message.offset + 1
 
     # -- life ------------------------------------------------------------------------------
@@ -201,12 +114,15 @@ class Reader:
         """Return when the reader is drained; raise when it or its Faust app has crashed."""
         assert self._work is not None  # noqa: S101 - started before
         stopped = asyncio.create_task(self.app.wait_until_stopped())
-        await asyncio.wait({self._work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        try:
+            await asyncio.wait({self._work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
         if self._work.done():
             self._work.result()
         elif not self._draining:
-            raise RuntimeError(f"{self.processor.name}: Faust stopped by itself")
+            cause = stopped.exception() or self.app.crash_reason
+            raise RuntimeError(f"{self.processor.name}: Faust stopped by itself") from cause
 
     async def drain(self) -> None:
         """Finish the batch in hand, commit, leave the group. Cancel it to give up waiting."""
@@ -218,6 +134,14 @@ class Reader:
         with contextlib.suppress(Exception):
             await self.app.consumer.commit()
         await self.app.stop()
+
+    def set_fetch_wait(self, seconds: float) -> None:
+        """Change how long an empty fetch lasts on the embedded broker, from the next one on."""
+        if self._embedded:
+            with contextlib.suppress(AttributeError):  # between two connections there is none
+                self.app.consumer._thread._consumer._fetcher._fetch_max_wait_ms = int(
+                    seconds * 1000
+                )
 
     # -- watched ---------------------------------------------------------------------------
 
@@ -232,7 +156,7 @@ class Reader:
         """Ask the broker how far behind this reader is. Raises what the broker's client raises."""
         partitions = self.app.consumer.assignment() if self.assigned else set()
         now = time.monotonic()
-        lag = await self._lag(partitions) if partitions else 0
+        lag = await asyncio.wait_for(self._lag(partitions), ASK_S) if partitions else 0
         if partitions:
             self._assigned_seen = now
         if not lag:
@@ -244,12 +168,11 @@ class Reader:
             lag=lag,
             progress_seen=self._progress_seen,
             holding=self.processor.holding is not None,
+            patience_s=self.processor.patience_s if self._in_hand else 0.0,
         )
 
     async def _lag(self, partitions: set[Any]) -> int:
-        ends: Mapping[Any, int] = await asyncio.wait_for(
-            self.app.consumer.highwaters(*partitions), 10.0
-        )
+        ends: Mapping[Any, int] = await self.app.consumer.highwaters(*partitions)
         lag = self._in_hand + self._inbox.qsize()
         for partition, end in ends.items():
             reached = self._done.get(partition)

@@ -29,6 +29,7 @@ class TrackingProcessor:
 
     name = "tracking"
     batch = 100
+    patience_s = 0.0
 
     def __init__(
         self,
@@ -58,11 +59,11 @@ class TrackingProcessor:
         """Fold the records into their jobs; both writes are acknowledged when it returns."""
         began = time.perf_counter()
         self._metrics.received.labels(self.name).inc(len(records))
-        envelopes = [opened for record in records if (opened := await self._open(record))]
-        updates = [update_of(envelope, self._graph) for envelope in envelopes]
-        changed = await self._hold.until_back(lambda: self._jobs.apply(updates))
-        traces = {each.event.job_id: each.traceparent for each in envelopes}
-        news = [(updated_event(job), traces.get(job.job_id)) for job in changed]
+        opened = [(record, found) for record in records if (found := await self._open(record))]
+        jobs = await self._apply(opened)
+        jobs += await self._told_before(opened, {job.job_id for job in jobs})
+        traces = {found.event.job_id: found.traceparent for _, found in opened}
+        news = [(updated_event(job), traces.get(job.job_id)) for job in jobs]
         await self._hold.until_back(lambda: self._publisher.publish_all(news))
         self._metrics.work.labels(self.name).observe(time.perf_counter() - began)
 
@@ -72,10 +73,41 @@ class TrackingProcessor:
             return self._decoder.decode(record)
         except UndecodableEvent as error:
             if record.topic not in self._read_by_stages:
-                letter = dead_letter(record, error, stage=self.name, attempts=1, code=error.code)
-                await self._hold.until_back(lambda: self._publisher.send([letter]))
-                self._metrics.dead_letters.labels(self.name).inc()
+                await self._bury(record, error, error.code)
             return None
+
+    async def _apply(self, opened: Sequence[tuple[Record, Envelope]]) -> list[Job]:
+        """Write the changes; an event that the store refuses is dead-lettered alone."""
+        try:
+            updates = [update_of(envelope, self._graph) for _, envelope in opened]
+            return await self._hold.until_back(lambda: self._jobs.apply(updates))
+        except Exception as error:
+            log.exception("refused", action="track", size=len(opened))
+            if len(opened) == 1:
+                await self._bury(opened[0][0], error, "tracking-error")
+                return []
+            return [job for each in opened for job in await self._apply([each])]
+
+    async def _told_before(
+        self, opened: Sequence[tuple[Record, Envelope]], told: set[str]
+    ) -> list[Job]:
+        """Return the jobs that stages' events did not change: they were written in an earlier
+        life, and killed in between, their news may never have been published."""
+        again = {
+            envelope.event.job_id
+            for _, envelope in opened
+            if not isinstance(envelope.event, ImageSubmitted)
+        }
+        jobs = [await self._read(job_id) for job_id in sorted(again - told)]
+        return [job for job in jobs if job is not None]
+
+    async def _read(self, job_id: str) -> Job | None:
+        return await self._hold.until_back(lambda: self._jobs.get(job_id))
+
+    async def _bury(self, record: Record, error: Exception, code: str) -> None:
+        letter = dead_letter(record, error, stage=self.name, attempts=1, code=code)
+        await self._hold.bury(self._publisher, letter)
+        self._metrics.dead_letters.labels(self.name).inc()
 
 
 def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:

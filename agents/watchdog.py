@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Vitals:
-    """One reader, now. Times are seconds of a monotonic clock; ``lag`` is in records."""
+    """One reader, now. Times are seconds of a monotonic clock; ``lag`` is in records.
+
+    ``patience_s`` is what the batch in hand may take in all, when every try of it times out.
+    """
 
     now: float
     assigned: int
@@ -18,6 +21,7 @@ class Vitals:
     lag: int
     progress_seen: float
     holding: bool
+    patience_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,6 @@ def verdict(vitals: Vitals, limits: Limits) -> str | None:
         without = vitals.now - vitals.assigned_seen
         return f"no partitions for {without:.0f} s" if without > limits.unassigned_s else None
     still = vitals.now - vitals.progress_seen
-    if vitals.lag and still > limits.stalled_s:
+    if vitals.lag and still > limits.stalled_s + vitals.patience_s:
         return f"no progress for {still:.0f} s with {vitals.lag} records waiting"
     return None

@@ -7,10 +7,11 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
+from agents.pace import Pace
 from agents.runtime import Reader
 from agents.watchdog import Limits, verdict
 
@@ -31,7 +32,11 @@ class Worker:
         self._drain_s = drain_s
         self._stop = asyncio.Event()
         self._started: set[str] = set()
-        self._beat = time.monotonic()
+        self._began = self._beat = time.monotonic()
+        self._ended = threading.Event()
+        self._pace = Pace()
+        for reader in self.readers:
+            reader.on_record = self._hurry
 
     def stop(self) -> None:
         """Begin to drain; a signal handler may call this."""
@@ -52,13 +57,17 @@ class Worker:
 
     async def run(self) -> None:
         """Start, work until `stop` or a crash, drain. Raises what crashed a reader."""
+        self._began = self._beat = time.monotonic()
         threading.Thread(target=self._watch_loop, daemon=True).start()
         watch = asyncio.create_task(self._watch())
+        beating = asyncio.create_task(self._keep_beating())
         try:
             await self._until_stopped()
         finally:
             watch.cancel()
             await self._drain()
+            beating.cancel()
+            self._ended.set()
 
     async def _until_stopped(self) -> None:
         stop = asyncio.create_task(self._stop.wait())
@@ -93,15 +102,28 @@ class Worker:
                 os._exit(EXIT_NOT_DRAINED)
         log.info("stopped", action="stop")
 
+    def _hurry(self) -> None:
+        """A record came: let every reader of this process look for the next ones often."""
+        now = time.monotonic()
+        if self._pace.fetch_wait(now) == self._pace.calm_s:
+            self._set_fetch_wait(self._pace.busy_s)
+        self._pace.seen = now
+
+    def _set_fetch_wait(self, seconds: float) -> None:
+        for reader in self.readers:
+            reader.set_fetch_wait(seconds)
+
     async def _watch(self) -> None:
         while True:
-            self._beat = time.monotonic()
+            self._set_fetch_wait(self._pace.fetch_wait(time.monotonic()))
             await asyncio.sleep(min(5.0, self._limits.stalled_s / 4))
             for reader in self.readers:
                 await self._judge(reader)
 
     async def _judge(self, reader: Reader) -> None:
         if reader.processor.name not in self._started:
+            if time.monotonic() - self._began > self._limits.unassigned_s:
+                self._give_up("never joined its group", reader.processor.name)
             return
         try:
             vitals = await reader.vitals()
@@ -109,13 +131,20 @@ class Worker:
             log.debug("no vitals", action="watch", error=repr(error))
             return
         if reason := verdict(vitals, self._limits):
-            log.error("stuck", action="exit", stage=reader.processor.name, reason=reason)
-            os._exit(EXIT_STUCK)
+            self._give_up(reason, reader.processor.name)
+
+    async def _keep_beating(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(self._limits.blocked_s / 10)
 
     def _watch_loop(self) -> None:
         """From a thread: a blocked loop cannot report itself."""
-        while True:
-            time.sleep(1.0)
-            if time.monotonic() - self._beat > self._limits.blocked_s + 10.0 * len(self.readers):
-                log.error("stuck", action="exit", reason="the event loop is blocked")
-                os._exit(EXIT_STUCK)
+        while not self._ended.wait(self._limits.blocked_s / 10):
+            if time.monotonic() - self._beat > self._limits.blocked_s:
+                self._give_up("the event loop is blocked")
+
+    def _give_up(self, reason: str, stage: str = "") -> NoReturn:
+        """End the process, for its supervisor to start anew."""
+        log.error("stuck", action="exit", stage=stage, reason=reason)
+        os._exit(EXIT_STUCK)

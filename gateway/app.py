@@ -38,6 +38,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=problem_responses.documented("internal-error"),
     )
     metrics = Metrics()
     app.include_router(JobRoutes(deps, metrics).router())

@@ -41,11 +41,11 @@ def uploaded(file: BinaryIO, size: int, max_bytes: int) -> Photo:
 
 
 def decoded(text: str, max_bytes: int) -> Photo:
-    """Return the upload in ``text``: base64, or a data URL with base64. Raises `Problem`."""
+    """Return the upload in ``text``: base64, wrapped or not, or a data URL. Raises `Problem`."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        data = base64.b64decode(text, validate=True)
+        data = base64.b64decode(text.encode().translate(None, b" \t\r\n"), validate=True)
     except (binascii.Error, ValueError):
         raise Problem("base64-invalid", "image_base64 must be standard base64") from None
     return uploaded(BytesIO(data), len(data), max_bytes)

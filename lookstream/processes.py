@@ -60,15 +60,16 @@ def is_loopback(host: str) -> bool:
 
 def run_worker(settings: Settings, names: Sequence[str]) -> None:
     """Play the named stages until SIGTERM or SIGINT; all when empty. Raises `UnknownStage`."""
-    _one_thread_each()
+    one_thread_each()
     asyncio.run(_work(settings, names))
     sys.stderr.flush()
     # Faust's and mediapipe's threads may linger; everything that counts is acknowledged by now.
     os._exit(0)
 
 
-def _one_thread_each() -> None:
-    """Parallelism comes from several items at a time, not from several threads an item."""
+def one_thread_each() -> None:
+    """Tell numeric libraries, before they load, to keep to one thread: parallelism comes
+    from several photos at a time."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 

@@ -90,7 +90,7 @@ def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> N
 
 
 async def _supervise(settings: Settings, insecure: bool, ready: Callable[[str], None]) -> None:
-    worker_port = _free_port(settings.worker_port)
+    worker_port = _bindable("127.0.0.1", settings.worker_port, "set another LOOKSTREAM_WORKER_PORT")
     environment = _environment(settings, worker_port)
     flags = ["--insecure"] if insecure else []
     children = [
@@ -169,19 +169,17 @@ def _sole_user(home: Path) -> Iterator[None]:
 
 def _port(settings: Settings) -> int:
     """Return the gateway's port, a free one for 0. Raises `CannotStart` when it is taken."""
+    return _bindable(settings.host, settings.port, "choose another --port")
+
+
+def _bindable(host: str, port: int, remedy: str) -> int:
     with socket.socket() as probe:
+        # As the servers themselves do: a port that was theirs a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
             raise CannotStart(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
-                "choose another --port"
+                f"cannot listen on {host}:{port}: {error.strerror}; {remedy}"
             ) from None
-        return int(probe.getsockname()[1])
-
-
-def _free_port(port: int) -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", port))
         return int(probe.getsockname()[1])

@@ -24,8 +24,8 @@ from pymongo.errors import (
 from storage.batches import by_job
 from storage.documents import cursor, document, job, position, timestamp
 from storage.errors import StorageError, StoreUnavailable
-from storage.field_names import escaped, unescaped
 from storage.jobs import Job, JobPage, JobQuery, JobUpdate
+from storage.mongo_values import escaped, unescaped
 from storage.transition import fold
 
 Document = dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -13,6 +14,7 @@ from storage.jobs import JobStore
 from storage.signing import LinkSigner
 from storage.sqlite import SqliteJobs
 
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -40,9 +42,7 @@ def open_jobs(url: str) -> JobStore:
         _options(parts, url, ())
         return SqliteJobs(_path(parts, url))
     if parts.scheme in ("mongodb", "mongodb+srv"):
-        from storage.mongo import MongoJobs  # pymongo takes 0.2 s, which the default can do without
-
-        return MongoJobs(url)
+        return _mongo(parts, url)
     raise InvalidStoreUrl(f"{redact(url)!r} is no job store: write sqlite:///… or mongodb://…")
 
 
@@ -65,33 +65,46 @@ def _minio(parts: SplitResult, url: str) -> ArtifactStore:
     options = _options(parts, url, ("secure", "region"))
     secure = TRUTH.get(options.get("secure", "true").lower())
     bucket = parts.path.strip("/")
+    endpoint = parts.netloc.rpartition("@")[2]
     if not (parts.hostname and parts.username and parts.password):
         raise InvalidStoreUrl(f"{redact(url)!r} needs s3://key:secret@host:port/bucket")
-    if secure is None or not bucket or "/" in bucket:
+    if secure is None or not BUCKET.fullmatch(bucket):
         raise InvalidStoreUrl(f"{redact(url)!r} needs one bucket, and secure=true or false")
-    return MinioArtifacts(
-        endpoint=parts.netloc.rpartition("@")[2],
-        access_key=unquote(parts.username),
-        secret_key=unquote(parts.password),
-        bucket=bucket,
-        secure=secure,
-        region=options.get("region", "us-east-1"),
-    )
+    key, secret = unquote(parts.username), unquote(parts.password)
+    region = options.get("region", "us-east-1")
+    try:
+        return MinioArtifacts(endpoint, key, secret, bucket, secure, region)
+    except ValueError as error:
+        raise InvalidStoreUrl(f"{redact(url)!r} has no host that S3 could be on") from error
+
+
+def _mongo(parts: SplitResult, url: str) -> JobStore:
+    from pymongo.errors import PyMongoError  # takes 0.2 s, which the default can do without
+    from pymongo.uri_parser import parse_uri
+
+    from storage.mongo import MongoJobs
+
+    try:
+        if parts.scheme == "mongodb":  # reading the other kind already asks the DNS
+            parse_uri(url)
+    except (PyMongoError, ValueError):
+        raise InvalidStoreUrl(f"{redact(url)!r} is not an address of MongoDB") from None
+    return MongoJobs(url)
 
 
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port  # read late, and only then refused
-    except ValueError as error:
+    except ValueError:
         if url.startswith("mongodb"):  # a list of hosts: pymongo reads those
             return SplitResult(url.partition(":")[0], "", "", "", "")
-        raise InvalidStoreUrl(f"{redact(url)!r} is not a URL") from error
+        raise InvalidStoreUrl(f"{redact(url)!r} is not a URL") from None  # quotes it
     return parts
 
 
 def _path(parts: SplitResult, url: str) -> Path:
-    if parts.netloc not in ("", "localhost") or not parts.path.strip("/"):
+    if parts.netloc not in ("", "localhost") or not parts.path.startswith("/") or parts.path == "/":
         raise InvalidStoreUrl(f"{redact(url)!r} needs three slashes and an absolute path")
     return Path(unquote(parts.path))
 

@@ -145,7 +145,7 @@ def _read(connection: sqlite3.Connection, job_id: str) -> Job | None:
 
 def _row(changed: Job) -> tuple[Any, ...]:
     doc = document(changed)
-    return (*(doc[column] for column in COLUMNS), json.dumps(doc))
+    return (*(doc[column] for column in COLUMNS), json.dumps(doc, allow_nan=False))
 
 
 def _selection(query: JobQuery) -> tuple[str, list[Any]]:

@@ -7,6 +7,7 @@ CloudEvents Kafka protocol binding 1.0.2.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from streams.events import Event
 from streams.record import Headers, Record
 
 _FORMAT = JSONFormat()
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_FAULT_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,14 @@ class Decoder:
             raise UndecodableEvent(f"no event is known on topic {record.topic}")
         cloud_event = _cloud_event(record)
         if (found := cloud_event.get_type()) != event_type(record.topic):
-            raise UndecodableEvent(f"type is {found!r}, wanted {event_type(record.topic)!r}")
+            wanted = event_type(record.topic)
+            raise UndecodableEvent(_printable(f"type is {found!r}, wanted {wanted!r}"))
         try:
             event = model.model_validate(_data(cloud_event))
         except ValidationError as error:
             raise UndecodableEvent(_first_fault(error)) from error
-        time = cloud_event.get_time() or datetime.now(UTC)
-        trace = cloud_event.get_attributes().get("traceparent")
-        return Envelope(event, cloud_event.get_id(), _utc(time), trace)
+        trace = _traceparent(cloud_event.get_attributes().get("traceparent"))
+        return Envelope(event, cloud_event.get_id(), _time(cloud_event), trace)
 
 
 def _cloud_event(record: Record) -> CloudEvent:
@@ -99,27 +102,47 @@ def _cloud_event(record: Record) -> CloudEvent:
         event = from_kafka(message, _FORMAT, CloudEvent)
     except Exception as error:
         # The SDK lets json, dateutil, unicode and its own errors through; all mean the same here.
-        raise UndecodableEvent(f"not a CloudEvent: {error}") from error
+        raise UndecodableEvent(f"not a CloudEvent: {_printable(error)}") from error
     assert isinstance(event, CloudEvent)  # noqa: S101 - the factory above makes nothing else
     return event
 
 
 def _data(event: CloudEvent) -> Any:
-    """Return the data as JSON values, also where the content type was left out."""
+    """Return the data as JSON values, also where the content type was left out.
+
+    Python reads what no other JSON reader does: NaN, half surrogates, any depth. No store could
+    keep it, so it ends here.
+    """
     data = event.get_data()
-    if not isinstance(data, str | bytes):
-        return data
     try:
-        return json.loads(data)
-    except ValueError as error:
-        raise UndecodableEvent(f"data is not JSON: {error}") from error
+        if isinstance(data, str | bytes):
+            data = json.loads(data)
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UndecodableEvent(f"data is not JSON: {_printable(error)}") from error
+    return data
 
 
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in fault["loc"]) or "data"
-    return f"{where}: {fault['msg']}"
+    return _printable(f"{where}: {fault['msg']}")
 
 
-def _utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+def _time(event: CloudEvent) -> datetime:
+    time = event.get_time() or datetime.now(UTC)
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError as error:
+        raise UndecodableEvent(f"time is out of range: {time.isoformat()}") from error
+
+
+def _traceparent(value: Any) -> str | None:
+    """Return a W3C trace context as it came; anything else is no trace."""
+    return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
+
+
+def _printable(error: BaseException | str) -> str:
+    """Return the error's words, cut, without characters that cannot be encoded."""
+    text = str(error)[:_FAULT_CHARACTERS]
+    return text.encode(errors="backslashreplace").decode()

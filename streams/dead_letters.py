@@ -12,6 +12,8 @@ from streams.record import Record
 from streams.topics import DEAD_LETTERS
 
 _CONNECT = "__connect.errors."
+_CHARACTERS = 8_000
+"""The end of a longer stacktrace tells most; a header has to fit beside the record."""
 
 
 def dead_letter(
@@ -30,7 +32,11 @@ def dead_letter(
     ours = {"attempts": attempts, "group": f"lookstream.{stage}", "code": code}
     headers = (
         *record.headers,
-        *((_CONNECT + name, str(value).encode()) for name, value in facts.items()),
-        *((name, str(value).encode()) for name, value in ours.items()),
+        *((_CONNECT + name, _header(value)) for name, value in facts.items()),
+        *((name, _header(value)) for name, value in ours.items()),
     )
     return Encoded(DEAD_LETTERS, record.key, record.value, headers)
+
+
+def _header(value: object) -> bytes:
+    return str(value)[-_CHARACTERS:].encode(errors="backslashreplace")

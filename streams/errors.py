@@ -3,6 +3,7 @@
     StreamError
     ├── BrokerUnavailable   Kafka is out of reach now
     ├── UndecodableEvent    a record that is not one of our events
+    ├── EventTooLarge       the broker takes no record of that size
     ├── UnknownStage        a stage that nobody plays
     └── InvalidBrokerUrl    a LOOKSTREAM_KAFKA that cannot be read
 
@@ -26,6 +27,10 @@ class BrokerUnavailable(StreamError):
 
 class UndecodableEvent(StreamError):
     code = "undecodable-event"
+
+
+class EventTooLarge(StreamError):
+    code = "event-too-large"
 
 
 class UnknownStage(StreamError):

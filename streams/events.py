@@ -16,11 +16,32 @@ Lane = Literal["interactive", "bulk"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+_MAX_DEPTH = 32
+
 
 def _canonical_uuid(value: str) -> str:
     return str(UUID(value))
 
 
+def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what no database takes: whole numbers beyond 64 bits, and deep nesting."""
+    level: list[Any] = [metadata]
+    for _ in range(_MAX_DEPTH):
+        if any(isinstance(value, int) and value.bit_length() > 63 for value in level):
+            raise ValueError("whole numbers have at most 63 bits")
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return metadata
+    raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
 JobId = Annotated[str, Field(max_length=45), AfterValidator(_canonical_uuid)]
 
 
@@ -35,7 +56,7 @@ class Event(Value):
 
     topic: ClassVar[str]
     job_id: JobId
-    run: int = Field(default=1, ge=1)
+    run: int = Field(default=1, ge=1, le=2**31 - 1)
     lane: Lane = "interactive"
 
 
@@ -60,7 +81,7 @@ class ImageSubmitted(Event):
     owner: str | None = None
     group: str | None = None
     stages: tuple[str, ...] = ()
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
     idempotency_key: str | None = None
     force: bool = False
 

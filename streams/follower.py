@@ -111,6 +111,11 @@ class JobFollower:
             if not self._watches[job_id]:
                 del self._watches[job_id]
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs somebody listens for."""
+        return len(self._watches)
+
     async def wait(self, job_id: str, timeout_s: float) -> bool:
         """Return True when the job changes within ``timeout_s`` seconds, else False."""
         with self.watch(job_id) as watch:

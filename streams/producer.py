@@ -12,10 +12,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.broker_url import BrokerUrl
 from streams.codec import Encoded, encode
-from streams.errors import BrokerUnavailable
+from streams.errors import BrokerUnavailable, EventTooLarge, StreamError
 from streams.events import Event
 
 DELIVERY_TIMEOUT_S = 10.0
+MAX_BYTES = 2_000_000
+"""A dead letter is a record that the broker took, with headers on top. The broker has the say."""
 
 
 class EventProducer:
@@ -39,6 +41,7 @@ class EventProducer:
             "enable.idempotence": True,
             "acks": "all",
             "linger.ms": 1,
+            "message.max.bytes": MAX_BYTES,
             "compression.type": "none" if self._broker.embedded else "lz4",
             "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
             "topic.metadata.propagation.max.ms": 5000,
@@ -62,7 +65,10 @@ class EventProducer:
         )
 
     async def send(self, records: Sequence[Encoded]) -> None:
-        """Produce records as they are. Raises `BrokerUnavailable`; some may have arrived then."""
+        """Produce records as they are.
+
+        Raises `BrokerUnavailable`, or `EventTooLarge`; some may have arrived then.
+        """
         if not records:
             return
         delivery = _Delivery(asyncio.get_running_loop(), len(records))
@@ -84,14 +90,17 @@ class EventProducer:
                 await asyncio.sleep(0.01)  # the local queue is full: let it drain
             except KafkaException as error:
                 self._replace_if_broken(error)
-                raise BrokerUnavailable(str(error)) from error
+                raise _translated(error.args[0]) from error
             else:
                 return
 
     def _replace_if_broken(self, error: KafkaException) -> None:
         fault = error.args[0]
         if isinstance(fault, KafkaError) and fault.fatal():
-            self._producer = self._connect()
+            broken, self._producer = self._producer, self._connect()
+            # Whoever waits for one of its deliveries must hear that there will be none.
+            broken.purge()
+            broken.poll(0)
 
     async def check(self) -> None:
         """Return when the broker answers; raise `BrokerUnavailable` with the reason."""
@@ -128,4 +137,13 @@ class _Delivery:
         if self._fault is None:
             self.acknowledged.set_result(None)
         else:
-            self.acknowledged.set_exception(BrokerUnavailable(self._fault.str()))
+            self.acknowledged.set_exception(_translated(self._fault))
+
+
+def _translated(fault: Any) -> StreamError:
+    """Return our error for the driver's: waiting helps with all but a record that is too large."""
+    if not isinstance(fault, KafkaError):
+        return BrokerUnavailable(str(fault))
+    if fault.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return EventTooLarge(fault.str())
+    return BrokerUnavailable(fault.str())

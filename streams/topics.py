@@ -8,6 +8,8 @@ from dataclasses import dataclass
 DEAD_LETTERS = "dead-letters"
 JOB_UPDATED = "job-updated"
 DAY_MS = 86_400_000
+LETTER_BYTES = 2_000_000
+"""A dead letter is a record of up to the broker's limit (1 MB), with headers on top."""
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,20 @@ class Topic:
     partitions: int
     compacted: bool = False
     retention_days: int = 90
+    max_bytes: int | None = None
 
     @property
     def config(self) -> dict[str, str]:
         """Kafka's own names for what is set."""
         if self.compacted:
             return {"cleanup.policy": "compact"}
-        return {
+        config = {
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_days * DAY_MS),
         }
+        if self.max_bytes:
+            config["max.message.bytes"] = str(self.max_bytes)
+        return config
 
 
 def plan(stage_topics: Iterable[str], partitions: int, retention_days: int) -> list[Topic]:
@@ -39,5 +45,5 @@ def plan(stage_topics: Iterable[str], partitions: int, retention_days: int) -> l
     return [
         *(Topic(name, partitions, retention_days=retention_days) for name in names),
         Topic(JOB_UPDATED, partitions, compacted=True),
-        Topic(DEAD_LETTERS, 1, retention_days=max(retention_days, 90)),
+        Topic(DEAD_LETTERS, 1, retention_days=max(retention_days, 90), max_bytes=LETTER_BYTES),
     ]

@@ -137,13 +137,15 @@ class Trainer:
 
 
 @torch.inference_mode()
-def logits_of(network: GarmentNet, photos: Photos, places: list[int]) -> dict[str, Tensor]:
-    """The heads' logits for the photos at these places, unaugmented."""
+def logits_of(
+    network: GarmentNet, photos: Photos, places: list[int], size: int
+) -> dict[str, Tensor]:
+    """The heads' logits for the photos at these places, unaugmented, `size` pixels wide."""
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(places), 128):
         pixels = torch.from_numpy(photos.pixels[places[start : start + 128]])
         planes = pixels[..., :3].permute(0, 3, 1, 2).float() / 255
-        planes = F.interpolate(planes, size=(LARGE, LARGE), mode="bilinear", antialias=True)
+        planes = F.interpolate(planes, size=(size, size), mode="bilinear", antialias=True)
         parts.append(network(planes.contiguous(memory_format=torch.channels_last)))
     return {head: torch.cat([part[head] for part in parts]) for head in HEADS}
 
@@ -162,13 +164,18 @@ def calibrate(logits: Tensor, truth: Tensor) -> tuple[float, float]:
     return best, float(hits.mean())
 
 
-def save(trainer: Trainer, photos: Photos, targets: Targets, words: Words, out: Path) -> None:
-    """Write the averaged weights in half precision and, beside them, the held-out scores."""
+def save(
+    trainer: Trainer, photos: Photos, targets: Targets, words: Words, size: int, out: Path
+) -> None:
+    """Write the averaged weights in half precision and, beside them, the held-out scores.
+
+    `size` is the input's that they were trained at last: another one costs them much.
+    """
     places = [i for i, e in enumerate(photos.examples) if e.held_out]
-    logits, truth = logits_of(trainer.average, photos, places), targets.rows(np.array(places))
+    logits, truth = logits_of(trainer.average, photos, places, size), targets.rows(np.array(places))
     fitted = {head: calibrate(logits[head], truth[head]) for head in HEADS}
     temperature = json.dumps({head: value for head, (value, _) in fitted.items()})
-    metadata = {"name": NAME, "input": str(LARGE), "temperature": temperature, **describe(words)}
+    metadata = {"name": NAME, "input": str(size), "temperature": temperature, **describe(words)}
     state = {k: v.half().contiguous() if v.is_floating_point() else v
              for k, v in trainer.average.state_dict().items()}  # fmt: skip
     save_file(state, out, metadata)
@@ -197,8 +204,8 @@ def train(data: Path, cache: Path, out: Path, epochs: int, minutes: float, seed:
         if trainer.step_count % 60 == 0:
             print(f"{trainer.step_count} {progress:.3f} {spent:.1f}min {loss:.3f}", flush=True)
         if trainer.step_count % STEPS == 0:
-            save(trainer, photos, targets, words, out)
-    save(trainer, photos, targets, words, out)
+            save(trainer, photos, targets, words, size, out)
+    save(trainer, photos, targets, words, size, out)
 
 
 def main() -> None:

@@ -85,10 +85,11 @@ class _Plan:
         x, y = (lx + rx) / 2, (ly + ry) / 2
         torso = sum(self._at(hip)[1] for hip in hips) / 2 - y
         across = max(abs(lx - rx), 0.4 * torso)
-        yield self._view(
-            "neck", (x - 0.45 * across, y - 0.35 * across, x + 0.45 * across, y + 0.4 * across),
-            "below the chin, between the shoulders", sure,
-        )  # fmt: skip
+        if "nose" in self.points:  # where the head is cut off, so may be the neck
+            yield self._view(
+                "neck", (x - 0.45 * across, y - 0.35 * across, x + 0.45 * across, y + 0.4 * across),
+                "below the chin, between the shoulders", sure,
+            )  # fmt: skip
         yield self._view(
             "length", (self.left, y - 0.2 * across, self.right, self.bottom),
             "from the shoulders down", min(sure, *(point.confidence for point in hips)),

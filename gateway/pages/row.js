@@ -1,0 +1,110 @@
+// One job as a table row.
+
+import { element, link, picture } from "./dom.js";
+
+const MARKS = { completed: "✓", failed: "✗", skipped: "–", pending: "…" };
+
+// Return the row's cells for an entry: {name, job?, error?, note?}.
+export function cells(entry) {
+  const job = entry.job;
+  return [
+    cell("Photo", [photo(entry), status(entry)]),
+    cell("What it is", [cause(entry), ...(job ? words(job) : [])]),
+    cell("Top five", job ? [topFive(job)] : []),
+    cell("Stages", job ? [stages(job)] : []),
+    cell("Pictures", job ? [pictures(job, entry.name)] : []),
+  ];
+}
+
+export function statusOf(entry) {
+  if (entry.error) return "failed";
+  return entry.job ? entry.job.status : entry.note || "pending";
+}
+
+function cell(title, children) {
+  return element(title === "Photo" ? "th" : "td", {
+    "data-title": title, scope: title === "Photo" ? "row" : undefined, children,
+  });
+}
+
+function photo(entry) {
+  const thumbnail = entry.job?.thumbnails[0];
+  // While it may still come, its place is kept, so that nothing jumps.
+  const framed = thumbnail || statusOf(entry) !== "failed";
+  return element("div", { children: [
+    framed && element("div", { class: "frame", children: [thumbnail && picture(
+      thumbnail.url, "", { width: thumbnail.width, height: thumbnail.height })] }),
+    element("div", { class: "name", text: entry.name }),
+  ] });
+}
+
+function status(entry) {
+  const said = statusOf(entry);
+  return element("span", { class: `status ${said}`, text: said });
+}
+
+function cause({ job, error }) {
+  const failure = error || job?.error;
+  if (!failure) return null;
+  const where = failure.stage ? `${failure.stage}: ` : "";
+  return element("p", { class: "cause", children: [
+    element("strong", { text: where + failure.code }),
+    element("span", { text: ` ${failure.message || failure.detail || ""}` }),
+  ] });
+}
+
+function words(job) {
+  const attributes = Object.entries(job.attributes).map(([name, said]) =>
+    element("li", { text: `${name}: ${said.value}`, title: percent(said.confidence) }));
+  return [
+    job.caption && element("p", { class: "caption", text: job.caption }),
+    job.needs_review && element("p", { class: "review", text: "Needs a second look" }),
+    job.description && element("p", { class: "description", text: job.description }),
+    attributes.length > 0 && element("ul", { class: "attributes", children: attributes }),
+  ];
+}
+
+function topFive(job) {
+  if (!job.top5.length) return null;
+  return element("ol", { class: "top5", children: job.top5.map(({ label, probability }) =>
+    element("li", { children: [
+      element("span", { text: `${label} ` }),
+      element("span", { class: "percent", text: percent(probability) }),
+      element("meter", { min: 0, max: 1, value: probability, "aria-hidden": "true" }),
+    ] })) });
+}
+
+function stages(job) {
+  return element("ul", { class: "stages", children: Object.entries(job.stages).map(
+    ([name, stage]) => element("li", {
+      class: stage.status,
+      title: stage.error ? `${stage.error.code}: ${stage.error.message}` : undefined,
+      children: [
+        element("span", { class: "mark", "aria-hidden": "true", text: MARKS[stage.status] }),
+        element("span", { text: name }),
+        element("span", { class: "unseen", text: ` ${stage.status}` }),
+        stage.reused && element("span", { class: "reused", text: " reused" }),
+      ],
+    })) });
+}
+
+function pictures(job, name) {
+  const shots = job.shots.map((shot) => element("li", { children: [
+    link(shot.url, [picture(shot.url, ""), element("span", { text: shot.label })],
+      `${shot.label} of ${name}`),
+  ] }));
+  const links = [["annotated", job.annotated], ["cut-out", job.cutout], ["original", job.original]]
+    .filter(([, there]) => there)
+    .map(([text, there]) => element("li", { children: [
+      link(there.url, [document.createTextNode(text)], `${text} picture of ${name}`),
+    ] }));
+  if (!shots.length && !links.length) return null;
+  return element("div", { children: [
+    shots.length > 0 && element("ul", { class: "shots", children: shots }),
+    links.length > 0 && element("ul", { class: "links", children: links }),
+  ] });
+}
+
+function percent(probability) {
+  return `${(probability * 100).toFixed(1)}%`;
+}

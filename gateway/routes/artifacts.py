@@ -39,6 +39,7 @@ class ArtifactRoutes:
             methods=["GET"],
             response_class=Response,
             responses=_responses(),
+            operation_id="readArtifact",
             summary="Read an artifact",
         )
         router.add_api_route("/{key:path}", self.read, methods=["HEAD"], include_in_schema=False)

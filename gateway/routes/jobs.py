@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from gateway.deps import GatewayDeps
+from gateway.examples import JOB, SUBMISSION
 from gateway.intake import JobRequest, read_submission
 from gateway.metrics import Metrics
 from gateway.models import AcceptedEntry, JobView, RejectedEntry, SubmissionView
@@ -61,8 +62,15 @@ class JobRoutes:
             methods=["POST"],
             status_code=202,
             response_model=SubmissionView,
-            responses=documented(*SUBMIT_PROBLEMS),
+            responses={
+                202: {
+                    "content": {"application/json": {"example": SUBMISSION}},
+                    "description": "one entry a photo, in order",
+                },
+                **documented(*SUBMIT_PROBLEMS),
+            },
             openapi_extra={"requestBody": _request_body()},
+            operation_id="submitPhotos",
             summary="Hand over one photo or many",
         )
         router.add_api_route(
@@ -70,7 +78,14 @@ class JobRoutes:
             self.read,
             methods=["GET"],
             response_model=JobView,
-            responses=documented("job-not-found", "invalid-request", "store-unavailable"),
+            responses={
+                200: {
+                    "content": {"application/json": {"example": JOB}},
+                    "description": "the job as it is",
+                },
+                **documented("job-not-found", "invalid-request", "store-unavailable"),
+            },
+            operation_id="readJob",
             summary="Read a job, or wait for its end",
         )
         return router

@@ -12,11 +12,14 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src * blob: data:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+JAVASCRIPT = "text/javascript; charset=utf-8"
 ASSETS = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/pages/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/pages/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/pages/row.js": ("row.js", "text/javascript; charset=utf-8"),
+    "/pages/page.js": ("page.js", JAVASCRIPT),
+    "/pages/row.js": ("row.js", JAVASCRIPT),
+    "/pages/dom.js": ("dom.js", JAVASCRIPT),
+    "/pages/api.js": ("api.js", JAVASCRIPT),
     "/pages/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 

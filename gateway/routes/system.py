@@ -62,16 +62,25 @@ class SystemRoutes:
     def router(self) -> APIRouter:
         router = APIRouter(tags=["system"])
         router.add_api_route(
-            "/v1/info", self.info, response_model=Info, summary="Where the system is"
+            "/v1/info",
+            self.info,
+            response_model=Info,
+            operation_id="readInfo",
+            summary="Where the system is",
         )
         router.add_api_route(
-            "/health/live", self.live, response_model=Live, summary="Is the process alive"
+            "/health/live",
+            self.live,
+            response_model=Live,
+            operation_id="isLive",
+            summary="Is the process alive",
         )
         router.add_api_route(
             "/health/ready",
             self.ready,
             response_model=Ready,
             responses={503: {"model": Ready, "description": "a dependency is down"}},
+            operation_id="isReady",
             summary="Which dependency is down",
         )
         router.add_api_route(
@@ -79,6 +88,7 @@ class SystemRoutes:
             self.metrics,
             response_class=Response,
             responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' format"}},
+            operation_id="readMetrics",
             summary="The gateway's own numbers",
         )
         return router

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pymongo import AsyncMongoClient
 
-from storage.errors import InvalidCursor, StoreUnavailable
+from storage.errors import InvalidCursor, StorageError, StoreUnavailable
 from storage.jobs import (
     Job,
     JobQuery,
@@ -72,6 +73,14 @@ async def pages(store: JobStore, query: JobQuery) -> list[list[str]]:
         cursor = page.cursor
         if cursor is None:
             return seen
+
+
+async def skip_where_updates_are_not_atomic(url: str) -> None:
+    if not url.startswith("mongodb"):
+        return
+    async with AsyncMongoClient[dict[str, object]](url) as client:
+        if "ferretdbVersion" in await client.admin.command("buildInfo"):
+            pytest.skip("FerretDB 1.24 loses concurrent updates by itself, $inc included")
 
 
 async def found(store: JobStore, **query: object) -> list[str]:
@@ -149,6 +158,14 @@ async def test_a_batch_is_folded_in_order_job_by_job(store: JobStore) -> None:
     assert await store.apply([]) == []
 
 
+async def test_a_job_that_cannot_be_stored_is_no_outage(store: JobStore) -> None:
+    with pytest.raises(StorageError) as failure:
+        await store.apply([submitted(metadata={"a": [float("nan")]})])
+    assert not isinstance(failure.value, StoreUnavailable)
+    assert await store.get("job-0000") is None
+    await store.apply([submitted()])
+
+
 async def test_a_replay_of_all_updates_rebuilds_a_cleared_store(store: JobStore) -> None:
     updates = [submitted(1), completed(1), submitted(2), completed(1, "captioning", run=2)]
     before = await store.apply(updates)
@@ -158,6 +175,7 @@ async def test_a_replay_of_all_updates_rebuilds_a_cleared_store(store: JobStore)
 
 
 async def test_two_writers_of_one_job_lose_no_update(store: JobStore, url: str) -> None:
+    await skip_where_updates_are_not_atomic(url)
     stages = [f"stage-{number}" for number in range(24)]
 
     async def write(writer: JobStore, own: list[str]) -> None:
@@ -202,7 +220,7 @@ async def test_find_goes_from_the_newest_on(store: JobStore) -> None:
     assert ids == sorted(ids, key=lambda job_id: (int(job_id[-2:]) % 5, job_id), reverse=True)
     in_pages = await pages(store, JobQuery(limit=7))
     assert [len(page) for page in in_pages] == [7, 7, 6]
-    assert sum(in_pages, []) == ids
+    assert [job_id for page in in_pages for job_id in page] == ids
     assert [len(page) for page in await pages(store, JobQuery(limit=10))] == [10, 10]
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
-from typing import TypeVar
 
 import uvicorn
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
@@ -23,6 +21,7 @@ from storage.jobs import JobStore
 from storage.signing import LinkSigner
 from storage.sqlite import SqliteJobs
 from streams.broker_url import BrokerUrl
+from streams.embedded import EmbeddedBroker
 from streams.events import (
     Event,
     ImageAnnotated,
@@ -37,8 +36,7 @@ from streams.events import (
 from streams.follower import JobFollower
 from streams.graph import Node, StageGraph
 from streams.producer import EventProducer
-
-T = TypeVar("T")
+from tests.polling import until
 
 STAGES: tuple[tuple[str, type[Event], type[Event]], ...] = (
     ("validation", ImageSubmitted, ImageValidated),
@@ -51,6 +49,14 @@ STAGES: tuple[tuple[str, type[Event], type[Event]], ...] = (
 )
 GRAPH = StageGraph(Node(name, reads.topic, writes.topic) for name, reads, writes in STAGES)
 LIMITS = Limits(max_bytes=300_000, max_request_bytes=2_000_000, max_photos=20)
+
+
+@contextmanager
+def embedded_broker() -> Iterator[BrokerUrl]:
+    """Run librdkafka's in-process broker until the block ends."""
+    broker = EmbeddedBroker()
+    yield broker.url
+    broker.close()
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,10 @@ def serving(root: Path, broker: BrokerUrl, *, limits: Limits = LIMITS) -> Iterat
     signer = LinkSigner(b"a secret for the tests", url)
     artifacts = DirectoryArtifacts(root / "artifacts", signer)
     jobs = SqliteJobs(root / "jobs.sqlite")
+    producer = EventProducer(broker, source="/tests/gateway")
     server = uvicorn.Server(
         uvicorn.Config(
-            lambda: create_app(_deps(url, artifacts, jobs, signer, broker, limits)),
+            lambda: create_app(_deps(url, artifacts, jobs, signer, broker, producer, limits)),
             factory=True,
             log_level="warning",
             timeout_graceful_shutdown=2,
@@ -83,12 +90,13 @@ def serving(root: Path, broker: BrokerUrl, *, limits: Limits = LIMITS) -> Iterat
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        eventually(lambda: server.started)
+        until(lambda: server.started)
         yield Serving(url, artifacts, jobs, signer, broker)
     finally:
         server.should_exit = True
         thread.join(timeout=10)
         listener.close()
+        producer.close(timeout_s=0.5)
 
 
 def _deps(
@@ -97,9 +105,9 @@ def _deps(
     jobs: JobStore,
     signer: LinkSigner,
     broker: BrokerUrl,
+    publisher: Publisher,
     limits: Limits,
 ) -> GatewayDeps:
-    publisher: Publisher = EventProducer(broker, source="/tests/gateway")
     return GatewayDeps(
         artifacts=artifacts,
         jobs=jobs,
@@ -110,15 +118,6 @@ def _deps(
         addresses=Addresses(url, broker.bootstrap, "file:///artifacts", "sqlite:///jobs"),
         limits=limits,
     )
-
-
-def eventually(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
-    """Return the condition's first true value; fail when there is none in time."""
-    deadline = monotonic() + timeout_s
-    while not (value := condition()):
-        assert monotonic() < deadline, "not in time"
-        sleep(0.02)
-    return value
 
 
 def first_message(broker: BrokerUrl, topic: str, key: str, timeout_s: float = 10.0) -> Message:
@@ -134,6 +133,6 @@ def first_message(broker: BrokerUrl, topic: str, key: str, timeout_s: float = 10
                 return None
             return message
 
-        return eventually(poll, timeout_s)
+        return until(poll, timeout_s)
     finally:
         consumer.close()

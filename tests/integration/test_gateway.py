@@ -12,26 +12,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving import GRAPH, LIMITS, Serving, eventually, first_message, serving
+from serving import GRAPH, LIMITS, Serving, embedded_broker, first_message, serving
 
 from storage.jobs import JobUpdate, StageCompleted, StageError, StageGaveUp
 from streams.broker_url import BrokerUrl
-from streams.embedded import EmbeddedBroker
+from tests.polling import until
 
 JPEG = b"\xff\xd8\xff\xe0 not really a photo, and the gateway never looks"
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[BrokerUrl]:
-    embedded = EmbeddedBroker()
-    yield embedded.url
-    embedded.close()
-
-
-@pytest.fixture(scope="module")
-def gateway(broker: BrokerUrl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("gateway"), broker) as running:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with embedded_broker() as broker, serving(tmp_path_factory.mktemp("gw"), broker) as running:
         yield running
 
 
@@ -223,7 +216,7 @@ def test_the_system_tells_about_itself(gateway: Serving, http: httpx.Client) -> 
     }
     assert http.get("/health/live").json() == {"status": "up"}
     up = {"status": "up"}
-    eventually(lambda: http.get("/health/ready").status_code == 200)
+    until(lambda: http.get("/health/ready").status_code == 200)
     assert http.get("/health/ready").json() == {
         "status": "up",
         "dependencies": {"kafka": up, "artifacts": up, "jobs": up},

@@ -1,0 +1,1 @@
+"""Speed: the pipeline beside its own compute floor, measured in one run."""

@@ -1,0 +1,47 @@
+"""The photos that benchmarks run on: real ones where LOOKSTREAM_DATA is set, else drawn ones."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+from PIL import Image
+
+from tests.garments import jpeg, tshirt
+
+
+def load(count: int) -> list[bytes]:
+    """Return ``count`` different photos as encoded bytes."""
+    folder = os.environ.get("LOOKSTREAM_DATA")
+    tar = Path(folder) / "photos-train.tar" if folder else None
+    if tar is None or not tar.exists():
+        return [_drawn(number) for number in range(count)]
+    with tarfile.open(tar) as archive:
+        members = [member for member in archive.getmembers() if member.isfile()][:count]
+        found = [_read(archive, member) for member in members]
+    return (found + [_variant(photo, i) for i, photo in enumerate(found * (count // len(found)))])[
+        :count
+    ]
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None  # noqa: S101 - regular files only
+    return file.read()
+
+
+def _drawn(number: int) -> bytes:
+    colour = (number * 37 % 200, number * 91 % 200, number * 53 % 200)
+    return jpeg(tshirt(size=(360, 480), colour=colour))
+
+
+def _variant(photo: bytes, number: int) -> bytes:
+    """Return other bytes of nearly the same picture, so that nothing is recognised."""
+    with Image.open(io.BytesIO(photo)) as image:
+        picture = image.convert("RGB")
+    picture.putpixel((number % picture.width, 0), (number % 256, number // 256 % 256, 0))
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=80)
+    return buffer.getvalue()

@@ -1,0 +1,75 @@
+"""One running system a backend, shared by the tests: embedded, and Kafka + MinIO + FerretDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.system import System
+from tests.acceptance.website import HOST, Website
+
+SETTINGS: Mapping[str, str] = {
+    # The tests' web server; what is at 127.0.0.1 stays forbidden, as it is by default.
+    "LOOKSTREAM_URL_ALLOW": f"{HOST}/32",
+    "LOOKSTREAM_URL_TIMEOUT_S": "3",
+    "LOOKSTREAM_SWEEP_AFTER_S": "30",
+    # Where the toy stage is imported from.
+    "PYTHONPATH": str(Path(__file__).parents[2]),
+}
+
+
+@pytest.fixture(
+    scope="session",
+    params=["embedded", pytest.param("real", marks=pytest.mark.real_servers)],
+)
+def lasting_system(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    home = tmp_path_factory.mktemp(request.param) / "data"
+    system = System(home, SETTINGS) if request.param == "embedded" else _real(request, home)
+    yield system
+    system.close()
+
+
+def _real(request: pytest.FixtureRequest, home: Path) -> System:
+    kafka, minio, ferretdb = (
+        request.getfixturevalue(name)
+        for name in ("kafka_server", "minio_server", "ferretdb_server")
+    )
+    stores = {
+        "LOOKSTREAM_KAFKA": kafka.url,
+        "LOOKSTREAM_ARTIFACTS": minio.fresh(),
+        "LOOKSTREAM_JOBS": ferretdb.fresh(),
+    }
+    system = System(home, {**SETTINGS, **stores})
+    system.kafka, system.minio = kafka, minio
+    return system
+
+
+@pytest.fixture
+def system(lasting_system: System) -> System:
+    """A running system; where an earlier test left it stopped, started anew on the same data."""
+    if not lasting_system.running:
+        lasting_system.start()
+    return lasting_system
+
+
+@pytest.fixture
+def website() -> Iterator[Website]:
+    """A web server on an address that the system may fetch from."""
+    with Website.serving() as site:
+        yield site
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    """Show the system's log where a test fails."""
+    report: pytest.TestReport = yield
+    system = getattr(item, "funcargs", {}).get("lasting_system")
+    if report.failed and isinstance(system, System):
+        report.sections.append(("log of lookstream up", system.log()))
+    return report

@@ -1,0 +1,46 @@
+"""Photos for the tests: drawn ones, each of its own, and people's where there are any."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import tarfile
+from pathlib import Path
+
+from tests.garments import dress, jpeg, trousers, tshirt
+
+GARMENTS = (tshirt, dress, trousers)
+FOLDER = os.environ.get("LOOKSTREAM_DATA", "")
+
+
+def photo(name: str, size: tuple[int, int] = (240, 320)) -> bytes:
+    """Draw the photo called ``name``: the same for the same name, another for every other."""
+    rng = random.Random(name)  # noqa: S311 - not for secrets
+    garment, background = rng.sample([tuple(rng.randbytes(3)) for _ in range(8)], 2)
+    return jpeg(rng.choice(GARMENTS)(size, garment, background), quality=88)
+
+
+def photos(name: str, count: int) -> list[bytes]:
+    """Draw ``count`` different photos."""
+    return [photo(f"{name} {number}") for number in range(count)]
+
+
+def people_s_photos(count: int) -> list[bytes]:
+    """Return the first ``count`` photos of people's; none where `LOOKSTREAM_DATA` is not set."""
+    archive = Path(FOLDER) / "photos-train.tar"
+    if not FOLDER or not archive.is_file():
+        return []
+    found = []
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isfile() else None
+            if file is not None and member.name.lower().endswith((".jpg", ".jpeg", ".png")):
+                found.append(file.read())
+            if len(found) == count:
+                break
+    return found
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,49 @@
+"""Which processes there are, by `ps`: to find those of `up`, and to see that none is left."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process; ``started`` tells it from a later one of the same number."""
+
+    pid: int
+    started: str
+    parent: int = field(compare=False)
+    command: str = field(compare=False)
+
+
+def descendants(pid: int) -> set[Process]:
+    """Return all processes that ``pid`` started, and those that they did."""
+    everyone = _processes()
+    found: set[Process] = set()
+    parents = {pid}
+    while parents:
+        children = {each for each in everyone if each.parent in parents}
+        found |= children
+        parents = {each.pid for each in children}
+    return found
+
+
+def alive(processes: Iterable[Process]) -> set[Process]:
+    """Return those that are still there."""
+    return set(processes) & _processes()
+
+
+def _processes() -> set[Process]:
+    """Return every process but the dead ones that nobody has waited for."""
+    columns = "pid=,ppid=,stat=,lstart=,args="
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", columns], capture_output=True, text=True, check=True
+    ).stdout
+    found = set()
+    for line in listed.splitlines():
+        pid, parent, state, *rest = line.split(maxsplit=8)  # lstart is five words
+        if not state.startswith("Z"):
+            command = rest[5] if len(rest) > 5 else ""
+            found.add(Process(int(pid), " ".join(rest[:5]), int(parent), command))
+    return found

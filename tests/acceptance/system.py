@@ -1,0 +1,244 @@
+"""Lookstream as its users meet it: `lookstream up` in a process of its own, HTTP and the CLI."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.local.server import free_port
+from tests.acceptance.process_tree import Process, alive, descendants
+from tests.polling import until
+from tests.servers import KafkaServer, MinioServer
+
+FINAL = ("completed", "failed")
+READY_WITHIN_S = 90.0
+# 10 are promised; the rest is for a machine that is busy with other things.
+STOP_WITHIN_S = 15.0
+DONE_WITHIN_S = 240.0
+LOG_TAIL = 6000
+
+Job = dict[str, Any]
+
+
+class System:
+    """One data directory, and `lookstream up` on it: started, stopped, killed, started again.
+
+    ``settings`` are environment variables besides those that each test system has. ``kafka`` and
+    ``minio`` are the real servers that it stands on, None on the embedded default.
+    """
+
+    kafka: KafkaServer | None = None
+    minio: MinioServer | None = None
+
+    def __init__(self, home: Path, settings: Mapping[str, str]) -> None:
+        self.home = home
+        self.gateway = ""
+        self._settings = settings
+        self._worker_port = free_port()
+        self._log = home.with_suffix(".log")
+        self._up: subprocess.Popen[bytes] | None = None
+        self._seen: set[Process] = set()
+
+    # -- the process -----------------------------------------------------------------------
+
+    def start(self, **settings: str) -> None:
+        """Start it and wait until it says that it is ready."""
+        began = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            self._up = subprocess.Popen(
+                [sys.executable, "-m", "lookstream", "up", "--data", str(self.home), "--port", "0"],
+                env=self.environment(**settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+        def address() -> str | None:
+            assert self.running, f"`up` ended by itself:\n{self.log()}"
+            said = self._log.read_bytes()[began:].decode(errors="replace")
+            found = re.search(r"Lookstream is ready: (\S+)", said)
+            return found and found[1]
+
+        self.gateway = until(address, READY_WITHIN_S)
+        self.__dict__.pop("info", None)
+
+    @property
+    def running(self) -> bool:
+        return self._up is not None and self._up.poll() is None
+
+    def stop(self) -> None:
+        """Press Ctrl-C: it ends in time, with 0, and leaves no process behind."""
+        assert self._up is not None
+        family = self.processes()
+        self._up.send_signal(signal.SIGINT)
+        try:
+            code = self._up.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"Ctrl-C does not stop it:\n{self.log()}") from None
+        assert code == 0, f"Ctrl-C ends it with {code}:\n{self.log()}"
+        until(lambda: not alive(family), 5)
+
+    def kill(self) -> set[Process]:
+        """SIGKILL `up` alone and return the processes that it leaves behind, for now."""
+        assert self._up is not None
+        family = self.processes()
+        self._up.kill()
+        self._up.wait()
+        return family
+
+    def close(self) -> None:
+        """Stop it, as `stop` does; whatever happens, nothing of it goes on."""
+        try:
+            if self.running:
+                self.stop()
+        finally:
+            if self.running:
+                self.kill()
+            for process in alive(self._seen):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+
+    def processes(self) -> set[Process]:
+        """Return all processes under `up`."""
+        assert self._up is not None
+        found = descendants(self._up.pid)
+        self._seen |= found
+        return found
+
+    def process(self, role: str) -> Process:
+        """Return the ``worker`` or the ``gateway``."""
+        (found,) = (each for each in self.processes() if f"-m lookstream {role}" in each.command)
+        return found
+
+    def log(self) -> str:
+        """Return the end of what it has written."""
+        return self._log.read_text(errors="replace")[-LOG_TAIL:] if self._log.exists() else ""
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """Return the environment of its processes: nothing of the caller's own settings."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("LOOKSTREAM_")}
+        port = {"LOOKSTREAM_WORKER_PORT": str(self._worker_port)}
+        return {**kept, **port, "COLUMNS": "200", **self._settings, **settings}
+
+    # -- the command line ------------------------------------------------------------------
+
+    def cli(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run `lookstream ARGUMENTS` to its end, against this gateway."""
+        return subprocess.run(
+            [sys.executable, "-m", "lookstream", *arguments],
+            env=self.environment(LOOKSTREAM_GATEWAY=self.gateway, **settings),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    @cached_property
+    def info(self) -> dict[str, str]:
+        """What `lookstream info --json` says: ``gateway``, ``kafka``, ``artifacts``, ``jobs``."""
+        told: dict[str, str] = json.loads(self.cli("info", "--json").stdout)
+        return told
+
+    # -- HTTP ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def http(self) -> Iterator[httpx.Client]:
+        with httpx.Client(base_url=self.gateway, timeout=90, trust_env=False) as client:
+            yield client
+
+    def post(self, photos: Iterable[bytes] = (), **form: Any) -> httpx.Response:
+        """Hand photos over as multipart form data."""
+        files = [("files", (f"{n}.jpg", photo)) for n, photo in enumerate(photos)]
+        with self.http() as http:
+            return http.post("/v1/jobs", files=files, data=form)
+
+    def post_json(self, **body: Any) -> httpx.Response:
+        """Hand photos over as JSON."""
+        with self.http() as http:
+            return http.post("/v1/jobs", json=body)
+
+    def submit(self, *photos: bytes, **form: Any) -> list[str]:
+        """Hand photos over, all of which are accepted, and return their job ids."""
+        return accepted(self.post(photos, **form))
+
+    def job(self, job_id: str) -> Job | None:
+        """Return the job as it is now, None when it is not known (yet)."""
+        with self.http() as http:
+            return _job(http, job_id, 0)
+
+    def finish(self, job_id: str, within_s: float = DONE_WITHIN_S) -> Job:
+        """Return the job at its end, waited for by long poll."""
+        return self.finish_all([job_id], within_s)[0]
+
+    def finish_all(self, job_ids: Iterable[str], within_s: float = DONE_WITHIN_S) -> list[Job]:
+        """Return the jobs at their ends, in order. A gateway that is away is asked again."""
+        deadline = time.monotonic() + within_s
+        with self.http() as http:
+            return [_finished(http, job_id, deadline) for job_id in job_ids]
+
+    def completed(self, *photos: bytes, **form: Any) -> list[Job]:
+        """Hand photos over and return their jobs, all of which are completed."""
+        return all_completed(self.finish_all(self.submit(*photos, **form)))
+
+    def readiness(self) -> tuple[int, dict[str, str]]:
+        """Return the status of `/health/ready`, and what it says of each dependency."""
+        with self.http() as http:
+            answer = http.get("/health/ready")
+        dependencies = answer.json()["dependencies"]
+        return answer.status_code, {name: each["status"] for name, each in dependencies.items()}
+
+    def computed(self) -> dict[str, float]:
+        """Return how many results each stage of the running worker has computed."""
+        page = f"http://127.0.0.1:{self._worker_port}/metrics"
+        text = httpx.get(page, trust_env=False).raise_for_status().text
+        return {
+            sample.labels["stage"]: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "lookstream_stage_computed_total"
+        }
+
+
+def accepted(answer: httpx.Response) -> list[str]:
+    """Return the job ids of an answer in which every photo was accepted."""
+    assert answer.status_code == 202, answer.text
+    return [entry["job_id"] for entry in answer.json()["jobs"]]
+
+
+def all_completed(jobs: list[Job]) -> list[Job]:
+    """Return ``jobs``, having made sure that each is completed."""
+    faults = [(job["job_id"], job["status"], job.get("error")) for job in jobs]
+    assert all(job["status"] == "completed" for job in jobs), faults
+    return jobs
+
+
+def _finished(http: httpx.Client, job_id: str, deadline: float) -> Job:
+    def final() -> Job | None:
+        with contextlib.suppress(httpx.TransportError):
+            job = _job(http, job_id, wait_s=min(20, max(0, deadline - time.monotonic())))
+            return job if job and job["status"] in FINAL else None
+        return None
+
+    return until(final, max(deadline - time.monotonic(), 0.1))
+
+
+def _job(http: httpx.Client, job_id: str, wait_s: float) -> Job | None:
+    answer = http.get(f"/v1/jobs/{job_id}", params={"wait": wait_s})
+    if answer.status_code in (404, 503):
+        return None
+    assert answer.status_code == 200, answer.text
+    job: Job = answer.json()
+    return job

@@ -1,0 +1,99 @@
+"""Processes die and servers go away: what was accepted is processed all the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+from tests.acceptance.photos import photos, sha256
+from tests.acceptance.process_tree import alive
+from tests.acceptance.system import Job, System, all_completed
+from tests.acceptance.topics import keys_of_all
+from tests.polling import until
+
+BATCH = 50
+
+
+def test_worker_killed_in_the_middle_of_200_jobs(
+    system: System, record_property: Callable[[str, object], None]
+) -> None:
+    contents = photos("worker killed", 200)
+    job_ids = _submit_all(system, contents)
+    _until_finished(system, job_ids, 20)
+    worker = system.process("worker")
+    os.kill(worker.pid, signal.SIGKILL)
+    assert _count_finished(system, job_ids) < len(job_ids), "killed too late to prove anything"
+
+    _assert_all_there(system, job_ids, contents)
+    assert system.process("worker") != worker
+    validated = [key for key in keys_of_all(system.info["kafka"], "image-validated")]
+    again = sum(validated.count(job_id) - 1 for job_id in job_ids)
+    record_property("validated_again", again)
+
+
+def test_up_killed_with_jobs_unfinished(system: System) -> None:
+    contents = photos("up killed", 60)
+    job_ids = _submit_all(system, contents)
+    _until_finished(system, job_ids, 5)
+    left = system.kill()
+    until(lambda: not alive(left), 30)  # nobody tells them; they see it by themselves
+    system.start()
+    assert _count_finished(system, job_ids) < len(job_ids), "killed too late to prove anything"
+    _assert_all_there(system, job_ids, contents)
+
+
+def test_ctrl_c_in_the_middle_of_work_loses_nothing(system: System) -> None:
+    contents = photos("ctrl-c", 60)
+    job_ids = _submit_all(system, contents)
+    _until_finished(system, job_ids, 5)
+    system.stop()
+    system.start()
+    assert _count_finished(system, job_ids) < len(job_ids), "stopped too late to prove anything"
+    _assert_all_there(system, job_ids, contents)
+
+
+def test_a_second_up_on_the_same_data_is_refused(system: System) -> None:
+    done = system.cli("up", "--data", str(system.home), "--port", "0")
+    _assert_refused(done.returncode, done.stderr, str(system.home))
+
+
+def test_a_port_that_is_taken_is_refused(system: System) -> None:
+    port = system.gateway.rpartition(":")[2]
+    done = system.cli("up", "--data", f"{system.home}-other", "--port", port)
+    _assert_refused(done.returncode, done.stderr, port)
+
+
+def test_a_worker_of_an_unknown_stage_is_refused(system: System) -> None:
+    done = system.cli("worker", "nonsense", LOOKSTREAM_KAFKA=f"kafka://{system.info['kafka']}")
+    _assert_refused(done.returncode, done.stderr, "nonsense")
+
+
+def _assert_refused(code: int, said: str, why: str) -> None:
+    assert code == 2, said
+    assert len(said.splitlines()) == 1, said
+    assert said.startswith("lookstream: ")
+    assert why in said
+
+
+def _submit_all(system: System, contents: list[bytes]) -> list[str]:
+    starts = range(0, len(contents), BATCH)
+    return [
+        job_id for start in starts for job_id in system.submit(*contents[start : start + BATCH])
+    ]
+
+
+def _until_finished(system: System, job_ids: list[str], count: int) -> None:
+    """Return once the first ``count`` jobs are done, more or less: they come in no order."""
+    until(lambda: _count_finished(system, job_ids) >= count, 120)
+
+
+def _count_finished(system: System, job_ids: list[str]) -> int:
+    jobs = (system.job(job_id) for job_id in job_ids)
+    return sum(job is not None and job["status"] == "completed" for job in jobs)
+
+
+def _assert_all_there(system: System, job_ids: list[str], contents: list[bytes]) -> list[Job]:
+    jobs = all_completed(system.finish_all(job_ids))
+    assert [job["original"]["sha256"] for job in jobs] == [sha256(each) for each in contents]
+    return jobs

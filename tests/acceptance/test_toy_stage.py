@@ -1,0 +1,49 @@
+"""A stage in a file of its own, plugged in by setting, without a change to the runtime."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import toy_stage
+from tests.acceptance.system import System
+from tests.acceptance.topics import find
+from tests.garments import encoded, tshirt
+
+PAGE = Path(__file__).parents[2] / "docs" / "adding-a-stage.md"
+PLUGGED_IN = "tests.acceptance.toy_stage:stage"
+
+
+@pytest.fixture
+def extended(lasting_system: System) -> Iterator[System]:
+    """The system with the toy stage."""
+    if lasting_system.running:
+        lasting_system.stop()
+    lasting_system.start(LOOKSTREAM_STAGES=PLUGGED_IN)
+    yield lasting_system
+    if lasting_system.running:
+        lasting_system.stop()
+
+
+def test_its_result_is_in_the_job(extended: System) -> None:
+    blue = encoded(tshirt((64, 64), "#0000ff", "#0000ff"), "PNG")
+    (job,) = extended.completed(blue)
+    assert job["stages"]["colour"]["status"] == "completed"
+    assert len(job["stages"]) == 8
+    assert set(job["results"]) == {"colour"}
+    assert job["results"]["colour"]["colour"] == "#0000fe"
+    # Anyone can read it off its topic.
+    key = job["job_id"].encode()
+    assert find(extended.info["kafka"], "colour-measured", lambda it: it.key() == key)
+    (alone,) = extended.completed(blue, stages="colour")
+    assert set(alone["stages"]) == {"validation", "colour"}
+    assert alone["stages"]["colour"]["reused"]
+
+
+def test_the_page_about_it_shows_this_very_file() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert block == Path(toy_stage.__file__).read_text()
+    assert f"LOOKSTREAM_STAGES={PLUGGED_IN}" in PAGE.read_text()

@@ -1,0 +1,101 @@
+"""A web server for URLs that are handed over: pictures, and what can be wrong with a site."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HOST = "127.0.0.2"
+CHUNK = b"\xff\xd8\xff\xe0" + b"x" * 65_532
+
+
+class Website:
+    """Serves at ``url``. ``answers`` counts what was answered, by path and status.
+
+    ``/missing`` answers 404, ``/inward`` redirects to a photo at 127.0.0.1, ``/flood`` sends
+    without end, ``/drip`` does so too, but slowly; everything else is what `put` put there.
+    """
+
+    def __init__(self, server: ThreadingHTTPServer) -> None:
+        self.port = server.server_address[1]
+        self.url = f"http://{HOST}:{self.port}"
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self.closing = threading.Event()
+        self._pages: dict[str, bytes] = {}
+
+    def put(self, path: str, content: bytes) -> str:
+        """Serve ``content`` at ``path`` and return its URL."""
+        self._pages[path] = content
+        return self.url + path
+
+    def find(self, path: str) -> bytes | None:
+        return self._pages.get(path)
+
+    @classmethod
+    @contextmanager
+    def serving(cls) -> Iterator[Website]:
+        """Serve until the block ends."""
+        server = ThreadingHTTPServer((HOST, 0), _Handler)
+        server.daemon_threads = True
+        site = server.site = cls(server)  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield site
+        finally:
+            site.closing.set()
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    site: Website
+
+    def do_GET(self) -> None:
+        self.site = self.server.site  # type: ignore[attr-defined]
+        try:
+            match self.path:
+                case "/inward":
+                    target = f"http://127.0.0.1:{self.site.port}/inside.jpg"
+                    self._answer(302, {"Location": target})
+                case "/flood":
+                    self._endless(pause_s=0)
+                case "/drip":
+                    self._endless(pause_s=0.05)
+                case _:
+                    self._page()
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # the other side has had enough, as it should
+
+    def _page(self) -> None:
+        content = self.site.find(self.path)
+        if content is None:
+            return self._answer(404, {})
+        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        if self.headers.get("If-None-Match") == etag:
+            return self._answer(304, {"ETag": etag})
+        return self._answer(200, {"ETag": etag, "Content-Type": "image/jpeg"}, content)
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes = b"") -> None:
+        self.site.answers[self.path, status] += 1
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _endless(self, pause_s: float) -> None:
+        self.site.answers[self.path, 200] += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "image/jpeg")
+        self.end_headers()
+        while not self.site.closing.wait(pause_s):
+            self.wfile.write(CHUNK[:100] if pause_s else CHUNK)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

@@ -1,0 +1,41 @@
+"""MinIO's own signed links, followed by a client that knows nothing else."""
+
+from __future__ import annotations
+
+import urllib.request
+from urllib.error import HTTPError
+
+import pytest
+
+from storage.open import open_artifacts
+from storage.signing import LinkSigner
+from tests.servers import MinioServer
+
+
+def follow(link: str, method: str = "GET", data: bytes | None = None) -> bytes:
+    request = urllib.request.Request(link, data=data, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def test_a_link_reads_or_writes_one_object_and_no_more(minio_server: MinioServer) -> None:
+    store = open_artifacts(minio_server.fresh(), LinkSigner(b"0123456789abcdef", ""))
+    store.put("a b/é.txt", b"hello")
+    store.put("other", b"secret")
+    read = store.signed_link("a b/é.txt", expires_s=600)
+    assert follow(read) == b"hello"
+    assert store.signed_link("a b/é.txt", expires_s=86_400).split("?")[0] == read.split("?")[0]
+    write = store.signed_link("new", expires_s=600, method="PUT")
+    follow(write, "PUT", b"written")
+    assert store.get("new") == b"written"
+    for link, method in (
+        (read.replace("txt?", "tx?"), "GET"),
+        (read, "PUT"),
+        (read.split("?")[0], "GET"),
+        (write, "GET"),
+    ):
+        with pytest.raises(HTTPError) as refusal:
+            follow(link, method, b"x" if method == "PUT" else None)
+        assert refusal.value.code == 403
+        refusal.value.close()

@@ -1,0 +1,155 @@
+"""A store that is out of reach says so, in our words, and works again when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deploy.local.server import free_port
+from storage.artifacts import ArtifactStore
+from storage.errors import StorageError, StoreUnavailable
+from storage.jobs import JobQuery, JobStore, Submitted
+from storage.open import open_artifacts, open_jobs
+from storage.signing import LinkSigner
+from tests.servers import FerretServer, MinioServer
+
+SIGNER = LinkSigner(b"0123456789abcdef", "")
+SUBMITTED = Submitted("job", 1, datetime(2026, 1, 1, tzinfo=UTC), {"url": "http://a"}, ("a",))
+
+
+def artifact_calls(store: ArtifactStore) -> list[Callable[[], object]]:
+    return [
+        store.check,
+        lambda: store.put("a", b"x"),
+        lambda: store.get("a"),
+        lambda: store.stream("a"),
+        lambda: store.stat("a"),
+        lambda: store.exists("a"),
+        lambda: store.copy("a", "b"),
+        lambda: store.delete("a"),
+        lambda: store.list(),
+    ]
+
+
+async def assert_unavailable(store: JobStore) -> None:
+    for call in (
+        store.check(),
+        store.apply([SUBMITTED]),
+        store.get("job"),
+        store.find(JobQuery()),
+        store.clear(),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await call
+
+
+def test_nobody_at_the_address_of_minio() -> None:
+    store = open_artifacts(f"s3://key:hush@127.0.0.1:{free_port()}/bucket?secure=false", SIGNER)
+    for call in artifact_calls(store)[:2]:
+        with pytest.raises(StoreUnavailable) as failure:
+            call()
+        assert "hush" not in str(failure.value)
+
+
+def test_minio_that_goes_and_comes_back(minio_server: MinioServer) -> None:
+    store = open_artifacts(minio_server.fresh(), SIGNER)
+    store.put("a", b"before")
+    left = store.stream("a")
+    with minio_server.down():
+        for call in artifact_calls(store):
+            with pytest.raises(StoreUnavailable):
+                call()
+    assert store.get("a") == b"before"
+    del left
+
+
+def test_minio_that_does_not_know_us(minio_server: MinioServer) -> None:
+    scheme, _, rest = minio_server.fresh().partition("://")
+    stranger = open_artifacts(f"{scheme}://stranger:password@{rest.partition('@')[2]}", SIGNER)
+    with pytest.raises(StoreUnavailable, match="InvalidAccessKeyId"):
+        stranger.check()
+
+
+def test_a_bucket_that_was_taken_away_is_made_again(minio_server: MinioServer) -> None:
+    url = minio_server.fresh()
+    store = open_artifacts(url, SIGNER)
+    store.put("a", b"x")
+    store.delete("a")
+    client = store._client  # type: ignore[attr-defined]
+    client.remove_bucket(url.partition("?")[0].rpartition("/")[2])
+    with pytest.raises(StoreUnavailable, match="NoSuchBucket"):
+        store.put("a", b"x")
+    store.put("a", b"x")
+    assert store.list() == ["a"]
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store = open_artifacts(f"file://{tmp_path}/file", SIGNER)
+    for call in artifact_calls(store)[:2]:
+        with pytest.raises(StoreUnavailable):
+            call()
+
+
+async def test_nobody_at_the_address_of_mongodb() -> None:
+    url = f"mongodb://user:hush@127.0.0.1:{free_port()}/db?serverSelectionTimeoutMS=100"
+    store = open_jobs(url)
+    await assert_unavailable(store)
+    await store.close()
+
+
+async def test_mongodb_that_goes_and_comes_back(ferretdb_server: FerretServer) -> None:
+    store = open_jobs(ferretdb_server.fresh() + "?serverSelectionTimeoutMS=300")
+    await store.apply([SUBMITTED])
+    await asyncio.to_thread(ferretdb_server.stop)
+    try:
+        await assert_unavailable(store)
+    finally:
+        await asyncio.to_thread(ferretdb_server.restart)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            job = await store.get("job")
+            break
+        except StoreUnavailable:
+            assert time.monotonic() < deadline
+    assert job is not None
+    await store.close()
+
+
+async def test_a_job_file_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store = open_jobs(f"sqlite://{tmp_path}/file/jobs.db")
+    await assert_unavailable(store)
+    await store.close()
+
+
+async def test_a_job_file_that_is_something_else(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").write_bytes(b"not a database, " * 100)
+    store = open_jobs(f"sqlite://{tmp_path}/jobs.db")
+    with pytest.raises(StorageError) as failure:
+        await store.check()
+    assert not isinstance(failure.value, StoreUnavailable)
+    await store.close()
+
+
+async def test_a_locked_job_file_holds_up_its_own_thread_only(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    store = open_jobs(f"sqlite://{path}")
+    await store.check()
+    rival = sqlite3.connect(path, isolation_level=None)
+    rival.execute("BEGIN IMMEDIATE")
+    write = asyncio.create_task(store.apply([SUBMITTED]))
+    for _ in range(1000):  # the loop goes on, and the write waits for its turn
+        await asyncio.sleep(0)
+    assert not write.done()
+    rival.execute("ROLLBACK")
+    rival.close()
+    assert len(await write) == 1
+    await store.close()

@@ -1,0 +1,205 @@
+"""Events to records and back; and whatever else a topic may hold ends as `UndecodableEvent`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.codec import Decoder, Encoded, Envelope, encode, event_type
+from streams.errors import UndecodableEvent
+from streams.events import RESULT_EVENTS, Event, ImageSubmitted, JobUpdated, StageFailed
+from streams.record import Headers, Record
+from tests.golden_records import golden_record
+
+EVENTS: tuple[type[Event], ...] = (ImageSubmitted, *RESULT_EVENTS, StageFailed, JobUpdated)
+DECODER = Decoder(EVENTS)
+JOB = "01941f29-7c00-7000-8000-000000000001"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+SUBMITTED = {"job_id": JOB, "source": {"url": "https://example.com/a.jpg"}}
+BINARY: dict[str, bytes] = {
+    "ce_specversion": b"1.0",
+    "ce_id": b"1",
+    "ce_source": b"/tests",
+    "ce_type": b"lookstream.image-submitted.v1",
+    "content-type": b"application/json",
+}
+
+
+def record(value: bytes | None, headers: Headers, topic: str = "image-submitted") -> Record:
+    return Record(topic, partition=0, offset=7, key=JOB.encode(), value=value, headers=headers)
+
+
+def recorded(encoded: Encoded) -> Record:
+    return Record(encoded.topic, 0, 7, encoded.key, encoded.value, encoded.headers)
+
+
+def binary(data: object = SUBMITTED, **changed: bytes | None) -> Record:
+    headers = {**BINARY, **{name: value for name, value in changed.items()}}
+    value = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return record(value, tuple((name, item) for name, item in headers.items() if item is not None))
+
+
+def structured(data: object = SUBMITTED, **attributes: object) -> Record:
+    event = {"specversion": "1.0", "id": "1", "source": "/tests", "data": data}
+    event |= {"type": "lookstream.image-submitted.v1", **attributes}
+    return record(json.dumps(event).encode(), (("content-type", b"application/cloudevents+json"),))
+
+
+def decoded(given_record: Record) -> Envelope:
+    return DECODER.decode(given_record)
+
+
+def reason(given_record: Record) -> str:
+    with pytest.raises(UndecodableEvent) as caught:
+        DECODER.decode(given_record)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("model", EVENTS, ids=lambda model: model.topic)
+def test_every_event_comes_back_as_it_went(model: type[Event]) -> None:
+    event = decoded(golden_record(model.topic)).event
+    encoded = encode(event, source="/tests", traceparent=TRACE)
+    again = decoded(recorded(encoded))
+    assert again.event == event
+    assert type(again.event) is model
+    assert again.traceparent == TRACE
+
+
+def test_a_record_says_in_its_headers_what_it_is() -> None:
+    event = ImageSubmitted.model_validate(SUBMITTED)
+    encoded = encode(event, source="/lookstream/gateway", traceparent=TRACE)
+    headers = dict(encoded.headers)
+    assert (encoded.topic, encoded.key) == ("image-submitted", JOB.encode())
+    assert headers["ce_type"] == event_type("image-submitted").encode()
+    assert headers["ce_subject"] == JOB.encode()
+    assert headers["ce_source"] == b"/lookstream/gateway"
+    assert headers["ce_traceparent"] == TRACE.encode()
+    assert headers["content-type"] == b"application/json"
+    assert json.loads(encoded.value or b"")["source"] == {"url": "https://example.com/a.jpg"}
+
+
+def test_two_records_of_one_event_have_ids_of_their_own() -> None:
+    event = ImageSubmitted.model_validate(SUBMITTED)
+    ids = {dict(encode(event, source="/tests").headers)["ce_id"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_structured_mode_reads_the_same() -> None:
+    envelope = decoded(structured(time="2026-01-02T03:04:05+02:00", traceparent=TRACE))
+    assert envelope.event == decoded(binary()).event
+    assert envelope.time == datetime(2026, 1, 2, 1, 4, 5, tzinfo=UTC)
+    assert envelope.traceparent == TRACE
+
+
+def test_a_content_type_may_be_left_out() -> None:
+    bare = tuple((name, value) for name, value in BINARY.items() if name != "content-type")
+    assert decoded(record(json.dumps(SUBMITTED).encode(), bare)).event.job_id == JOB
+
+
+def test_unknown_fields_are_ignored() -> None:
+    data = {**SUBMITTED, "invented": 1, "source": {"url": "https://example.com/a.jpg", "new": 2}}
+    assert decoded(binary(data)).event == decoded(binary()).event
+
+
+def test_an_empty_time_is_now() -> None:
+    before = datetime.now(UTC)
+    assert before <= decoded(binary()).time <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("trace", [5, "nonsense", "\ud800", {"a": 1}, None])
+def test_what_is_no_trace_context_is_no_trace(trace: object) -> None:
+    assert decoded(structured(traceparent=trace)).traceparent is None
+
+
+WRONG: dict[str, tuple[Record, str]] = {
+    "another type": (binary(ce_type=b"com.example.v1"), "type is 'com.example.v1'"),
+    "another version of ours": (
+        binary(ce_type=b"lookstream.image-submitted.v2"),
+        "wanted 'lookstream.image-submitted.v1'",
+    ),
+    "another specversion": (binary(ce_specversion=b"0.3"), "specversion"),
+    "no specversion": (binary(ce_specversion=None), "not a CloudEvent"),
+    "no headers": (record(json.dumps(SUBMITTED).encode(), ()), "not a CloudEvent"),
+    "a header that is not UTF-8": (binary(ce_source=b"\xff"), "not a CloudEvent"),
+    "a time that is none": (binary(ce_time=b"noon"), "not a CloudEvent"),
+    "a time before the first": (binary(ce_time=b"0001-01-01T00:00:00+23:00"), "out of range"),
+    "a time after the last": (structured(time="9999-12-31T23:59:59-23:00"), "out of range"),
+    "broken JSON": (binary(b'{"job_id": '), "not JSON"),
+    "not UTF-8": (binary(b"\xff\xfe"), "not JSON"),
+    "NaN": (binary(b'{"job_id": "%s", "metadata": {"a": NaN}}' % JOB.encode()), "not JSON"),
+    "half a surrogate": (binary({**SUBMITTED, "owner": "\ud800"}), "not JSON"),
+    "half a surrogate in a name": (structured(**{"\ud800": "x"}), "not a CloudEvent"),
+    "a number of 5,000 digits": (binary(b"9" * 5000), "not JSON"),
+    "brackets without end": (binary(b"[" * 100_000), "not a CloudEvent"),
+    "nothing at all": (record(None, tuple(BINARY.items())), "data"),
+    "a list": (binary([]), "data"),
+    "no job_id": (binary({"source": {"url": "https://example.com"}}), "job_id: Field required"),
+    "a job_id that is no UUID": (binary({**SUBMITTED, "job_id": "seven"}), "job_id"),
+    "no source": (binary({"job_id": JOB}), "source"),
+    "two sources": (binary({**SUBMITTED, "source": {"url": "x", "object": "y"}}), "exactly one"),
+    "a run of none": (binary({**SUBMITTED, "run": 0}), "run"),
+    "a run beyond every database": (binary({**SUBMITTED, "run": 2**64}), "run"),
+    "a number beyond 64 bits": (binary({**SUBMITTED, "metadata": {"a": [2**63]}}), "63 bits"),
+    "metadata too deep": (
+        binary(json.dumps({**SUBMITTED, "metadata": {"a": 0}}).encode().replace(
+            b'"a": 0', b'"a": ' + b"[" * 40 + b"]" * 40
+        )),
+        "nested deeper",
+    ),
+    "a topic of others": (record(b"{}", (), topic="elsewhere"), "no event is known on topic"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_event_says_why(name: str) -> None:
+    wrong, why = WRONG[name]
+    found = reason(wrong)
+    assert why in found
+    found.encode()  # can be logged, published and dead-lettered
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+submissions = st.dictionaries(
+    st.sampled_from(["job_id", "source", "run", "lane", "stages", "metadata", "owner", "force"]),
+    json_values | st.just(JOB) | st.just({"url": "https://example.com/a.jpg"}),
+)
+bodies = st.one_of(
+    st.none(),
+    st.binary(max_size=60),
+    (json_values | submissions).map(lambda value: json.dumps(value).encode()),
+)
+names = st.sampled_from([*BINARY, "ce_time", "ce_subject", "ce_traceparent", "ce_data"]) | st.text()
+contents = st.sampled_from([*BINARY.values(), b"application/cloudevents+json"]) | st.binary()
+
+
+def attempt(given_record: Record) -> None:
+    try:
+        envelope = DECODER.decode(given_record)
+    except UndecodableEvent as error:
+        str(error).encode()
+    else:
+        encode(envelope.event, source="/tests", traceparent=envelope.traceparent)
+
+
+@given(headers=st.lists(st.tuples(names, contents), max_size=8), value=bodies)
+def test_no_record_at_all_raises_anything_else(
+    headers: list[tuple[str, bytes]], value: bytes | None
+) -> None:
+    attempt(record(value, tuple(headers)))
+    attempt(record(value, (*BINARY.items(), *headers)))
+
+
+@given(attributes=st.dictionaries(st.text(max_size=8), json_values, max_size=4), data=submissions)
+def test_no_structured_record_raises_anything_else(
+    attributes: dict[str, Any], data: dict[str, Any]
+) -> None:
+    attempt(structured(**{**attributes, "data": data}))

@@ -1,0 +1,197 @@
+"""What REST says of a job, from what the store knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway import examples
+from gateway.models import JobView, SubmissionView
+from gateway.views import job_view
+from storage.jobs import Job, StageError, StageState
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+JOB_ID = "01a20801-845d-768b-82dd-f448762e99cb"
+SHA = "ab" * 32
+BOX = {"left": 0.1, "top": 0.0, "right": 0.9, "bottom": 0.4}
+STAGES = (
+    "validation",
+    "captioning",
+    "classification",
+    "pose",
+    "shots",
+    "thumbnailing",
+    "annotation",
+)
+RESULTS: Mapping[str, Mapping[str, Any]] = {
+    "validation": {
+        "sha256": SHA,
+        "perceptual_hash": "0f",
+        "original": f"originals/{SHA}",
+        "working": f"working/{SHA}.jpg",
+        "width": 3000,
+        "height": 4000,
+        "format": "JPEG",
+        "bytes": 123456,
+        "animated": False,
+    },
+    "captioning": {
+        "caption": "Red floral midi dress",
+        "description": "A midi dress.",
+        "attributes": {"colour": {"value": "red", "confidence": 0.9}},
+        "needs_review": True,
+        "model": "captioner@2",
+    },
+    "classification": {"top5": [{"label": "dress", "probability": 0.6}], "model": "classifier@1"},
+    "pose": {
+        "subject": "worn",
+        "keypoints": [{"name": "neck", "x": 0.5, "y": 0.1, "confidence": 0.8}],
+        "box": BOX,
+        "cutout": f"cutouts/{SHA}/v1.png",
+        "model": "pose@3",
+    },
+    "shots": {
+        "shots": [
+            {"label": "neck", "key": "n.jpg", "box": BOX, "reason": "collar", "confidence": 0.7}
+        ]
+    },
+    "thumbnailing": {
+        "thumbnails": [{"width": 96, "height": 128, "key": "t.jpg"}],
+        "thumbhash": "aGFzaA==",
+    },
+    "annotation": {"key": "a.jpg", "width": 1000, "height": 1333},
+}
+
+
+def job(**changes: Any) -> Job:
+    fresh = Job(
+        job_id=JOB_ID,
+        run=1,
+        lane="interactive",
+        status="pending",
+        source={"object": f"incoming/{JOB_ID}"},
+        owner=None,
+        group=None,
+        wanted=STAGES,
+        metadata={},
+        idempotency_key=None,
+        force=False,
+        submitted_at=NOW,
+        updated_at=NOW,
+    )
+    return replace(fresh, **changes)
+
+
+def done(result: Mapping[str, Any], run: int = 1, **changes: Any) -> StageState:
+    return replace(
+        StageState("completed", run, 1, started_at=NOW, finished_at=NOW, result=result), **changes
+    )
+
+
+def shown(of: Job) -> dict[str, Any]:
+    return job_view(of, lambda key: f"link:{key}").model_dump(mode="json")
+
+
+def test_a_fresh_job_has_every_field_and_nothing_in_it() -> None:
+    view = shown(job())
+    assert view["status"] == "pending"
+    assert list(view["stages"]) == list(STAGES)
+    assert view["stages"]["pose"] == {
+        "status": "pending",
+        "attempts": 0,
+        "started_at": None,
+        "finished_at": None,
+        "reused": False,
+    }
+    assert "error" not in view
+    for name in ("caption", "pose", "annotated", "cutout", "original", "thumbhash"):
+        assert view[name] is None
+    for name in ("top5", "shots", "thumbnails"):
+        assert view[name] == []
+    for name in ("attributes", "models", "results"):
+        assert view[name] == {}
+    assert view["links"] == {"self": f"/v1/jobs/{JOB_ID}", "page": f"/#{JOB_ID}"}
+
+
+def test_a_completed_job_has_every_result_and_its_links() -> None:
+    stages = {name: done(result) for name, result in RESULTS.items()}
+    view = shown(job(status="completed", stages=stages))
+    assert view["caption"] == "Red floral midi dress"
+    assert view["needs_review"] is True
+    assert view["attributes"] == {"colour": {"value": "red", "confidence": 0.9}}
+    assert view["top5"] == [{"label": "dress", "probability": 0.6}]
+    assert view["pose"]["subject"] == "worn"
+    assert view["pose"]["box"] == BOX
+    assert view["cutout"] == {"url": f"link:cutouts/{SHA}/v1.png"}
+    assert view["shots"] == [
+        {"url": "link:n.jpg", "label": "neck", "box": BOX, "reason": "collar", "confidence": 0.7}
+    ]
+    assert view["thumbnails"] == [{"url": "link:t.jpg", "width": 96, "height": 128}]
+    assert view["annotated"] == {"url": "link:a.jpg", "width": 1000, "height": 1333}
+    original = {"url": f"link:originals/{SHA}", "width": 3000, "height": 4000, "sha256": SHA}
+    assert original.items() <= view["original"].items()
+    assert view["models"] == {
+        "captioning": "captioner@2",
+        "classification": "classifier@1",
+        "pose": "pose@3",
+    }
+    assert view["stages"]["shots"]["finished_at"] == "2026-01-02T03:04:05Z"
+    assert view["results"] == {}
+
+
+def test_a_failed_stage_leaves_the_others_results() -> None:
+    error = StageError("pose", "error", "stage-failed", "it broke", "a trace that is ours alone")
+    stages = {
+        "validation": done(RESULTS["validation"], reused=True),
+        "captioning": done(RESULTS["captioning"]),
+        "pose": StageState("failed", 1, 3, finished_at=NOW, error=error),
+        "shots": StageState("skipped", 1, finished_at=NOW, error=error),
+    }
+    view = shown(job(status="failed", stages=stages, error=error))
+    failure = {"stage": "pose", "code": "stage-failed", "message": "it broke"}
+    assert view["error"] == failure
+    assert view["stages"]["pose"]["error"] == failure
+    assert view["stages"]["pose"]["attempts"] == 3
+    assert view["stages"]["shots"]["status"] == "skipped"
+    assert view["stages"]["validation"]["reused"] is True
+    assert view["caption"] == "Red floral midi dress"
+    assert "trace" not in str(view)
+
+
+def test_results_of_the_run_before_stay_until_the_new_ones_come() -> None:
+    stages = {name: done(RESULTS[name]) for name in ("validation", "captioning")}
+    stages["validation"] = done(RESULTS["validation"], run=2)
+    view = shown(
+        job(run=2, status="processing", wanted=("validation", "captioning"), stages=stages)
+    )
+    assert view["stages"]["validation"]["status"] == "completed"
+    assert view["stages"]["captioning"]["status"] == "pending"
+    assert view["caption"] == "Red floral midi dress"
+
+
+def test_stages_not_wanted_this_time_keep_their_state() -> None:
+    view = shown(job(run=2, wanted=("validation",), stages={"pose": done(RESULTS["pose"])}))
+    assert list(view["stages"]) == ["validation", "pose"]
+    assert view["stages"]["pose"]["status"] == "completed"
+
+
+def test_results_of_added_stages_are_shown_as_they_are() -> None:
+    stages = {"ironing": done({"creases": 3, "model": "iron@1"})}
+    view = shown(job(wanted=("ironing",), stages=stages))
+    assert view["results"] == {"ironing": {"creases": 3, "model": "iron@1"}}
+    assert view["models"] == {"ironing": "iron@1"}
+
+
+def test_a_result_of_an_unreadable_version_does_not_hide_the_job() -> None:
+    stages = {"shots": done({"shots": "changed"}), "captioning": done(RESULTS["captioning"])}
+    view = shown(job(stages=stages))
+    assert view["shots"] == []
+    assert view["caption"] == "Red floral midi dress"
+
+
+def test_the_documented_examples_have_the_documented_shapes() -> None:
+    assert JobView.model_validate(examples.JOB).model_dump(mode="json") == examples.JOB
+    submission = SubmissionView.model_validate(examples.SUBMISSION)
+    assert submission.model_dump(mode="json") == examples.SUBMISSION
