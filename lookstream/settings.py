@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,14 +39,20 @@ class Settings(BaseSettings):
     link_expires_s: int = Field(default=86_400, ge=60, le=604_800, description="signed links' life")
     worker_host: str = Field(default="127.0.0.1", description="address of the worker's page")
     worker_port: int = Field(default=0, ge=0, le=65535, description="worker's health and metrics")
-    log_level: str = Field(default="info", description="debug, info, warning or error")
-    log_format: str = Field(default="auto", description="json, text or auto")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+    log_format: Literal["json", "text", "auto"] = Field(
+        default="auto", description="json, text or auto"
+    )
 
     @field_validator("thumbnails")
     @classmethod
     def _sizes(cls, value: str) -> str:
         if not re.fullmatch(r"\s*\d{1,4}x\d{1,4}\s*(,\s*\d{1,4}x\d{1,4}\s*)*", value):
             raise ValueError("write sizes as 128x128,512x512")
+        if re.search(r"(?<!\d)0+(?!\d)", value):
+            raise ValueError("a thumbnail has at least one pixel each way")
         return value
 
     @field_validator("url_allow")

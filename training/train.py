@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,8 +38,8 @@ from training.data import (
 
 NAME = "garment-net-1"
 STUDIO_BATCH, PEOPLE_BATCH, STEPS = 96, 32, 240
-SMALL, LARGE, LARGE_FROM = 64, 96, 0.7
-RATE, DECAY, SMOOTHING, AVERAGING = 2e-3, 0.05, 0.05, 0.998
+SMALL, LARGE, LARGE_FROM = 64, 80, 0.8
+RATE, DECAY, SMOOTHING, AVERAGING = 2e-3, 0.05, 0.05, 0.995
 WEIGHTS = {"type": 1.0, "colour": 0.5, "gender": 0.35}
 
 
@@ -109,6 +109,11 @@ class Trainer:
                   {"params": others, "weight_decay": 0.0}]  # fmt: skip
         self.optimiser = torch.optim.AdamW(groups, lr=RATE, fused=True)
         self.step_count = 0
+
+    def resume(self, weights: Path) -> None:
+        state = load_file(weights)
+        for network in (self.network, self.average):
+            network.load_state_dict(state)
 
     def step(self, views: Tensor, truth: dict[str, Tensor], progress: float) -> float:
         self.network.train()
@@ -185,14 +190,34 @@ def save(
     print(json.dumps(metrics), flush=True)
 
 
-def train(data: Path, cache: Path, out: Path, epochs: int, minutes: float, seed: int) -> None:
-    """Train for `epochs` of STEPS batches, or sooner through where `minutes` run out."""
-    torch.manual_seed(seed)
+@dataclass(frozen=True)
+class Plan:
+    """How long to train: `epochs` of STEPS batches, or less where `minutes` run out.
+
+    `begun` is the share of the whole that the weights in `resume` have behind them.
+    """
+
+    epochs: int
+    minutes: float = math.inf
+    seed: int = 1
+    resume: Path | None = None
+    begun: float = 0.0
+
+    def progress(self, steps: int, minutes: float) -> float:
+        passed = max(steps / (self.epochs * STEPS), minutes / self.minutes)
+        return self.begun + (1 - self.begun) * passed
+
+
+def train(data: Path, cache: Path, out: Path, plan: Plan) -> None:
+    """Train by the plan and write the weights to `out`, after every epoch too."""
+    torch.manual_seed(plan.seed)
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
     words = words_of(photos.examples)
     targets, trainer = targets_of(photos, words), Trainer(words)
-    batches = draws(photos, np.random.default_rng(seed))
-    began, progress, total = time.monotonic(), 0.0, epochs * STEPS
+    batches = draws(photos, np.random.default_rng(plan.seed))
+    if plan.resume:
+        trainer.resume(plan.resume)
+    began, progress = time.monotonic(), plan.begun
     while progress < 1:
         places = next(batches)
         pixels = torch.from_numpy(photos.pixels[places])
@@ -200,7 +225,7 @@ def train(data: Path, cache: Path, out: Path, epochs: int, minutes: float, seed:
         views = random_views(pixels[:STUDIO_BATCH], pixels[STUDIO_BATCH:], size)
         loss = trainer.step(views, targets.rows(places), progress)
         spent = (time.monotonic() - began) / 60
-        progress = max(trainer.step_count / total, spent / minutes)
+        progress = plan.progress(trainer.step_count, spent)
         if trainer.step_count % 60 == 0:
             print(f"{trainer.step_count} {progress:.3f} {spent:.1f}min {loss:.3f}", flush=True)
         if trainer.step_count % STEPS == 0:
@@ -220,9 +245,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=math.inf, help="time to be done in")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", type=Path, help="weights to go on from")
+    parser.add_argument("--begun", type=float, default=0.0, help="their share of the whole, 0-1")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    train(data_folder(given.data), given.cache, given.out, given.epochs, given.minutes, given.seed)
+    plan = Plan(given.epochs, given.minutes, given.seed, given.resume, given.begun)
+    train(data_folder(given.data), given.cache, given.out, plan)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import time
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from tests.servers import FerretServer, MinioServer
 
 SIGNER = LinkSigner(b"0123456789abcdef", "")
 SUBMITTED = Submitted("job", 1, datetime(2026, 1, 1, tzinfo=UTC), {"url": "http://a"}, ("a",))
+
+# pymongo 4.20 forgets to close a socket whose connecting is cancelled, as a reset or a close does.
+half_open = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 def artifact_calls(store: ArtifactStore) -> list[Callable[[], object]]:
@@ -72,7 +76,7 @@ def test_minio_that_goes_and_comes_back(minio_server: MinioServer) -> None:
 def test_minio_that_does_not_know_us(minio_server: MinioServer) -> None:
     scheme, _, rest = minio_server.fresh().partition("://")
     stranger = open_artifacts(f"{scheme}://stranger:password@{rest.partition('@')[2]}", SIGNER)
-    with pytest.raises(StoreUnavailable, match="InvalidAccessKeyId"):
+    with pytest.raises(StoreUnavailable, match=r"InvalidAccessKeyId|AccessDenied"):
         stranger.check()
 
 
@@ -97,13 +101,16 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
             call()
 
 
+@half_open
 async def test_nobody_at_the_address_of_mongodb() -> None:
     url = f"mongodb://user:hush@127.0.0.1:{free_port()}/db?serverSelectionTimeoutMS=100"
     store = open_jobs(url)
     await assert_unavailable(store)
     await store.close()
+    gc.collect()
 
 
+@half_open
 async def test_mongodb_that_goes_and_comes_back(ferretdb_server: FerretServer) -> None:
     store = open_jobs(ferretdb_server.fresh() + "?serverSelectionTimeoutMS=300")
     await store.apply([SUBMITTED])
@@ -121,6 +128,7 @@ async def test_mongodb_that_goes_and_comes_back(ferretdb_server: FerretServer) -
             assert time.monotonic() < deadline
     assert job is not None
     await store.close()
+    gc.collect()
 
 
 async def test_a_job_file_that_cannot_be_made(tmp_path: Path) -> None:

@@ -1,0 +1,13 @@
+"""The pace at which the embedded broker is asked."""
+
+from __future__ import annotations
+
+from agents.pace import Pace
+
+
+def test_calm_until_a_record_comes_and_calm_again_after() -> None:
+    pace = Pace(busy_s=0.02, calm_s=0.2, calm_after_s=5.0)
+    assert pace.fetch_wait(now=100.0) == 0.2
+    pace.seen = 100.0
+    assert pace.fetch_wait(now=104.9) == 0.02
+    assert pace.fetch_wait(now=105.1) == 0.2

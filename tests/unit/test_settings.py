@@ -1,0 +1,60 @@
+"""Settings: read from the environment, refused with a reason, and documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from lookstream import wiring
+from lookstream.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_the_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOKSTREAM_THUMBNAILS", "128x128, 512x512")
+    monkeypatch.setenv("LOOKSTREAM_URL_ALLOW", "10.0.0.0/8")
+    settings = Settings()
+    assert settings.thumbnail_sizes == ((128, 128), (512, 512))
+    assert str(settings.allowed_networks[0]) == "10.0.0.0/8"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("THUMBNAILS", "huge"),
+        ("THUMBNAILS", "0x0"),
+        ("URL_ALLOW", "everything"),
+        ("PORT", "70000"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"LOOKSTREAM_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_unset_stores_lie_in_the_data_directory(tmp_path: Path) -> None:
+    settings = wiring.resolved(Settings(home=tmp_path))
+    assert settings.artifacts == f"file://{tmp_path}/artifacts"
+    assert settings.jobs == f"sqlite://{tmp_path}/jobs.sqlite"
+
+
+def test_the_secret_is_kept_private(tmp_path: Path) -> None:
+    settings = wiring.resolved(Settings(home=tmp_path))
+    link = wiring.link_signer(settings).sign("thumbnails/a.jpg", expires_s=60)
+    assert (tmp_path / "secret").stat().st_mode & 0o077 == 0
+    assert wiring.link_signer(settings).sign("thumbnails/a.jpg", expires_s=60) == link
+    assert "hush" not in repr(Settings(secret="hush"))
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = DOCS.read_text()
+    for name, field in Settings.model_fields.items():
+        row = next(line for line in text.splitlines() if f"`LOOKSTREAM_{name.upper()}`" in line)
+        default = "" if name == "secret" else str(field.default)
+        assert default in row
+        assert str(field.description) in row
