@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from agents.addresses import Network
 from agents.dialling import AddressNotAllowed, CheckedBackend, Deadline, Resolve, system_resolver
 from agents.errors import Rejected
 
+_HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]+(%25[a-z0-9]+)?", re.IGNORECASE)
 _AGENT = "lookstream/1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
@@ -150,7 +152,7 @@ def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
         raise Rejected("url-invalid", "That is not a URL.", str(error)[:300]) from error
     if url.scheme not in ("http", "https"):
         raise Rejected("url-not-allowed", "Only http and https URLs are fetched.")
-    if not url.host:
+    if not _HOST.fullmatch(url.raw_host.decode("ascii")) or not 0 < (url.port or 80) < 65_536:
         raise Rejected("url-invalid", "The URL names no host.")
     if url.userinfo:
         raise Rejected("url-not-allowed", "A URL with a user name or password is not fetched.")

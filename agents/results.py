@@ -33,6 +33,8 @@ class ResultShelf:
         todo = [i for i, found in enumerate(outcomes) if found is None]
         if todo:
             made = self._stage.handle([events[i] for i in todo], self._artifacts)
+            if len(made) != len(todo):  # which is whose? None may be kept
+                raise TypeError(f"{len(made)} outcomes for {len(todo)} events")
             for i, outcome in zip(todo, made, strict=True):
                 outcomes[i] = self._keep(events[i], outcome)
         return [TypeError("no outcome") if each is None else each for each in outcomes]

@@ -56,16 +56,24 @@ class Sweeper:
                     limit=100,
                 )
             )
-            known = [job for job in page.jobs if job.source]
-            await self._publisher.publish_all([(resubmission(job), None) for job in known])
-            await self._jobs.apply([Swept(job.job_id, job.run, at) for job in known])
-            count += len(known)
+            again = [event for job in page.jobs if job.source and (event := _submittable(job))]
+            await self._publisher.publish_all([(event, None) for event in again])
+            await self._jobs.apply([Swept(event.job_id, event.run, at) for event in again])
+            count += len(again)
             cursor = page.cursor
             if cursor is None:
                 break
         if count:
             log.info("swept", action="sweep", jobs=count)
         return count
+
+
+def _submittable(job: Job) -> ImageSubmitted | None:
+    try:
+        return resubmission(job)
+    except ValueError as error:  # one document that nobody of ours wrote stops no other
+        log.warning("not swept", action="sweep", job_id=job.job_id, reason=str(error))
+        return None
 
 
 def resubmission(job: Job) -> ImageSubmitted:

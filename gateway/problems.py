@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+# Some details repeat what the caller wrote, and that may be a megabyte.
+LONGEST_DETAIL = 500
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Problem(Exception):
     ) -> None:
         super().__init__(detail or PROBLEMS[code].title)
         self.code = code
-        self.detail = detail or PROBLEMS[code].title
+        self.detail = (detail or PROBLEMS[code].title)[:LONGEST_DETAIL]
         self.errors = errors
         self.headers = dict(headers or {})
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:

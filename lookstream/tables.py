@@ -21,6 +21,10 @@ ROWS = 40
 def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Print one row a photo, the failed ones first where there are many, and the counts."""
     table = _table("photo", "job", "status", "caption, or what went wrong")
+    # Ids are for copying and never cut; where the terminal is narrow, names are.
+    table.columns[0].max_width = max(12, console.width // 5)
+    table.columns[0].no_wrap, table.columns[0].overflow = True, "ellipsis"
+    table.columns[1].no_wrap = table.columns[2].no_wrap = True
     shown = sorted(outcomes, key=lambda outcome: not outcome.failed)[:ROWS]
     for outcome in shown if len(outcomes) > ROWS else outcomes:
         table.add_row(Text(_short(outcome.photo)), *_job_cells(outcome.job, str(outcome.error)))
@@ -58,7 +62,7 @@ def show_info(console: Console, info: Mapping[str, str]) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold" if column == "job" else "ellipsis")
+        table.add_column(column, overflow="fold")
     return table
 
 

@@ -131,8 +131,8 @@ class DirectoryArtifacts:
         """Move a synced file into place, and sync the move.
 
         On a journalling file system that also keeps the directories just made above it. Measured:
-        about 10 ms a small object alone, and 580 objects/s from four threads, which share syncs;
-        without syncing the directory 4 ms, without any sync 1.2 ms.
+        200 small objects/s from one thread, 700/s from four, which share syncs; 1,300/s from one
+        without any sync.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.replace(path)

@@ -30,7 +30,11 @@ from storage.transition import fold
 
 Document = dict[str, Any]
 
-BATCH = 100  # FerretDB hangs on bulk writes of 500
+BATCH = 100  # jobs read at a time
+# FerretDB 1.24 keeps one of its 100 connections for each operation of a command until the end, and
+# hangs for good when they run out: four writers at once can do 20 each. (It also looks through the
+# whole collection for a filter of more than ``_id``; MongoDB does neither.)
+OPERATIONS = 20
 ATTEMPTS = 50
 DUPLICATE_KEY = 11000
 NOT_ALLOWED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed: an operator can mend that
@@ -156,6 +160,16 @@ async def _written(
     jobs: AsyncCollection[Document], writes: list[InsertOne[Document] | ReplaceOne[Document]]
 ) -> bool:
     """Write, and tell whether all of it went through; False when another writer was first."""
+    results = [
+        await _write_some(jobs, writes[start : start + OPERATIONS])
+        for start in range(0, len(writes), OPERATIONS)
+    ]
+    return all(results)
+
+
+async def _write_some(
+    jobs: AsyncCollection[Document], writes: list[InsertOne[Document] | ReplaceOne[Document]]
+) -> bool:
     replacements = sum(isinstance(write, ReplaceOne) for write in writes)
     try:
         result = await jobs.bulk_write(writes, ordered=False)

@@ -17,4 +17,6 @@ def golden_record(topic: str, version: str = "v1") -> Record:
     headers = tuple((name, value.encode()) for name, value in file["headers"].items())
     value = file["value"]
     body = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-    return Record(topic, partition=0, offset=0, key=file["key"].encode(), value=body, headers=headers)
+    return Record(
+        topic, partition=0, offset=0, key=file["key"].encode(), value=body, headers=headers
+    )

@@ -35,6 +35,7 @@ from training.data import (
     load_photos,
     words_of,
 )
+from training.objective import calibrate, partial_loss, top1
 
 NAME = "garment-net-1"
 STUDIO_BATCH, PEOPLE_BATCH, STEPS = 96, 32, 240
@@ -66,16 +67,6 @@ def targets_of(photos: Photos, words: Words) -> Targets:
                 if word in listed:
                     truth[head][place, listed.index(word)] = True
     return Targets(truth)
-
-
-def partial_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Mean of -log P(any true word) over the rows that know one, with label smoothing."""
-    known = truth.any(dim=1)
-    if not bool(known.any()):
-        return logits.sum() * 0
-    logs = logits[known].log_softmax(dim=1)
-    hit = logs.masked_fill(~truth[known], -math.inf).logsumexp(dim=1)
-    return -((1 - SMOOTHING) * hit + SMOOTHING * logs.mean(dim=1)).mean()
 
 
 def draws(photos: Photos, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
@@ -120,7 +111,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = RATE * rate_at(progress)
         logits = self.network(views.contiguous(memory_format=torch.channels_last))
-        loss = torch.stack([WEIGHTS[h] * partial_loss(logits[h], truth[h]) for h in HEADS]).sum()
+        loss = torch.stack(
+            [WEIGHTS[h] * partial_loss(logits[h], truth[h], SMOOTHING) for h in HEADS]
+        ).sum()
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -155,20 +148,6 @@ def logits_of(
     return {head: torch.cat([part[head] for part in parts]) for head in HEADS}
 
 
-def calibrate(logits: Tensor, truth: Tensor) -> tuple[float, float]:
-    """The temperature with the least loss on held-out photos (Guo et al. 2017), and the top-1."""
-    known = truth.any(dim=1)
-    logits, truth = logits[known], truth[known]
-
-    def loss(temperature: float) -> float:
-        logs = (logits / temperature).log_softmax(dim=1)
-        return -float(logs.masked_fill(~truth, -math.inf).logsumexp(dim=1).mean())
-
-    best = min((step / 50 for step in range(20, 150)), key=loss)
-    hits = truth.gather(1, logits.argmax(dim=1, keepdim=True)).float()
-    return best, float(hits.mean())
-
-
 def save(
     trainer: Trainer, photos: Photos, targets: Targets, words: Words, size: int, out: Path
 ) -> None:
@@ -179,13 +158,14 @@ def save(
     places = [i for i, e in enumerate(photos.examples) if e.held_out]
     logits, truth = logits_of(trainer.average, photos, places, size), targets.rows(np.array(places))
     fitted = {head: calibrate(logits[head], truth[head]) for head in HEADS}
-    temperature = json.dumps({head: value for head, (value, _) in fitted.items()})
+    temperature = json.dumps(fitted)
     metadata = {"name": NAME, "input": str(size), "temperature": temperature, **describe(words)}
     state = {k: v.half().contiguous() if v.is_floating_point() else v
              for k, v in trainer.average.state_dict().items()}  # fmt: skip
     save_file(state, out, metadata)
-    metrics = {"steps": trainer.step_count, "held_out": len(places), "temperature": temperature,
-               "top1": {head: round(top1, 4) for head, (_, top1) in fitted.items()}}  # fmt: skip
+    scores = {head: round(top1(logits[head], truth[head]), 4) for head in HEADS}
+    metrics = {"steps": trainer.step_count, "held_out": len(places), "input": size,
+               "temperature": fitted, "top1": scores}  # fmt: skip
     out.with_suffix(".json").write_text(json.dumps(metrics, indent=2))
     print(json.dumps(metrics), flush=True)
 

@@ -136,9 +136,10 @@ class _Shape:
         than the chest. A skirt and shorts have a straight, wide waist; a hat is a dome; a shoe is
         no mirror image of itself; trousers have legs.
         """
-        if self.legs or self.dome or self.symmetry < 0.65 or self.height < 0.4 * self.width:
+        if self.legs or self.dome or self.symmetry < 0.65 or self.height < 0.5 * self.width:
             return 0.0
-        if not self._is_level():
+        narrows = self.right[-1] - self.left[-1] < 0.6 * (self.right[0] - self.left[0])
+        if narrows or not self._is_level():
             return 0.0
         if all(self._sleeve(side) is not None for side in ("left", "right")):
             return 1.0

@@ -17,7 +17,7 @@ def farthest(mask: Mask, point: tuple[float, ...]) -> tuple[float, float]:
     """Return the middle of the pixels that are farthest from ``point``."""
     ys, xs = np.nonzero(mask)
     far = (xs - point[0]) ** 2 + (ys - point[1]) ** 2
-    ends = far >= np.quantile(far, 0.96)
+    ends = far >= np.quantile(far, 0.85)
     return float(xs[ends].mean()), float(ys[ends].mean())
 
 

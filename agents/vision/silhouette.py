@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
 
-_SIDE = 192
+_SIDE = 144
 _BAND = 0.05
 _CLUSTERS = 4
 _VISIBLE = 10.0
@@ -37,15 +37,17 @@ class Silhouette:
 def find_silhouette(picture: Picture) -> Silhouette | None:
     """Find the garment in ``picture`` (height × width × 3, RGB); None where none is plausible."""
     small = _shrunk(picture)
-    mask = _segmented(small)
-    if mask is None:
-        return None
-    confidence = _plausibility(mask, small)
-    if confidence <= 0:
-        return None
-    height, width = picture.shape[:2]
-    soft = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    return Silhouette(soft > 0.5, confidence)
+    for segmented, trust in ((_by_colour, 1.0), (_by_place, 0.7)):
+        mask = segmented(small)
+        confidence = 0.0 if mask is None else _plausibility(mask, small)
+        if mask is not None and confidence > 0:
+            return Silhouette(_enlarged(mask, picture.shape[:2]), confidence * trust)
+    return None
+
+
+def _enlarged(mask: Mask, shape: tuple[int, ...]) -> Mask:
+    soft = cv2.resize(mask.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(soft > 0.5)
 
 
 def _shrunk(picture: Picture) -> Picture:
@@ -56,22 +58,36 @@ def _shrunk(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
 
 
-def _segmented(small: Picture) -> Mask | None:
+def _by_colour(small: Picture) -> Mask | None:
+    """Start from what is far from the border's colours."""
     distance = _distance_to_border_colours(small)
     level = _otsu(distance)
-    height, width = distance.shape
-    seeds = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
-    seeds[distance > level] = cv2.GC_PR_FGD
-    seeds[distance > level * 1.6] = cv2.GC_PR_FGD
-    edge = max(1, round(min(height, width) * 0.02))
-    frame = np.ones((height, width), bool)
+    seeds = np.where(distance > level, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    edge = max(1, round(min(distance.shape) * 0.02))
+    frame = np.ones(distance.shape, bool)
     frame[edge:-edge, edge:-edge] = False
     seeds[frame & (distance < level)] = cv2.GC_BGD
-    if not (seeds == cv2.GC_PR_FGD).any() or not np.isin(seeds, (0, 2)).any():
+    return _cut(small, seeds)
+
+
+def _by_place(small: Picture) -> Mask | None:
+    """Start from the picture's middle: for a garment that has the border's colours."""
+    height, width = small.shape[:2]
+    seeds = np.full((height, width), cv2.GC_BGD, np.uint8)
+    y, x = round(height * 0.06), round(width * 0.06)
+    seeds[y:-y, x:-x] = cv2.GC_PR_BGD
+    y, x = round(height * 0.18), round(width * 0.18)
+    seeds[y:-y, x:-x] = cv2.GC_PR_FGD
+    return _cut(small, seeds)
+
+
+def _cut(small: Picture, seeds: NDArray[np.uint8]) -> Mask | None:
+    """Let GrabCut settle the outline; None where all is ground or all is garment."""
+    if not (seeds == cv2.GC_PR_FGD).any() or (seeds == cv2.GC_PR_FGD).all():
         return None
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(small, seeds, (0, 0, 0, 0), *models, 3, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(small, seeds, (0, 0, 0, 0), *models, 2, cv2.GC_INIT_WITH_MASK)
     return _largest(np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD)))
 
 
@@ -129,7 +145,7 @@ def _largest(mask: Mask) -> Mask | None:
 def _plausibility(mask: Mask, small: Picture) -> float:
     """Return 0 for what is no thing on a ground, else 0–1."""
     area = float(mask.mean())
-    if not 0.04 <= area <= 0.85:
+    if not 0.06 <= area <= 0.85:
         return 0.0
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -138,7 +154,7 @@ def _plausibility(mask: Mask, small: Picture) -> float:
     solidity = float(mask.sum() / max(hull, 1.0))
     compact = float(4 * np.pi * mask.sum() / max(around, 1.0) ** 2)
     touching = float(edge.mean())
-    if touching > 0.45 or solidity < 0.45 or compact < 0.06:
+    if touching > 0.45 or solidity < 0.45 or compact < 0.1:
         return 0.0
     shape = (1 - touching) * min(1.0, solidity / 0.75) * min(1.0, compact / 0.2)
     clear = _clear_share(mask, small)

@@ -8,6 +8,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.local.builds import ServerUnavailable, built
@@ -30,6 +31,7 @@ class Server(ABC):
         self.port = free_port()
         self._data: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
 
     @property
     @abstractmethod
@@ -70,6 +72,7 @@ class Server(ABC):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._guard = _guard(self._process.pid)
         try:
             wait_until(self._ready, READY_S)
         except TimeoutError:
@@ -82,12 +85,9 @@ class Server(ABC):
         if self._process is None:
             return
         self._process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        self.kill()
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -95,6 +95,9 @@ class Server(ABC):
             self._process.kill()
             self._process.wait()
             self._process = None
+        if self._guard is not None:
+            self._guard.communicate(b"ended\n")
+            self._guard = None
 
     def restart(self) -> None:
         """Start again on the same port and the same data, whether it runs or not."""
@@ -112,6 +115,17 @@ class Server(ABC):
         if self._process is None or self._process.poll() is not None:
             raise ServerUnavailable(f"{self.name} ended while starting:\n{self.log()}")
         return self.answers()
+
+
+def _guard(pid: int) -> subprocess.Popen[bytes]:
+    """Start a shell that kills the server when this process is gone, however it went.
+
+    It waits for a line from us; the end of the pipe without one means that we died.
+    """
+    script = f"read -r line || kill -KILL -{pid}"
+    return subprocess.Popen(  # noqa: S603
+        ["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True
+    )
 
 
 def free_port() -> int:

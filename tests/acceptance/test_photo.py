@@ -7,12 +7,11 @@ import io
 import json
 from pathlib import Path
 
-import httpx
 import pytest
 from PIL import Image
 
 from tests.acceptance.photos import FOLDER, people_s_photos, photo, photos, sha256
-from tests.acceptance.system import Job, System, accepted, all_completed
+from tests.acceptance.system import Job, System, accepted, all_completed, fetched
 from tests.acceptance.website import Website
 from tests.garments import jpeg, textured, tshirt
 
@@ -41,7 +40,7 @@ def test_a_photo_is_made_ready_for_a_listing(system: System) -> None:
     original = job["original"]
     # On its side in the file, upright for everyone else.
     assert (original["width"], original["height"]) == (600, 800)
-    assert original["sha256"] == sha256(content) == sha256(_fetched(original["url"]))
+    assert original["sha256"] == sha256(content) == sha256(fetched(original["url"]))
 
 
 def test_where_a_garment_is_and_its_views(system: System) -> None:
@@ -170,12 +169,8 @@ def _assert_pictures(job: Job) -> None:
 
 def _picture(url: str) -> Image.Image:
     """Download a JPEG that says nothing but its pixels."""
-    picture = Image.open(io.BytesIO(_fetched(url)))
+    picture = Image.open(io.BytesIO(fetched(url)))
     picture.load()
     assert picture.format == "JPEG"
     assert not picture.getexif()
     return picture
-
-
-def _fetched(url: str) -> bytes:
-    return httpx.get(url, trust_env=False, timeout=20).raise_for_status().content

@@ -166,6 +166,21 @@ async def test_a_job_that_cannot_be_stored_is_no_outage(store: JobStore) -> None
     await store.apply([submitted()])
 
 
+async def test_several_writers_change_many_jobs_at_once(store: JobStore, url: str) -> None:
+    """FerretDB hangs when the operations of all commands under way come to 100."""
+    await store.apply([submitted(number) for number in range(120)])
+    async with opened(url) as two, opened(url) as three, opened(url) as four:
+        changed = await asyncio.gather(
+            *(
+                writer.apply([completed(number) for number in range(start, 120, 4)])
+                for start, writer in enumerate((store, two, three, four))
+            )
+        )
+    assert [len(jobs) for jobs in changed] == [30] * 4
+    done = await store.apply([completed(number, "captioning") for number in range(120)])
+    assert [job.status for job in done] == ["completed"] * 120
+
+
 async def test_a_replay_of_all_updates_rebuilds_a_cleared_store(store: JobStore) -> None:
     updates = [submitted(1), completed(1), submitted(2), completed(1, "captioning", run=2)]
     before = await store.apply(updates)

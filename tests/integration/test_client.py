@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from serving import GRAPH, Serving, embedded_broker, serving
 
 from lookstream.client import Client
 from lookstream.errors import GatewayUnreachable, JobNotFound, RequestRefused
-from storage.jobs import StageCompleted, StageError, StageGaveUp
+from storage.jobs import JobQuery, StageCompleted, StageError, StageGaveUp
+from tests.polling import until
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
+COMMAND = "from lookstream.cli import app; app()"
 NOWHERE = "http://127.0.0.1:1"
 
 
@@ -39,7 +42,7 @@ def photos(tmp_path: Path) -> Path:
 
 def lookstream(gateway: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from lookstream.cli import app; app()", *map(str, arguments)],
+        [sys.executable, "-c", COMMAND, *map(str, arguments)],
         env={**os.environ, "LOOKSTREAM_GATEWAY": gateway, "COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
@@ -99,6 +102,19 @@ def test_a_failed_job_is_shown_with_its_cause(gateway: Serving, photos: Path) ->
     ran = lookstream(gateway.url, "status", entry["job_id"])
     assert ran.returncode == 1
     assert "not-an-image: no picture" in ran.stdout
+
+
+def test_ctrl_c_ends_the_waiting(gateway: Serving, photos: Path) -> None:
+    everything = JobQuery(limit=500)
+    before = len(asyncio.run(gateway.jobs.find(everything)).jobs)
+    command = [sys.executable, "-c", COMMAND, "submit", "--wait", str(photos / "b.jpg")]
+    env = {**os.environ, "LOOKSTREAM_GATEWAY": gateway.url}
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    until(lambda: len(asyncio.run(gateway.jobs.find(everything)).jobs) > before, timeout_s=30)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
 
 
 def test_info_is_what_the_gateway_says(gateway: Serving) -> None:

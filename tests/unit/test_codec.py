@@ -39,7 +39,7 @@ def recorded(encoded: Encoded) -> Record:
 
 
 def binary(data: object = SUBMITTED, **changed: bytes | None) -> Record:
-    headers = {**BINARY, **{name: value for name, value in changed.items()}}
+    headers = {**BINARY, **changed}
     value = data if isinstance(data, bytes) else json.dumps(data).encode()
     return record(value, tuple((name, item) for name, item in headers.items() if item is not None))
 
@@ -123,7 +123,7 @@ WRONG: dict[str, tuple[Record, str]] = {
         "wanted 'lookstream.image-submitted.v1'",
     ),
     "another specversion": (binary(ce_specversion=b"0.3"), "specversion"),
-    "no specversion": (binary(ce_specversion=None), "not a CloudEvent"),
+    "no type": (binary(ce_type=None), "not a CloudEvent"),
     "no headers": (record(json.dumps(SUBMITTED).encode(), ()), "not a CloudEvent"),
     "a header that is not UTF-8": (binary(ce_source=b"\xff"), "not a CloudEvent"),
     "a time that is none": (binary(ce_time=b"noon"), "not a CloudEvent"),

@@ -1,0 +1,254 @@
+"""Pose, shots, thumbnails, annotation, caption and classes of drawn garments, on a real store."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agents import pose
+from agents.annotation import annotation_stage
+from agents.captioning import captioning_stage
+from agents.classification import classification_stage
+from agents.decoding import Decoder
+from agents.errors import Rejected
+from agents.fetching import Fetcher
+from agents.predictions import SharedPredictions
+from agents.shots import shots_stage
+from agents.stage import Stage
+from agents.thumbnailing import thumbnailing_stage
+from agents.validation import validation_stage
+from agents.vision.figure import draw_figure
+from agents.vision.model import GarmentModel, Prediction
+from agents.vision.wearer import WearerFinder
+from storage import keys
+from storage.directory import DirectoryArtifacts
+from storage.errors import ArtifactNotFound
+from storage.signing import LinkSigner
+from streams.events import (
+    Captioned,
+    Classified,
+    Drawn,
+    Event,
+    ImageClassified,
+    ImageSubmitted,
+    ImageValidated,
+    Payload,
+    Posed,
+    PoseEstimated,
+    ShotsTaken,
+    Source,
+    StageResult,
+    Thumbnailed,
+    Validated,
+)
+from tests.garments import jpeg, textured, trousers, tshirt
+
+P = TypeVar("P", bound=Payload)
+R = TypeVar("R", bound=StageResult)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder(processes=1)
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture(scope="module")
+def wearers() -> WearerFinder:
+    return WearerFinder()
+
+
+@pytest.fixture(scope="module")
+def model() -> GarmentModel:
+    return GarmentModel.load()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryArtifacts:
+    return DirectoryArtifacts(tmp_path, LinkSigner(b"0123456789abcdef", ""))
+
+
+def run(stage: Stage, event: Event, store: DirectoryArtifacts, kind: type[P]) -> P:
+    (found,) = stage.handle([event], store)
+    assert isinstance(found, kind), found
+    return found
+
+
+def told(event: type[R], job: str, sha256: str, payload: Payload) -> R:
+    return event.model_validate({**payload.model_dump(), "job_id": job, "sha256": sha256})
+
+
+def validated(image: Image.Image, store: DirectoryArtifacts, decoder: Decoder) -> ImageValidated:
+    job = str(uuid4())
+    store.put(keys.incoming(job), jpeg(image, quality=90))
+    stage = validation_stage(decoder=decoder, fetcher=Fetcher())
+    event = ImageSubmitted(job_id=job, source=Source(object=keys.incoming(job)))
+    payload = run(stage, event, store, Validated)
+    return told(ImageValidated, job, payload.sha256, payload)
+
+
+def picture(store: DirectoryArtifacts, key: str) -> Image.Image:
+    return Image.open(io.BytesIO(store.get(key)))
+
+
+def test_a_laid_out_tshirt_is_cut_from_the_original(
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+) -> None:
+    big = tshirt((1800, 2400), background=textured((1800, 2400)))
+    event = validated(big, store, decoder)
+    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    assert posed.subject == "laid-out"
+    assert posed.cutout
+    cutout = picture(store, posed.cutout)
+    assert cutout.mode == "RGBA"
+    assert cutout.getchannel("A").getextrema() == (0, 255)
+    stage = shots_stage(decoder=decoder, pose_version=pose.VERSION)
+    taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
+    assert {shot.label for shot in taken.shots} == {
+        "full", "neck", "length", "zoom", "hem", "sleeve",
+    }  # fmt: skip
+    for shot in taken.shots:
+        cut = picture(store, shot.key)
+        assert cut.width == pytest.approx((shot.box.right - shot.box.left) * 1800, abs=2)
+        assert cut.height == pytest.approx((shot.box.bottom - shot.box.top) * 2400, abs=2)
+    fabric = next(shot for shot in taken.shots if shot.label == "zoom")
+    pixels = np.asarray(picture(store, fabric.key)).reshape(-1, 3)
+    assert np.abs(pixels.mean(axis=0) - (178, 34, 34)).max() < 12, "nothing but fabric"
+
+
+def test_trousers_give_no_neck_and_no_sleeve(
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+) -> None:
+    event = validated(trousers((600, 800)), store, decoder)
+    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    stage = shots_stage(decoder=decoder, pose_version=pose.VERSION)
+    taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
+    assert {shot.label for shot in taken.shots} == {"full", "zoom"}
+
+
+def test_someone_wears_it(
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+) -> None:
+    event = validated(draw_figure().resize((768, 960)), store, decoder)
+    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    assert posed.subject == "worn"
+    assert {"nose", "left_shoulder", "right_hip"} <= {point.name for point in posed.keypoints}
+    assert posed.cutout
+    stage = shots_stage(decoder=decoder, pose_version=pose.VERSION)
+    taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
+    assert {"full", "neck", "length"} <= {shot.label for shot in taken.shots}
+
+
+def test_where_nothing_is_found_it_says_none(
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+) -> None:
+    event = validated(textured((300, 300)), store, decoder)
+    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    assert posed == Posed(subject="none", model=pose.VERSION)
+    stage = shots_stage(decoder=decoder, pose_version=pose.VERSION)
+    taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
+    assert taken == ShotsTaken()
+
+
+def test_a_print_on_a_tshirt_is_no_wearer(
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+) -> None:
+    shirt = tshirt((900, 1200), "white", "saddlebrown")
+    shirt.paste(draw_figure(background="white").resize((200, 250)), (350, 450))
+    posed = run(pose.pose_stage(wearers=wearers), validated(shirt, store, decoder), store, Posed)
+    assert posed.subject == "laid-out"
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 480), (30, 20), (1200, 60)])
+def test_thumbnails_fit_and_are_never_enlarged(
+    size: tuple[int, int], store: DirectoryArtifacts, decoder: Decoder
+) -> None:
+    event = validated(tshirt(size), store, decoder)
+    stage = thumbnailing_stage(sizes=((128, 128), (512, 64)))
+    made = run(stage, event, store, Thumbnailed)
+    assert len(made.thumbnails) == 2
+    assert made.thumbhash
+    for thumbnail, (width, height) in zip(made.thumbnails, ((128, 128), (512, 64)), strict=True):
+        image = picture(store, thumbnail.key)
+        assert image.size == (thumbnail.width, thumbnail.height)
+        assert thumbnail.width <= min(width, size[0])
+        assert thumbnail.height <= min(height, size[1])
+        assert thumbnail.width / thumbnail.height == pytest.approx(size[0] / size[1], rel=0.1)
+
+
+def test_versions_tell_what_they_depend_on() -> None:
+    small, large = thumbnailing_stage(sizes=((64, 64),)), thumbnailing_stage(sizes=((512, 512),))
+    assert small.version != large.version
+    one, other = (annotation_stage(classification_version=version) for version in ("a", "b"))
+    assert one.version != other.version
+
+
+class Counting:
+    """The shipped network, and how often it was asked."""
+
+    def __init__(self, model: GarmentModel) -> None:
+        self._model = model
+        self.model_id = model.model_id
+        self.asked: list[int] = []
+
+    def predict(self, images: list[Image.Image]) -> list[Prediction]:
+        self.asked.append(len(images))
+        return self._model.predict(images)
+
+
+def test_captions_and_classes_come_from_one_pass(
+    store: DirectoryArtifacts, decoder: Decoder, model: GarmentModel
+) -> None:
+    events = [validated(tshirt((90 + n, 120)), store, decoder) for n in range(3)]
+    lost = events[0].model_copy(update={"sha256": "0" * 64})
+    counting = Counting(model)
+    predictions = SharedPredictions(counting)  # type: ignore[arg-type]
+    captions = captioning_stage(predictions=predictions).handle([*events, lost], store)
+    classes = classification_stage(predictions=predictions).handle([*events, lost], store)
+    assert counting.asked == [3]
+    assert isinstance(captions[3], ArtifactNotFound)
+    assert isinstance(classes[3], ArtifactNotFound)
+    for caption, top in zip(captions[:3], classes[:3], strict=True):
+        assert isinstance(caption, Captioned)
+        assert isinstance(top, Classified)
+        assert caption.model == top.model == model.model_id
+        assert 0 < len(caption.caption) <= 80
+        chances = [label.probability for label in top.top5]
+        assert len(chances) == 5
+        assert chances == sorted(chances, reverse=True)
+
+
+def test_the_classes_are_drawn(store: DirectoryArtifacts, decoder: Decoder) -> None:
+    event = validated(tshirt((300, 400)), store, decoder)
+    top5 = [{"label": f"class {n}", "probability": 0.5 / n} for n in range(1, 6)]
+    classified = told(
+        ImageClassified,
+        event.job_id,
+        event.sha256,
+        Classified.model_validate({"top5": top5, "model": "m"}),
+    )
+    drawn = run(annotation_stage(classification_version="m"), classified, store, Drawn)
+    assert (drawn.width, drawn.height) == (1000, 1333)
+    assert picture(store, drawn.key).size == (1000, 1333)
+
+
+def test_shots_of_an_original_that_no_longer_decodes_are_rejected(
+    store: DirectoryArtifacts, decoder: Decoder
+) -> None:
+    store.put(keys.original("a" * 64), b"damaged")
+    event = PoseEstimated.model_validate(
+        {
+            "job_id": str(uuid4()), "sha256": "a" * 64, "subject": "laid-out", "model": "m",
+            "box": {"left": 0, "top": 0, "right": 1, "bottom": 1},
+        }
+    )  # fmt: skip
+    (found,) = shots_stage(decoder=decoder, pose_version="m").handle([event], store)
+    assert isinstance(found, Rejected)

@@ -1,0 +1,88 @@
+"""Readers and workers on the embedded broker, each worker a process of its own."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.embedded import EmbeddedBroker
+from tests.integration.toys import Playground
+from tests.polling import until
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def playground(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Playground]:
+    with Playground(str(broker), tmp_path).open() as playground:
+        yield playground
+
+
+def page(port: int, path: str) -> tuple[int, dict[str, object]]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_what_is_published_is_done_in_order_and_committed(playground: Playground) -> None:
+    early = [f"early-{number}" for number in range(20)]
+    late = [f"late-{number}" for number in range(20)]
+    playground.publish(*early)
+    worker = playground.worker()
+    playground.all_done(early)
+    playground.publish(*late)
+    playground.all_done(late)
+    assert sorted(playground.done()) == sorted(early + late)
+    ours = [value for value in playground.done() if int(value.split("-")[1]) % 4 == 0]
+    assert ours == [name for name in (*early, *late) if int(name.split("-")[1]) % 4 == 0]
+    until(lambda: playground.committed() == dict.fromkeys(range(4), 10))
+    worker.terminate()
+    assert worker.ended() == 0
+
+
+def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest(playground: Playground) -> None:
+    values = [f"job-{number}" for number in range(40)]
+    playground.publish(*values)
+    first = playground.worker(each=0.1)
+    until(playground.done, 40)
+    first.terminate()
+    assert first.ended() == 0
+    done = playground.done()
+    assert len(done) % 4 == 0
+    assert len(done) < 40
+    assert sum(playground.committed().values()) == len(done)
+    playground.worker()
+    playground.all_done(values)
+    assert sorted(playground.done()) == sorted(values)
+
+
+def test_the_health_page_says_what_is_waited_for(playground: Playground) -> None:
+    port = playground.worker().ready()["health"]
+    assert page(port, "/health/live") == (200, {"status": "live"})
+    assert page(port, "/health/ready") == (200, {"status": "ready", "stages": {}})
+    playground.publish("wait")
+    until(lambda: page(port, "/health/ready")[0] == 503)
+    reasons = {"toy0": "the store is away"}
+    assert page(port, "/health/ready")[1] == {"status": "not-ready", "stages": reasons}
+    assert page(port, "/elsewhere")[0] == 404
+
+
+def test_a_worker_plays_several_readers(playground: Playground) -> None:
+    worker = playground.worker(readers=3)
+    worker.ready()
+    playground.publish("once")
+    until(lambda: playground.done() == ["once"] * 3)
+    worker.terminate()
+    assert worker.ended() == 0

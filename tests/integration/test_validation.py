@@ -1,0 +1,245 @@
+"""Validation on a real store, decoder and HTTP server: what it leaves behind, and redeliveries."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from PIL import Image
+
+from agents.decoding import Decoder
+from agents.errors import Rejected
+from agents.fetching import Fetcher
+from agents.stage import Outcome, Reused, Stage
+from agents.validation import validation_stage
+from storage import keys
+from storage.artifacts import ArtifactStore
+from storage.directory import DirectoryArtifacts
+from storage.errors import StoreUnavailable
+from storage.signing import LinkSigner
+from streams.events import ImageSubmitted, Source, Validated
+from tests.garments import dress, encoded, jpeg, tshirt
+from tests.integration.misbehaving_server import Misbehaving, serving
+
+PHOTO = jpeg(tshirt())
+SHA = hashlib.sha256(PHOTO).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder(processes=1)
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture
+def stage(decoder: Decoder) -> Stage:
+    fetcher = Fetcher(allowed_networks=[ip_network("127.0.0.0/8")], timeout_s=5)
+    return validation_stage(decoder=decoder, fetcher=fetcher, max_bytes=5_000_000)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryArtifacts:
+    return DirectoryArtifacts(tmp_path, LinkSigner(b"0123456789abcdef", ""))
+
+
+@pytest.fixture
+def server() -> Iterator[Misbehaving]:
+    with serving() as server:
+        server.body = PHOTO
+        yield server
+
+
+def uploaded(store: ArtifactStore, data: bytes, *, force: bool = False) -> ImageSubmitted:
+    job_id = str(uuid4())
+    store.put(keys.incoming(job_id), data)
+    return ImageSubmitted(job_id=job_id, source=Source(object=keys.incoming(job_id)), force=force)
+
+
+def linked(url: str, *, force: bool = False) -> ImageSubmitted:
+    return ImageSubmitted(job_id=str(uuid4()), source=Source(url=url), force=force)
+
+
+def outcome(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Outcome:
+    return stage.handle([event], store)[0]
+
+
+def new(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Validated:
+    found = outcome(stage, event, store)
+    assert isinstance(found, Validated), found
+    return found
+
+
+def reused(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Validated:
+    found = outcome(stage, event, store)
+    assert isinstance(found, Reused), found
+    assert isinstance(found.payload, Validated)
+    return found.payload
+
+
+def code_of(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> str:
+    found = outcome(stage, event, store)
+    assert isinstance(found, Rejected), found
+    return found.code
+
+
+def test_an_upload_leaves_quarantine(stage: Stage, store: DirectoryArtifacts) -> None:
+    event = uploaded(store, PHOTO)
+    payload = new(stage, event, store)
+    assert (payload.sha256, payload.format, payload.bytes) == (SHA, "JPEG", len(PHOTO))
+    assert (payload.width, payload.height, payload.animated) == (480, 640, False)
+    assert store.get(payload.original) == PHOTO
+    assert Image.open(io.BytesIO(store.get(payload.working))).size == (480, 640)
+    kept = store.get(keys.result(SHA, stage.name, stage.version))
+    assert Validated.model_validate_json(kept) == payload
+    assert not store.list("incoming/")
+
+
+def test_redelivered_after_the_end_it_answers_from_memory(
+    stage: Stage, store: DirectoryArtifacts
+) -> None:
+    event = uploaded(store, PHOTO)
+    payload = new(stage, event, store)
+    assert reused(stage, event, store) == payload
+
+
+class Dying:
+    """A store whose process is killed at its n-th write: nothing after that is done."""
+
+    def __init__(self, store: ArtifactStore, writes: int) -> None:
+        self._store = store
+        self._left = writes
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("put", "copy", "delete"):
+            if self._left == 0:
+                raise StoreUnavailable("killed")
+            self._left -= 1
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_killed_at_any_point_the_redelivery_gives_the_same(
+    stage: Stage, store: DirectoryArtifacts, writes: int
+) -> None:
+    event = uploaded(store, PHOTO)
+    dying = outcome(stage, event, Dying(store, writes))  # type: ignore[arg-type]
+    assert isinstance(dying, StoreUnavailable) == (writes < 5)
+    found = outcome(stage, event, store)
+    payload = found.payload if isinstance(found, Reused) else found
+    assert isinstance(payload, Validated)
+    assert payload.sha256 == SHA
+    assert store.get(payload.original) == PHOTO
+    assert store.exists(payload.working)
+    assert not store.list("incoming/")
+    assert reused(stage, event, store) == payload
+
+
+def test_the_same_photo_again_is_recognised(stage: Stage, store: DirectoryArtifacts) -> None:
+    payload = new(stage, uploaded(store, PHOTO), store)
+    assert reused(stage, uploaded(store, PHOTO), store) == payload
+    assert not store.list("incoming/")
+
+
+def test_force_computes_again(stage: Stage, store: DirectoryArtifacts) -> None:
+    payload = new(stage, uploaded(store, PHOTO), store)
+    store.delete(payload.working)
+    assert new(stage, uploaded(store, PHOTO, force=True), store) == payload
+    assert store.exists(payload.working)
+
+
+def test_an_original_can_be_processed_again(stage: Stage, store: DirectoryArtifacts) -> None:
+    payload = new(stage, uploaded(store, PHOTO), store)
+    again = ImageSubmitted(
+        job_id=str(uuid4()), source=Source(object=payload.original), force=True, run=2
+    )
+    assert new(stage, again, store) == payload
+    assert store.get(payload.original) == PHOTO, "an original is never deleted"
+
+
+@pytest.mark.parametrize(
+    "key", ["working/x.jpg", "results/x", "../secret", "incoming/../results/x", "/etc/passwd", ""]
+)
+def test_other_objects_are_not_a_source(stage: Stage, store: DirectoryArtifacts, key: str) -> None:
+    event = ImageSubmitted(job_id=str(uuid4()), source=Source(object=key))
+    assert code_of(stage, event, store) == "source-not-allowed"
+
+
+def test_an_object_that_never_was(stage: Stage, store: DirectoryArtifacts) -> None:
+    event = ImageSubmitted(job_id=str(uuid4()), source=Source(object="incoming/nothing"))
+    assert code_of(stage, event, store) == "object-not-found"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "empty-file"),
+        (b"x", "not-an-image"),
+        (b"a text file", "not-an-image"),
+        (PHOTO[:-2000], "truncated-image"),
+        (bytes(5_000_001), "too-large"),
+        (encoded(tshirt(), "TIFF"), "unsupported-format"),
+    ],
+    ids=["empty", "1 byte", "text", "truncated", "large", "tiff"],
+)
+def test_bad_uploads_have_their_codes(
+    stage: Stage, store: DirectoryArtifacts, data: bytes, code: str
+) -> None:
+    event = uploaded(store, data)
+    assert code_of(stage, event, store) == code
+    assert code_of(stage, event, store) == code, "the same when redelivered"
+    assert not store.list("originals/")
+    assert new(stage, uploaded(store, PHOTO), store).sha256 == SHA
+
+
+def test_one_bad_photo_in_a_batch_fails_alone(stage: Stage, store: DirectoryArtifacts) -> None:
+    events = [uploaded(store, data) for data in (PHOTO, b"bad", jpeg(dress()))]
+    kinds = [type(found) for found in stage.handle(events, store)]
+    assert kinds == [Validated, Rejected, Validated]
+
+
+def test_a_url_seen_before_is_asked_whether_it_changed(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    url = server.url("/picture/shirt.jpg")
+    first = new(stage, linked(url), store)
+    assert store.get(first.original) == PHOTO
+    assert reused(stage, linked(url), store) == first
+    assert server.seen[-1][1]["if-none-match"] == '"one"'
+    server.etag, server.body = '"two"', jpeg(dress())
+    assert new(stage, linked(url), store).sha256 != first.sha256
+    new(stage, linked(url, force=True), store)
+    assert "if-none-match" not in server.seen[-1][1]
+
+
+def test_a_url_that_changed_its_validator_but_not_its_content_is_reused(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    url = server.url("/picture/shirt.jpg")
+    first = new(stage, linked(url), store)
+    server.etag = '"two"'
+    assert reused(stage, linked(url), store) == first
+    reused(stage, linked(url), store)
+    assert server.seen[-1][1]["if-none-match"] == '"two"', "the newer one is remembered"
+
+
+def test_where_the_content_is_gone_an_unchanged_url_is_fetched_again(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    url = server.url("/picture/shirt.jpg")
+    first = new(stage, linked(url), store)
+    store.delete(first.original)
+    store.delete(keys.result(SHA, stage.name, stage.version))
+    assert new(stage, linked(url), store) == first
+    assert store.get(first.original) == PHOTO
+
+
+def test_a_url_that_is_not_there(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    assert code_of(stage, linked(server.url("/status/404")), store) == "url-not-found"

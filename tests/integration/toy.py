@@ -1,0 +1,132 @@
+"""A worker process for tests: real readers and a real `Worker` around work that does as it is told.
+
+    python -m tests.integration.toy --kafka URL --prefix P --topic T --ledger FILE …
+
+Each record takes ``--each`` seconds and is then written to the ledger, a line each: partition,
+offset, value; to ``FILE.begun`` likewise before that. Four values are orders, unless ``--tame``:
+``raise`` (an exception escapes), ``hang`` (the batch is never done), ``block`` (so is the event
+loop) and ``wait`` (held, as for a store). Once all readers run, one line of JSON on standard
+output tells of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from agents.health import HealthServer
+from agents.runtime import Reader
+from agents.watchdog import Limits
+from agents.worker import Worker
+from streams.broker_url import BrokerUrl
+from streams.record import Record
+
+FOR_EVER = 3600.0
+
+
+class Toy:
+    """A processor whose only effect is a line in the ledger."""
+
+    patience_s = 0.0
+
+    def __init__(self, options: argparse.Namespace, number: int) -> None:
+        self.name = f"toy{number}"
+        self.topics = (options.topic,)
+        self.batch = options.batch
+        self.holding: str | None = None
+        self._each = options.each
+        self._tame = options.tame
+        self._done = os.open(options.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._begun = os.open(f"{options.ledger}.begun", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    async def process(self, records: Sequence[Record]) -> None:
+        for record in records:
+            line = b"%d %d %b\n" % (record.partition, record.offset, record.value or b"")
+            os.write(self._begun, line)
+            if not self._tame:
+                await self._obey(record.value)
+            await asyncio.sleep(self._each)
+            os.write(self._done, line)
+
+    async def _obey(self, order: bytes | None) -> None:
+        if order == b"raise":
+            raise RuntimeError("this escapes")
+        if order == b"block":
+            time.sleep(FOR_EVER)  # noqa: ASYNC251 - to block the loop is the order
+        if order == b"wait":
+            self.holding = "the store is away"
+        if order in (b"hang", b"wait"):
+            await asyncio.sleep(FOR_EVER)
+
+
+class CountedReader(Reader):
+    """Knows how many of its kind were starting when the first had started."""
+
+    starting = 0
+    at_once = 0
+
+    async def start(self) -> None:
+        CountedReader.starting += 1
+        await super().start()
+        CountedReader.at_once = CountedReader.at_once or CountedReader.starting
+        CountedReader.starting -= 1
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    for name in ("kafka", "prefix", "topic", "ledger"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--tame", action="store_true")
+    parser.add_argument("--each", type=float, default=0.0)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--readers", type=int, default=1)
+    parser.add_argument("--drain", type=float, default=6.0)
+    parser.add_argument("--unassigned", type=float, default=Limits.unassigned_s)
+    parser.add_argument("--stalled", type=float, default=Limits.stalled_s)
+    parser.add_argument("--blocked", type=float, default=Limits.blocked_s)
+    return parser.parse_args(arguments)
+
+
+async def play(told: argparse.Namespace) -> None:
+    broker = BrokerUrl.parse(told.kafka)
+    readers = [
+        CountedReader(Toy(told, number), broker, prefix=told.prefix)
+        for number in range(told.readers)
+    ]
+    limits = Limits(told.unassigned, told.stalled, told.blocked)
+    worker = Worker(readers, limits=limits, drain_s=told.drain)
+    health = HealthServer("127.0.0.1", 0, worker.not_ready, CollectorRegistry())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+    telling = asyncio.create_task(tell(worker, readers, health.port))
+    try:
+        await worker.run()
+    finally:
+        telling.cancel()
+        health.close()
+
+
+async def tell(worker: Worker, readers: Sequence[Reader], port: int) -> None:
+    while worker.not_ready():  # noqa: ASYNC110 - it has no event to wait for
+        await asyncio.sleep(0.02)
+    fetchers = [reader.app.consumer._thread._consumer._fetcher for reader in readers]
+    facts = {
+        "health": port,
+        "at_once": CountedReader.at_once,
+        "fetch_wait_ms": [fetcher._fetch_max_wait_ms for fetcher in fetchers],
+    }
+    print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    asyncio.run(play(options(sys.argv[1:])))
+    os._exit(0)

@@ -1,0 +1,163 @@
+"""Topics, ledgers and toy workers, as the tests of the runtime handle them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streams.admin import create_topics
+from streams.broker_url import BrokerUrl
+from streams.topics import Topic
+from tests.polling import until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Playground:
+    """One topic, one consumer group on it, and the ledger of what its workers have done."""
+
+    def __init__(self, kafka: str, folder: Path, *, partitions: int = 4) -> None:
+        self.kafka = kafka
+        self.topic = f"toy-{uuid.uuid4().hex[:8]}"
+        self.partitions = partitions
+        self._broker = BrokerUrl.parse(kafka)
+        self._folder = folder
+        self._ledger = folder / "ledger"
+        self._ledger.touch()
+        self._workers: list[Toys] = []
+        self._asking: Consumer | None = None
+        create_topics(self._broker, [Topic(self.topic, partitions)])
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Playground]:
+        """Leave no worker behind."""
+        try:
+            yield self
+        finally:
+            for worker in self._workers:
+                worker.kill()
+            if self._asking:
+                self._asking.close()
+
+    def worker(self, **options: object) -> Toys:
+        """Start a worker process; ``options`` are the toy's."""
+        facts: dict[str, object] = {"kafka": self.kafka, "prefix": self.topic, "topic": self.topic}
+        facts |= {"ledger": self._ledger, **options}
+        log = self._folder / f"worker-{len(self._workers)}.log"
+        self._workers.append(Toys(facts, log))
+        return self._workers[-1]
+
+    def publish(self, *values: str, partition: int | None = None) -> None:
+        """Publish the values, round the partitions in turn, and wait for their acknowledgement."""
+        producer = Producer({**self._broker.confluent(), "linger.ms": 0})
+        for number, value in enumerate(values):
+            to = number % self.partitions if partition is None else partition
+            producer.produce(self.topic, value.encode(), partition=to)
+        assert producer.flush(20) == 0
+
+    def done(self) -> list[str]:
+        """Return the values that were done, in order, with their repetitions."""
+        return _values(_lines(self._ledger))
+
+    def begun(self) -> list[str]:
+        """Return the values that were begun, likewise."""
+        return _values(_lines(self._ledger.with_suffix(".begun")))
+
+    def all_done(self, values: Sequence[str], timeout_s: float = 60.0) -> None:
+        """Wait until each value was done, once or more often."""
+        until(lambda: set(values) <= set(self.done()), timeout_s)
+
+    def committed(self) -> dict[int, int]:
+        """Return the group's committed offset of each partition, 0 where there is none."""
+        if self._asking is None:
+            config = {**self._broker.confluent(), "group.id": f"{self.topic}.toy0"}
+            self._asking = Consumer(config)
+        wanted = [TopicPartition(self.topic, number) for number in range(self.partitions)]
+        found = self._asking.committed(wanted, timeout=10)
+        return {place.partition: max(place.offset, 0) for place in found}
+
+    def committed_too_far(self) -> dict[int, tuple[int, int]]:
+        """Return, for each partition that is committed past unfinished work, the committed offset
+        and the first that is not done."""
+        committed = self.committed()  # asked before the ledger is read, which only grows
+        done: defaultdict[int, set[int]] = defaultdict(set)
+        for line in _lines(self._ledger):
+            partition, offset, _ = line.split(" ", 2)
+            done[int(partition)].add(int(offset))
+        prefixes = {number: _prefix(done[number]) for number in committed}
+        return {
+            number: (offset, prefixes[number])
+            for number, offset in committed.items()
+            if offset > prefixes[number]
+        }
+
+
+def _lines(ledger: Path) -> list[str]:
+    text = ledger.read_text() if ledger.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def _values(lines: Sequence[str]) -> list[str]:
+    return [line.split(" ", 2)[2] for line in lines]
+
+
+def _prefix(offsets: set[int]) -> int:
+    """Return the first offset that is not among them."""
+    return next(number for number in range(len(offsets) + 1) if number not in offsets)
+
+
+class Toys:
+    """A worker process. What it says is in its log."""
+
+    def __init__(self, options: dict[str, object], log: Path) -> None:
+        arguments = []
+        for name, value in options.items():
+            arguments += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.integration.toy", *arguments],
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def ready(self, timeout_s: float = 40.0) -> dict[str, Any]:
+        """Wait until all readers work; return what the worker tells of them."""
+
+        def told() -> dict[str, Any] | None:
+            assert self.process.poll() is None, self.log
+            lines = [line for line in self.log.splitlines() if line.startswith('{"health"')]
+            return dict(json.loads(lines[0])) if lines else None
+
+        facts = until(told, timeout_s)
+        assert facts is not None
+        return facts
+
+    def ended(self, timeout_s: float = 30.0) -> int:
+        """Wait for its end; return its exit code."""
+        return self.process.wait(timeout_s)
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()

@@ -1,0 +1,139 @@
+"""A small stage, sewing, for the tests of the stage contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from agents.batch import StageProcessor
+from agents.compute import ComputePool
+from agents.metrics import StageMetrics
+from agents.retry import RetryPolicy
+from agents.stage import Handle, Stage, one_by_one
+from storage.artifacts import ArtifactStore
+from storage.directory import DirectoryArtifacts
+from storage.signing import LinkSigner
+from streams.codec import encode
+from streams.events import Event, Payload, StageFailed, StageResult
+from streams.graph import Node, StageGraph
+from streams.record import Record
+from tests.publishing import MemoryPublisher
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Cut(StageResult):
+    topic: ClassVar[str] = "cloth-cut"
+
+
+class Sewn(Payload):
+    seam: str
+
+
+class ClothSewn(Sewn, StageResult):
+    topic: ClassVar[str] = "cloth-sewn"
+
+
+GRAPH = StageGraph(
+    [
+        Node("cutting", "image-submitted", "cloth-cut"),
+        Node("sewing", "cloth-cut", "cloth-sewn"),
+        Node("ironing", "cloth-cut", "cloth-ironed"),
+    ]
+)
+
+
+def cut(number: int, **more: Any) -> Cut:
+    return Cut(
+        job_id=f"01941f29-7c00-7000-8000-{number:012}",
+        **{"sha256": f"{number:064}", "run": 2, "lane": "bulk", **more},
+    )
+
+
+def number_of(event: Any) -> int:
+    return int(event.job_id[-12:])
+
+
+def sew(event: Cut, _: ArtifactStore) -> Sewn:
+    return Sewn(seam=f"seam {number_of(event)}")
+
+
+class Sewing:
+    """The stage under test, its work counted, and all that it publishes."""
+
+    def __init__(self, root: Path) -> None:
+        self.artifacts = DirectoryArtifacts(
+            root, LinkSigner(b"a secret for the tests", "http://localhost")
+        )
+        self.published = MemoryPublisher()
+        self.pool = ComputePool(threads=2)
+        self.metrics = StageMetrics()
+        self.calls: list[int] = []
+        self.stage_facts: dict[str, Any] = {}
+
+    async def process(self, work: Handle, *events: Event | Record) -> list[Event]:
+        """Run the events through a sewing stage that works like this; return what it published."""
+
+        def counted(given: Sequence[Any], artifacts: ArtifactStore) -> Any:
+            self.calls += [number_of(event) for event in given]
+            return work(given, artifacts)
+
+        facts: dict[str, Any] = {"version": "1", "consumes": Cut, **self.stage_facts}
+        stage = Stage("sewing", emits=ClothSewn, payload=Sewn, handle=counted, **facts)
+        processor = StageProcessor(
+            stage,
+            graph=GRAPH,
+            artifacts=self.artifacts,
+            publisher=self.published,
+            pool=self.pool,
+            metrics=self.metrics,
+            policy=RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002),
+        )
+        before = len(self.published.events)
+        records = [each if isinstance(each, Record) else record(each) for each in events]
+        await processor.process(records)
+        assert processor.holding is None
+        return self.published.events[before:]
+
+    @property
+    def letters(self) -> list[dict[str, bytes]]:
+        return [dict(letter.headers) for letter in self.published.letters]
+
+
+def record(event: Event, offset: int = 0) -> Record:
+    made = encode(event, source="/tests", traceparent=TRACE)
+    return Record(made.topic, 0, offset, made.key, made.value, made.headers)
+
+
+def raising(error: Exception, *culprits: int, times: int = 99) -> Handle:
+    """Sew, but fail for the culprits (all, when none is named), so many times each."""
+    left: dict[int, int] = {}
+
+    def work(event: Cut, artifacts: ArtifactStore) -> Sewn:
+        number = number_of(event)
+        if (not culprits or number in culprits) and left.setdefault(number, times):
+            left[number] -= 1
+            raise error
+        return sew(event, artifacts)
+
+    return one_by_one(work)
+
+
+def as_a_whole(work: Handle, error: Exception, culprit: int) -> Handle:
+    """Work, but fail every batch that the culprit is in."""
+
+    def handle(events: Sequence[Any], artifacts: ArtifactStore) -> Any:
+        if culprit in map(number_of, events):
+            raise error
+        return work(events, artifacts)
+
+    return handle
+
+
+SEW = one_by_one(sew)
+
+
+def the_failure(events: Sequence[Event]) -> StageFailed:
+    (failure,) = [event for event in events if isinstance(event, StageFailed)]
+    return failure

@@ -1,0 +1,59 @@
+"""Blocking work under a time limit, in threads that may be left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from agents.compute import ComputePool
+from tests.polling import eventually
+
+
+@pytest.fixture
+def over() -> Iterator[threading.Event]:
+    """Ends what hangs."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+async def test_what_the_work_returns_or_raises_comes_back() -> None:
+    pool = ComputePool(threads=1)
+    assert await pool.run(lambda: 7, 5.0) == 7
+    with pytest.raises(ZeroDivisionError):
+        await pool.run(lambda: 1 // 0, 5.0)
+    assert pool.abandoned == 0
+    pool.close()
+
+
+async def test_time_counts_from_the_beginning_of_the_work(over: threading.Event) -> None:
+    pool = ComputePool(threads=1)
+    running = asyncio.create_task(pool.run(lambda: over.wait(20), 20.0))
+    queued = asyncio.create_task(pool.run(lambda: "done", 0.2))
+    waited = await asyncio.wait({queued}, timeout=0.5)
+    assert waited == (set(), {queued})
+    over.set()
+    assert (await running, await queued) == (True, "done")
+    pool.close()
+
+
+async def test_what_is_queued_behind_hanging_work_goes_on(over: threading.Event) -> None:
+    pool = ComputePool(threads=2)
+    began = threading.Semaphore(0)
+
+    def hang() -> None:
+        began.release()
+        over.wait(20)
+
+    hanging = [asyncio.create_task(pool.run(hang, 0.05)) for _ in range(2)]
+    queued = [asyncio.create_task(pool.run(lambda: "done", 5.0)) for _ in range(3)]
+    for task in hanging:
+        with pytest.raises(TimeoutError, match=r"longer than 0\.05 s"):
+            await task
+    await eventually(lambda: all(task.done() for task in queued))
+    assert [task.result() for task in queued] == ["done"] * 3
+    assert pool.abandoned == 2
+    pool.close()

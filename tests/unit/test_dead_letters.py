@@ -1,0 +1,67 @@
+"""A dead letter: the record as it came, and Kafka Connect's headers that say why it is here."""
+
+from __future__ import annotations
+
+from streams.dead_letters import dead_letter
+from streams.record import Record
+
+RECORD = Record(
+    topic="image-validated",
+    partition=3,
+    offset=41,
+    key=b"key",
+    value=b"\xff not ours",
+    headers=(("ce_id", b"1"), ("ce_id", b"2")),
+)
+
+
+def raised(message: str) -> ValueError:
+    try:
+        raise ValueError(message)
+    except ValueError as error:
+        return error
+
+
+def headers_of(error: BaseException, record: Record = RECORD) -> dict[str, bytes]:
+    letter = dead_letter(record, error, stage="pose", attempts=3, code="stage-error")
+    return dict(letter.headers)
+
+
+def test_the_record_is_untouched() -> None:
+    letter = dead_letter(RECORD, raised("no"), stage="pose", attempts=3, code="stage-error")
+    assert (letter.topic, letter.key, letter.value) == ("dead-letters", b"key", b"\xff not ours")
+    assert letter.headers[:2] == RECORD.headers
+
+
+def test_the_headers_say_where_it_stood_and_what_went_wrong() -> None:
+    headers = headers_of(raised("no such shoe"))
+    trace = headers.pop("__connect.errors.exception.stacktrace")
+    assert b"in raised" in trace
+    assert trace.endswith(b"ValueError: no such shoe\n")
+    assert headers == {
+        "ce_id": b"2",
+        "__connect.errors.topic": b"image-validated",
+        "__connect.errors.partition": b"3",
+        "__connect.errors.offset": b"41",
+        "__connect.errors.stage": b"pose",
+        "__connect.errors.exception.class.name": b"builtins.ValueError",
+        "__connect.errors.exception.message": b"no such shoe",
+        "attempts": b"3",
+        "group": b"lookstream.pose",
+        "code": b"stage-error",
+    }
+
+
+def test_headers_can_always_be_written() -> None:
+    assert headers_of(raised("\ud800"))["__connect.errors.exception.message"] == b"\\ud800"
+
+
+def test_headers_stay_small() -> None:
+    headers = headers_of(raised("x" * 1_000_000))
+    assert sum(len(value) for value in headers.values()) < 20_000
+
+
+def test_what_has_neither_key_nor_value_is_a_letter_too() -> None:
+    empty = Record("image-submitted", 0, 0, None, None)
+    letter = dead_letter(empty, raised("no"), stage="s", attempts=1, code="c")
+    assert (letter.key, letter.value) == (None, None)

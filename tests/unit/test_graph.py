@@ -1,0 +1,80 @@
+"""Which stage needs which, and that the graph says what the stages themselves say."""
+
+from __future__ import annotations
+
+import pytest
+
+from lookstream.settings import Settings
+from lookstream.wiring import build_stages
+from streams.errors import UnknownStage
+from streams.events import RESULT_EVENTS
+from streams.graph import PIPELINE, Node, StageGraph
+
+GRAPH = StageGraph(PIPELINE)
+ALL = GRAPH.names
+
+
+@pytest.mark.parametrize(
+    ("wanted", "closure"),
+    [
+        ((), ALL),
+        (("validation",), ("validation",)),
+        (("shots",), ("validation", "pose", "shots")),
+        (
+            ("annotation", "captioning"),
+            ("validation", "captioning", "classification", "annotation"),
+        ),
+        (("pose", "pose"), ("validation", "pose")),
+        (ALL[::-1], ALL),
+    ],
+)
+def test_what_is_wanted_brings_what_it_needs(
+    wanted: tuple[str, ...], closure: tuple[str, ...]
+) -> None:
+    assert GRAPH.closure(wanted) == closure
+
+
+def test_an_unknown_stage_is_named_beside_the_known_ones() -> None:
+    with pytest.raises(UnknownStage, match=r"unknown stage ironing, washing; there are validation"):
+        GRAPH.closure(["washing", "pose", "ironing"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "upstream", "downstream"),
+    [
+        ("validation", (), ALL[1:]),
+        ("pose", ("validation",), ("shots",)),
+        ("shots", ("validation", "pose"), ()),
+        ("annotation", ("validation", "classification"), ()),
+    ],
+)
+def test_who_waits_for_whom(
+    stage: str, upstream: tuple[str, ...], downstream: tuple[str, ...]
+) -> None:
+    assert GRAPH.upstream(stage) == upstream
+    assert GRAPH.downstream(stage) == downstream
+
+
+def test_a_topic_has_one_emitter() -> None:
+    assert GRAPH.emitter("shots-cut") == "shots"
+    assert GRAPH.emitter("image-submitted") is None
+
+
+def test_a_stage_that_nobody_feeds_is_refused() -> None:
+    with pytest.raises(ValueError, match="stage ironing: no stage emits clothes-washed"):
+        StageGraph([*PIPELINE, Node("ironing", "clothes-washed", "clothes-ironed")])
+
+
+def test_a_stage_of_ones_own_joins_the_graph() -> None:
+    graph = StageGraph([*PIPELINE, Node("sizing", "shots-cut", "size-estimated")])
+    assert graph.closure(["sizing"]) == ("validation", "pose", "shots", "sizing")
+    assert graph.downstream("pose") == ("shots", "sizing")
+
+
+def test_the_pipeline_is_what_its_stages_say() -> None:
+    stages = build_stages(Settings(threads=1), ALL)
+    assert tuple(stage.node for stage in stages) == PIPELINE
+
+
+def test_every_result_has_its_stage() -> None:
+    assert {model.topic for model in RESULT_EVENTS} == {node.emits for node in PIPELINE}

@@ -1,0 +1,57 @@
+"""What becomes of an outcome: a decision without side effects."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.errors import Rejected, Unavailable
+from agents.retry import Fate, RetryPolicy, is_unavailable
+from storage.errors import ArtifactNotFound, StoreUnavailable
+from streams.errors import BrokerUnavailable, EventTooLarge
+
+POLICY = RetryPolicy(attempts=3, base_s=0.5, cap_s=10.0)
+OURS = (ValueError("x"), TimeoutError(), MemoryError(), ArtifactNotFound("x"), EventTooLarge("x"))
+AWAY = (StoreUnavailable("x"), BrokerUnavailable("x"), Unavailable("s3", "x"))
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3, 100])
+@pytest.mark.parametrize("error", [Rejected("bad", "Bad."), *AWAY], ids=repr)
+def test_what_is_not_our_fault_is_not_counted(error: Exception, attempts: int) -> None:
+    expected = Fate.REJECT if isinstance(error, Rejected) else Fate.HOLD
+    assert POLICY.decide(error, attempts) is expected
+
+
+@pytest.mark.parametrize("error", OURS, ids=repr)
+@pytest.mark.parametrize(
+    ("attempts", "fate"),
+    [(1, Fate.RETRY), (2, Fate.RETRY), (3, Fate.GIVE_UP), (4, Fate.GIVE_UP)],
+)
+def test_what_is_our_fault_is_tried_three_times(
+    error: Exception, attempts: int, fate: Fate
+) -> None:
+    assert POLICY.decide(error, attempts) is fate
+
+
+@pytest.mark.parametrize("error", AWAY, ids=repr)
+def test_what_is_away_comes_back(error: Exception) -> None:
+    assert is_unavailable(error)
+
+
+@pytest.mark.parametrize("error", [*OURS, Rejected("bad", "Bad.")], ids=repr)
+def test_nothing_else_is_waited_for(error: Exception) -> None:
+    assert not is_unavailable(error)
+
+
+@pytest.mark.parametrize(
+    ("tries", "least", "most"), [(1, 0.5, 1.0), (2, 1.0, 2.0), (3, 2.0, 4.0), (99, 5.0, 10.0)]
+)
+def test_delays_double_up_to_the_cap(tries: int, least: float, most: float) -> None:
+    assert POLICY.delay(tries, chance=0.0) == least
+    assert POLICY.delay(tries, chance=1.0) == most
+
+
+@given(tries=st.integers(0, 10_000))
+def test_no_delay_is_nothing_or_beyond_the_cap(tries: int) -> None:
+    assert 0 < POLICY.delay(tries) <= POLICY.cap_s

@@ -1,0 +1,132 @@
+"""The sweeper: what stands still is submitted again, as it was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.sweeper import Sweeper, resubmission
+from storage.jobs import StageCompleted, StageError, StageGaveUp, Submitted
+from storage.sqlite import SqliteJobs
+from streams.events import ImageSubmitted, Source
+from tests.polling import eventually
+from tests.publishing import MemoryPublisher
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
+SHA = "0" * 64
+
+
+def job_id(number: int) -> str:
+    return f"01941f29-7c00-7000-8000-{number:012}"
+
+
+def submitted(number: int = 1, minutes: float = 0, **more: Any) -> Submitted:
+    fields = {"source": {"object": f"incoming/{number}"}, "wanted": ("validation", "pose"), **more}
+    return Submitted(job_id(number), 1, NOON + timedelta(minutes=minutes), **fields)
+
+
+def validated(number: int = 1) -> StageCompleted:
+    return StageCompleted(
+        job_id(number), 1, NOON, "validation", {"sha256": SHA}, ("validation", "pose")
+    )
+
+
+@pytest.fixture
+async def jobs(tmp_path: Path) -> AsyncIterator[SqliteJobs]:
+    store = SqliteJobs(tmp_path / "jobs.sqlite")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def published() -> MemoryPublisher:
+    return MemoryPublisher()
+
+
+@pytest.fixture
+def sweeper(jobs: SqliteJobs, published: MemoryPublisher) -> Sweeper:
+    return Sweeper(jobs, published, after_s=300.0)
+
+
+def swept(published: MemoryPublisher) -> set[str]:
+    return {event.job_id for event in published.events}
+
+
+async def test_only_what_is_unfinished_and_stands_still_is_swept(
+    jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
+) -> None:
+    broken = StageGaveUp(
+        job_id(3), 1, NOON, StageError("validation", "rejected", "c", "m"), (), ("pose",)
+    )
+    done = StageCompleted(job_id(4), 1, NOON, "pose", {}, ())
+    await jobs.apply([submitted(1), submitted(2), validated(2)])
+    await jobs.apply([submitted(3), broken, submitted(4), validated(4), done])
+    await jobs.apply([submitted(5, minutes=50)])
+    count = await sweeper.sweep(before=NOON + timedelta(minutes=30), at=LATER)
+    assert swept(published) == {job_id(1), job_id(2)}
+    assert count == 2
+
+
+async def test_what_was_swept_has_its_time_again(
+    jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
+) -> None:
+    await jobs.apply([submitted(1)])
+    assert await sweeper.sweep(before=LATER, at=LATER) == 1
+    assert await sweeper.sweep(before=LATER, at=LATER) == 0
+    assert await sweeper.sweep(before=LATER + timedelta(minutes=5), at=LATER) == 1
+
+
+async def test_a_result_without_its_submission_cannot_be_submitted(
+    jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
+) -> None:
+    await jobs.apply([validated(1)])
+    assert await sweeper.sweep(before=LATER, at=LATER) == 0
+
+
+async def test_a_job_that_cannot_be_an_event_holds_up_no_other(
+    jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
+) -> None:
+    alien = Submitted("not a UUID", 1, NOON, {"url": "http://a/b"}, ("validation",))
+    await jobs.apply([alien, submitted(1)])
+    assert await sweeper.sweep(before=LATER, at=LATER) == 1
+
+
+async def test_more_than_a_page_is_swept_once_each(
+    jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
+) -> None:
+    await jobs.apply([submitted(number, minutes=number / 1000) for number in range(250)])
+    assert await sweeper.sweep(before=LATER, at=LATER) == 250
+    assert len(published.events) == len(swept(published)) == 250
+
+
+async def test_a_job_is_submitted_as_it_was(jobs: SqliteJobs) -> None:
+    facts = {"owner": "ann", "group": "g", "metadata": {"a": 1}, "idempotency_key": "k"}
+    more = {"lane": "bulk", "force": True, **facts}
+    (job,) = await jobs.apply([submitted(1, source={"url": "http://a/b"}, **more)])
+    assert resubmission(job) == ImageSubmitted(
+        job_id=job_id(1), source=Source(url="http://a/b"), stages=("validation", "pose"), **more
+    )
+
+
+async def test_what_left_quarantine_is_read_where_it_lies_now(jobs: SqliteJobs) -> None:
+    (job,) = await jobs.apply([submitted(1), validated(1)])
+    assert resubmission(job).source == Source(object=f"originals/{SHA}")
+
+
+async def test_a_broker_that_is_away_postpones_the_sweep(
+    jobs: SqliteJobs, published: MemoryPublisher
+) -> None:
+    await jobs.apply([submitted(1)])
+    published.failures = 3
+    sweeper = Sweeper(jobs, published, after_s=0.01)
+    sweeping = asyncio.create_task(sweeper.run(at_start_s=0.0, now=lambda: LATER))
+    await eventually(lambda: swept(published) == {job_id(1)} or sweeping.done())
+    sweeping.cancel()
+    assert published.refused == 3
+    assert swept(published) == {job_id(1)}

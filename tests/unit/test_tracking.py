@@ -1,0 +1,243 @@
+"""Tracking: events become changes of jobs, and no event can stop those of others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.metrics import StageMetrics
+from agents.retry import RetryPolicy
+from agents.tracking import TrackingProcessor, update_of
+from storage import jobs as states
+from storage.errors import StorageError, StoreUnavailable
+from storage.jobs import Job, JobUpdate
+from storage.sqlite import SqliteJobs
+from streams.codec import Envelope, encode
+from streams.events import (
+    RESULT_EVENTS,
+    Event,
+    ImageCaptioned,
+    ImageSubmitted,
+    JobUpdated,
+    Source,
+    StageFailed,
+)
+from streams.graph import PIPELINE, StageGraph
+from streams.record import Record
+from tests.publishing import MemoryPublisher
+
+GRAPH = StageGraph(PIPELINE)
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+SHA = "0" * 64
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def job_id(number: int = 1) -> str:
+    return f"01941f29-7c00-7000-8000-{number:012}"
+
+
+def submitted(number: int = 1, **more: Any) -> ImageSubmitted:
+    return ImageSubmitted(job_id=job_id(number), source=Source(url="http://a/b.jpg"), **more)
+
+
+def captioned(number: int = 1, **more: Any) -> ImageCaptioned:
+    facts = {"sha256": SHA, "caption": "Red dress", "model": "m-1", "stages": ("validation",)}
+    return ImageCaptioned(job_id=job_id(number), **{**facts, **more})
+
+
+def failed(number: int = 1, stage: str = "pose", **more: Any) -> StageFailed:
+    facts = {"kind": "error", "code": "stage-error", "message": "It broke."}
+    return StageFailed(job_id=job_id(number), stage=stage, **{**facts, **more})
+
+
+def change(event: Event) -> JobUpdate:
+    return update_of(Envelope(event, "1", NOON), GRAPH)
+
+
+# -- events into changes ---------------------------------------------------------------------
+
+
+def test_a_submission_wants_what_its_stages_need() -> None:
+    event = submitted(stages=("shots",), owner="ann", group="g", metadata={"a": 1}, lane="bulk")
+    assert change(event) == states.Submitted(
+        job_id(),
+        1,
+        NOON,
+        {"url": "http://a/b.jpg"},
+        ("validation", "pose", "shots"),
+        lane="bulk",
+        owner="ann",
+        group="g",
+        metadata={"a": 1},
+    )
+
+
+def test_an_unknown_stage_waits_for_validation_to_reject_it() -> None:
+    update = change(submitted(stages=("ironing",)))
+    assert isinstance(update, states.Submitted)
+    assert update.wanted == ("validation",)
+
+
+def test_a_result_is_its_stages_payload_and_content() -> None:
+    update = change(captioned(run=2, attempts=3, started_at=NOON, reused=True))
+    assert update == states.StageCompleted(
+        job_id(),
+        2,
+        NOON,
+        "captioning",
+        {
+            "sha256": SHA,
+            "caption": "Red dress",
+            "description": "",
+            "attributes": {},
+            "needs_review": False,
+            "model": "m-1",
+        },
+        ("validation",),
+        attempts=3,
+        started_at=NOON,
+        reused=True,
+    )
+
+
+def test_a_failure_blocks_what_comes_after() -> None:
+    update = change(failed(detail="on page 7", attempts=3, stages=("pose", "shots")))
+    assert update == states.StageGaveUp(
+        job_id(),
+        1,
+        NOON,
+        states.StageError("pose", "error", "stage-error", "It broke.", "on page 7"),
+        ("pose", "shots"),
+        blocks=("shots",),
+        attempts=3,
+    )
+
+
+def test_other_events_are_not_for_tracking() -> None:
+    with pytest.raises(TypeError, match="JobUpdated"):
+        change(JobUpdated(job_id=job_id(), status="pending", revision=1, updated_at=NOON))
+
+
+@pytest.mark.parametrize("event", [submitted(), captioned(), failed()], ids=repr)
+def test_the_change_is_a_function_of_the_event(event: Event) -> None:
+    assert change(event) == change(event)
+
+
+# -- the processor ---------------------------------------------------------------------------
+
+
+class Refusing(SqliteJobs):
+    """A job store that is away for ``away`` calls, and takes no job in ``poison``, ever."""
+
+    away = 0
+    poison: frozenset[str] = frozenset()
+
+    async def apply(self, updates: Any) -> list[Job]:
+        if self.away:
+            self.away -= 1
+            raise StoreUnavailable("the store is away")
+        if any(update.job_id in self.poison for update in updates):
+            raise StorageError("the store refused")
+        return await super().apply(updates)
+
+
+@dataclass
+class Tracking:
+    processor: TrackingProcessor
+    jobs: Refusing
+    published: MemoryPublisher
+
+    async def process(self, *events: Event | Record) -> list[JobUpdated]:
+        """Process the events as one batch; return the news of it."""
+        before = len(self.published.events)
+        records = [each if isinstance(each, Record) else record(each) for each in events]
+        await self.processor.process(records)
+        return [each for each in self.published.events[before:] if isinstance(each, JobUpdated)]
+
+
+def record(event: Event, offset: int = 0) -> Record:
+    made = encode(event, source="/tests", traceparent=TRACE)
+    return Record(made.topic, 0, offset, made.key, made.value, made.headers)
+
+
+@pytest.fixture
+async def tracking(tmp_path: Path) -> AsyncIterator[Tracking]:
+    jobs, published = Refusing(tmp_path / "jobs.sqlite"), MemoryPublisher()
+    processor = TrackingProcessor(
+        RESULT_EVENTS,
+        graph=GRAPH,
+        jobs=jobs,
+        publisher=published,
+        metrics=StageMetrics(),
+        policy=RetryPolicy(base_s=0.001, cap_s=0.002),
+    )
+    yield Tracking(processor, jobs, published)
+    await jobs.close()
+
+
+async def test_a_batch_is_written_and_told(tracking: Tracking) -> None:
+    news = await tracking.process(submitted(1, group="g"), captioned(1), submitted(2))
+    assert [(each.job_id, each.status) for each in news] == [
+        (job_id(1), "processing"),
+        (job_id(2), "pending"),
+    ]
+    assert news[0].stages == {"captioning": "completed"}
+    assert news[0].group == "g"
+    assert tracking.published.traces == [TRACE, TRACE]
+    job = await tracking.jobs.get(job_id(1))
+    assert job is not None
+    assert job.stages["captioning"].status == "completed"
+
+
+async def test_a_failed_jobs_news_says_why(tracking: Tracking) -> None:
+    (news,) = await tracking.process(submitted(stages=("pose",)), failed(stage="validation"))
+    assert news.status == "failed"
+    assert news.error == {"stage": "validation", "code": "stage-error", "message": "It broke."}
+
+
+async def test_the_same_event_twice_changes_nothing_but_is_told_again(tracking: Tracking) -> None:
+    """Killed between writing and telling, tracking gets the event once more."""
+    one = record(captioned())
+    (first,) = await tracking.process(one)
+    (second,) = await tracking.process(one)
+    assert second == first
+
+
+async def test_an_event_that_the_store_refuses_is_buried_alone(tracking: Tracking) -> None:
+    tracking.jobs.poison = frozenset({job_id(2)})
+    news = await tracking.process(submitted(1), submitted(2), submitted(3))
+    assert [each.job_id for each in news] == [job_id(1), job_id(3)]
+    (letter,) = tracking.published.letters
+    assert letter.key == job_id(2).encode()
+    assert dict(letter.headers)["code"] == b"tracking-error"
+
+
+async def test_a_store_that_is_away_is_waited_for(tracking: Tracking) -> None:
+    tracking.jobs.away = 4
+    news = await tracking.process(submitted())
+    assert [each.job_id for each in news] == [job_id()]
+    assert tracking.published.letters == []
+    assert tracking.processor.holding is None
+
+
+async def test_a_broker_that_is_away_is_waited_for(tracking: Tracking) -> None:
+    tracking.published.failures = 4
+    assert len(await tracking.process(submitted(), captioned())) == 1
+
+
+async def test_garbage_is_buried_by_the_one_who_reads_its_topic(tracking: Tracking) -> None:
+    def junk(topic: str) -> Record:
+        return Record(topic, 0, 5, b"key", b"junk", ())
+
+    await tracking.process(junk("image-submitted"), junk("image-captioned"), submitted())
+    assert [
+        dict(each.headers)["__connect.errors.topic"] for each in tracking.published.letters
+    ] == [
+        b"image-captioned"  # no stage reads it; image-submitted is for validation to bury
+    ]
+    assert len(tracking.published.events) == 1
