@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+IRREPLACEABLE = ("incoming/", "originals/")
+"""What people handed over. Everything else can be computed again from it."""
+
 
 def incoming(job_id: str) -> str:
     """Quarantine: bytes as uploaded, not looked at yet."""
