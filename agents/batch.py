@@ -124,7 +124,12 @@ class StageProcessor:
         self._metrics.dead_letters.labels(self.name).inc()
         if job_id := record.job_id():
             failure = StageFailed(
-                job_id=job_id, stage=self.name, kind="rejected", code=error.code, message=str(error)
+                job_id=job_id,
+                stage=self.name,
+                kind="rejected",
+                code=error.code,
+                message=str(error),
+                stages=(self.name,),  # else a job that nobody has heard of would want nothing
             )
             await self._publish([(failure, None)])
 
