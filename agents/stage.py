@@ -27,10 +27,9 @@ class Stage:
     """One step of the work, pure of Kafka.
 
     ``handle(events, artifacts)`` returns one payload, `Reused` payload or exception for each
-    event, in order;
-    it runs in a worker thread, several calls at a time, and may raise, in which case all of its
-    events have failed. ``version`` changes whenever the same content would give another payload:
-    results are kept by content and version. ``timeout_s`` is for one call.
+    event, in order; it runs in a worker thread, several calls at a time, and may raise, in which
+    case all of its events have failed. ``version`` changes whenever the same content would give
+    another payload: results are kept by content and version. ``timeout_s`` is for one call.
     """
 
     name: str

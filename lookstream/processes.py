@@ -70,8 +70,9 @@ def run_worker(settings: Settings, names: Sequence[str]) -> None:
 def one_thread_each() -> None:
     """Tell numeric libraries, before they load, to keep to one thread: parallelism comes
     from several photos at a time."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    for name in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{name}_NUM_THREADS", "1")
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 
 async def _work(settings: Settings, names: Sequence[str]) -> None:

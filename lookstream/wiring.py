@@ -40,11 +40,13 @@ TRACKING = "tracking"
 def resolved(settings: Settings) -> Settings:
     """Return the settings with every store's address: unset ones lie in the data directory."""
     home = settings.home.absolute()
+    # Port 0 is one that nobody has taken yet, and no address.
+    own_url = f"http://{settings.host}:{settings.port}" if settings.port else ""
     return settings.model_copy(
         update={
             "artifacts": settings.artifacts or f"file://{home / 'artifacts'}",
             "jobs": settings.jobs or f"sqlite://{home / 'jobs.sqlite'}",
-            "public_url": settings.public_url or f"http://{settings.host}:{settings.port}",
+            "public_url": settings.public_url or own_url,
         }
     )
 

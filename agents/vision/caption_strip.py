@@ -17,9 +17,9 @@ def draw_lines(image: Image.Image, lines: Sequence[str]) -> Image.Image:
     The letters are as large as 40 px where all lines fit, and never smaller than 12 px; what
     does not fit even so is left out from the end.
     """
-    canvas = image.convert("RGBA")
+    canvas = image.convert("RGB")
     if not lines:
-        return canvas.convert("RGB")
+        return canvas
     size = _LARGEST
     while size > _SMALLEST and not _fits(lines, size, canvas.size):
         size -= 1
@@ -27,15 +27,15 @@ def draw_lines(image: Image.Image, lines: Sequence[str]) -> Image.Image:
     while len(shown) > 1 and not _fits(shown, size, canvas.size):
         shown.pop()
     font = ImageFont.load_default(size)
-    panel = Image.new("RGBA", canvas.size)
-    draw = ImageDraw.Draw(panel)
     width, height = _extent(shown, size)
     margin = size // 2
-    corner = (margin, margin, margin + width, margin + height)
-    draw.rounded_rectangle(corner, radius=size // 3, fill=_PANEL)
+    panel = Image.new("RGBA", (width, height))
+    draw = ImageDraw.Draw(panel)
+    draw.rounded_rectangle((0, 0, width - 1, height - 1), radius=size // 3, fill=_PANEL)
     for row, line in enumerate(shown):
-        draw.text((2 * margin, 2 * margin + row * _pitch(size)), line, font=font, fill=_INK)
-    return Image.alpha_composite(canvas, panel).convert("RGB")
+        draw.text((margin, margin + row * _pitch(size)), line, font=font, fill=_INK)
+    canvas.paste(panel, (margin, margin), mask=panel)
+    return canvas
 
 
 def _pitch(size: int) -> int:

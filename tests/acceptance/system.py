@@ -200,6 +200,11 @@ class System:
         dependencies = answer.json()["dependencies"]
         return answer.status_code, {name: each["status"] for name, each in dependencies.items()}
 
+    def worker_holds(self) -> bool:
+        """Tell whether the worker says of any stage that it waits for something."""
+        with http_client(f"http://127.0.0.1:{self._worker_port}") as http:
+            return http.get("/health/ready").status_code == 503
+
     def computed(self) -> dict[str, float]:
         """Return how many results each stage of the running worker has computed."""
         page = f"http://127.0.0.1:{self._worker_port}/metrics"

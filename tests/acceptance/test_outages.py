@@ -1,0 +1,49 @@
+"""Real servers go away in the middle of work and come back: nothing fails, nothing is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.photos import photos
+from tests.acceptance.system import System, all_completed
+from tests.polling import until
+
+real_servers_only = pytest.mark.parametrize("lasting_system", ["real"], indirect=True)
+pytestmark = [pytest.mark.real_servers, real_servers_only]
+
+
+def test_kafka_away(system: System) -> None:
+    assert system.kafka is not None
+    job_ids = _underway(system, "kafka")
+    with system.kafka.down():
+        until(lambda: system.readiness()[1]["kafka"] == "down", 30)
+        assert system.readiness()[0] == 503
+        # What is handed over now is accepted, and published by the sweeper.
+        job_ids += system.submit(*photos("while kafka is away", 2))
+    _assert_all_completed(system, job_ids)
+
+
+def test_minio_away(system: System) -> None:
+    assert system.minio is not None
+    job_ids = _underway(system, "minio")
+    with system.minio.down():
+        until(lambda: system.readiness()[1]["artifacts"] == "down", 30)
+        status, dependencies = system.readiness()
+        assert status == 503
+        assert dependencies["kafka"] == dependencies["jobs"] == "up"
+        refused = system.post(photos("while minio is away", 1))
+        assert (refused.status_code, refused.json()["code"]) == (503, "store-unavailable")
+        until(system.worker_holds, 30)
+        assert not [job for job in map(system.job, job_ids) if job and job["status"] == "failed"]
+    _assert_all_completed(system, job_ids)
+
+
+def _underway(system: System, name: str) -> list[str]:
+    job_ids = system.submit(*photos(f"before {name} goes away", 40))
+    all_completed([system.finish(job_ids[3])])
+    return job_ids
+
+
+def _assert_all_completed(system: System, job_ids: list[str]) -> None:
+    all_completed(system.finish_all(job_ids))
+    until(lambda: system.readiness()[0] == 200, 30)

@@ -1,0 +1,113 @@
+"""What Apache Kafka alone can show: topics as planned, limits of its own, and going away."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource
+
+from deploy.local.server import free_port
+from streams.admin import create_topics
+from streams.broker_url import BrokerUrl
+from streams.codec import Encoded
+from streams.errors import BrokerUnavailable, EventTooLarge
+from streams.events import JobUpdated
+from streams.follower import JobFollower
+from streams.topics import Topic, plan
+from tests.broking import letters, messages, new_topic, producing
+from tests.polling import eventually
+from tests.servers import KafkaServer
+
+
+def test_topics_are_created_as_planned(kafka_server: KafkaServer) -> None:
+    broker = BrokerUrl.parse(kafka_server.url)
+    prefix = f"test-{uuid.uuid4().hex[:8]}"
+    wanted = [
+        Topic(f"{prefix}.{topic.name}", topic.partitions, topic.compacted, 3, topic.max_bytes)
+        for topic in plan(["image-validated"], partitions=3, retention_days=3)
+    ]
+    names = [topic.name for topic in wanted]
+    assert create_topics(broker, wanted) == names
+    assert create_topics(broker, wanted) == []
+    admin = AdminClient(broker.confluent())
+    found = admin.list_topics(timeout=10).topics
+    assert [len(found[topic.name].partitions) for topic in wanted] == [3, 3, 3, 3, 1]
+    kinds = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    answers = admin.describe_configs(kinds)
+    for kind, topic in zip(kinds, wanted, strict=True):
+        config = {name: entry.value for name, entry in answers[kind].result(10).items()}
+        assert {name: config[name] for name in topic.config} == topic.config
+
+
+def test_no_topic_is_created_without_a_broker() -> None:
+    nowhere = BrokerUrl(f"127.0.0.1:{free_port()}")
+    with pytest.raises(BrokerUnavailable):
+        create_topics(nowhere, [Topic("any", 1)], timeout_s=1.0)
+
+
+async def test_a_dead_letter_may_be_larger_than_the_record_that_died(
+    kafka_server: KafkaServer,
+) -> None:
+    broker = BrokerUrl.parse(kafka_server.url)
+    create_topics(broker, plan([], partitions=4, retention_days=90))
+    async with producing(broker) as producer:
+        await producer.send(
+            [Encoded("dead-letters", b"key", bytes(1_048_000), (("a", b"1" * 9_000),))]
+        )
+        topic = new_topic(broker)
+        incompressible = b"".join(uuid.uuid4().bytes for _ in range(80_000))
+        with pytest.raises(EventTooLarge):  # the broker's word, where the topic has no such limit
+            await producer.send(letters(topic, incompressible))
+
+
+async def test_a_producer_outlives_its_broker(
+    kafka_server: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.producer.DELIVERY_TIMEOUT_S", 1.0)
+    broker = BrokerUrl.parse(kafka_server.url)
+    topic = await asyncio.to_thread(new_topic, broker)
+    async with producing(broker) as producer:
+        await producer.send(letters(topic, b"before"))
+        await asyncio.to_thread(kafka_server.stop)
+        try:
+            with pytest.raises(BrokerUnavailable):
+                await producer.send(letters(topic, b"lost"))
+            with pytest.raises(BrokerUnavailable):
+                await producer.check()
+        finally:
+            await asyncio.to_thread(kafka_server.restart)
+
+        async def accepted() -> bool:
+            try:
+                await producer.send(letters(topic, b"after"))
+            except BrokerUnavailable:
+                return False
+            return True
+
+        await eventually(accepted, 40)
+    found = await asyncio.to_thread(messages, broker, topic, 2)
+    assert [found[0].value(), found[-1].value()] == [b"before", b"after"]
+
+
+async def test_a_follower_outlives_its_broker(kafka_server: KafkaServer) -> None:
+    broker = BrokerUrl.parse(kafka_server.url)
+    create_topics(broker, plan([], partitions=4, retention_days=90))
+    follower = JobFollower(broker.confluent())
+    follower.start()
+    job_id = str(uuid.uuid4())
+    news = JobUpdated(job_id=job_id, status="failed", revision=2, updated_at="2026-01-02T03:04:05Z")
+    try:
+        await asyncio.to_thread(kafka_server.restart)
+        async with producing(broker) as producer:
+            hearing = asyncio.create_task(follower.wait(job_id, 60.0))
+
+            async def told() -> bool:
+                await producer.publish(news)
+                return hearing.done()
+
+            await eventually(told, 60)
+            assert await hearing
+    finally:
+        await asyncio.to_thread(follower.stop)
