@@ -74,6 +74,7 @@ class StageProcessor:
         self._decoder = Decoder([stage.consumes])
         self._shelf = ResultShelf(stage, artifacts)
         self._hold = Holder(stage.name, self._policy)
+        metrics.holding.labels(stage.name).set_function(lambda: float(bool(self.holding)))
 
     @property
     def holding(self) -> str | None:

@@ -50,6 +50,7 @@ class TrackingProcessor:
         self._publisher = publisher
         self._metrics = metrics
         self._hold = Holder(self.name, policy or RetryPolicy())
+        metrics.holding.labels(self.name).set_function(lambda: float(bool(self.holding)))
 
     @property
     def holding(self) -> str | None:

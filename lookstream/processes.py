@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
@@ -95,14 +95,32 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
         # The embedded broker forgot everything with its last process: sweep all of it now.
         age = 0.0 if BrokerUrl.parse(settings.kafka).embedded else settings.sweep_after_s
         beside.append(asyncio.create_task(parts.sweeper.run(at_start_s=age)))
+    for task in beside:
+        task.add_done_callback(_crash_with)
     try:
         await worker.run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+        _crash(error)
     finally:
         for task in beside:
             task.cancel()
         health.close()
         parts.pool.close()
         parts.producer.close()
+
+
+def _crash_with(task: asyncio.Task[None]) -> None:
+    """End the process when what runs beside the worker fails: nobody else would notice."""
+    if not task.cancelled() and (error := task.exception()):
+        _crash(error)
+
+
+def _crash(error: BaseException) -> NoReturn:
+    """End at once, for the supervisor to start anew: Python would wait for every thread, and one
+    that hangs may be why we are here."""
+    log.error("crashed", action="exit", exc_info=error)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 async def _warm_up(stages: Sequence[Stage], warming: dict[str, str]) -> None:

@@ -96,6 +96,10 @@ class Sewing:
         assert processor.holding is None
         return self.published.events[before:]
 
+    def metric(self, name: str) -> float | None:
+        labels = {"stage": "sewing"}
+        return self.metrics.registry.get_sample_value(f"lookstream_stage_{name}", labels)
+
     @property
     def letters(self) -> list[dict[str, bytes]]:
         return [dict(letter.headers) for letter in self.published.letters]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ SETTINGS: Mapping[str, str] = {
     "LOOKSTREAM_URL_TIMEOUT_S": "3",
     "LOOKSTREAM_SWEEP_AFTER_S": "30",
     # Where the toy stage is imported from.
-    "PYTHONPATH": str(Path(__file__).parents[2]),
+    "PYTHONPATH": f"{Path(__file__).parents[2]}:{os.environ.get('PYTHONPATH', '')}",
 }
 
 

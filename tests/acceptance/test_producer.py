@@ -14,6 +14,7 @@ from tests.acceptance.system import Job, System, all_completed
 from tests.acceptance.topics import (
     SUBMITTED,
     attributes,
+    headers,
     new_job_id,
     publish,
     publish_event,
@@ -61,6 +62,16 @@ def test_binary_mode_with_fields_that_nobody_knows(system: System, website: Webs
     job = _completed(system, job_id)
     assert set(job["stages"]) == {"validation", "thumbnailing"}
     assert job["original"]["sha256"] == sha256(content)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+def test_any_compression(system: System, website: Website, compression: str) -> None:
+    job_id, url = new_job_id(), website.put("/packed.jpg", photo("compressed"))
+    # Clients send what does not shrink as it is.
+    data = submission(job_id, url, stages=["thumbnailing"], metadata={"note": "so soft " * 200})
+    value = json.dumps(data).encode()
+    publish(system.info["kafka"], job_id, value, headers(), compression)
+    assert _completed(system, job_id)["metadata"] == data["metadata"]
 
 
 def test_a_url_seen_before_is_asked_for_conditionally(system: System, website: Website) -> None:

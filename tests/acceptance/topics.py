@@ -43,11 +43,15 @@ def headers(given: Mapping[str, str] | None = None) -> list[tuple[str, bytes]]:
 
 
 def publish(
-    broker: str, job_id: str, value: bytes, record_headers: list[tuple[str, bytes]]
+    broker: str,
+    job_id: str,
+    value: bytes,
+    record_headers: list[tuple[str, bytes]],
+    compression: str = "none",
 ) -> Message:
     """Put one record on `image-submitted` and return it as the broker acknowledged it."""
     delivered: list[tuple[Any, Message]] = []
-    producer = Producer({"bootstrap.servers": broker})
+    producer = Producer({"bootstrap.servers": broker, "compression.type": compression})
     producer.produce(
         SUBMITTED,
         key=job_id.encode(),

@@ -60,7 +60,6 @@ def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest(playground: Playg
     first.terminate()
     assert first.ended() == 0
     done = playground.done()
-    assert len(done) % 4 == 0
     assert len(done) < 40
     assert sum(playground.committed().values()) == len(done)
     playground.worker()

@@ -18,8 +18,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -68,17 +69,36 @@ class Toy:
             await asyncio.sleep(FOR_EVER)
 
 
-class CountedReader(Reader):
+class Acknowledged:
+    """A stream whose events Faust has acknowledged itself, as it does with those that it skips."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def noack(self) -> Acknowledged:
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        async for event in self._stream.noack().events():
+            event.ack()
+            yield event
+
+
+class ToyReader(Reader):
     """Knows how many of its kind were starting when the first had started."""
 
     starting = 0
     at_once = 0
+    acknowledged = False
+
+    async def _read(self, stream: Any) -> None:
+        await super()._read(Acknowledged(stream) if ToyReader.acknowledged else stream)
 
     async def start(self) -> None:
-        CountedReader.starting += 1
+        ToyReader.starting += 1
         await super().start()
-        CountedReader.at_once = CountedReader.at_once or CountedReader.starting
-        CountedReader.starting -= 1
+        ToyReader.at_once = ToyReader.at_once or ToyReader.starting
+        ToyReader.starting -= 1
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -86,6 +106,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     for name in ("kafka", "prefix", "topic", "ledger"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--tame", action="store_true")
+    parser.add_argument("--acknowledged", action="store_true")
     parser.add_argument("--each", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--readers", type=int, default=1)
@@ -98,9 +119,9 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 async def play(told: argparse.Namespace) -> None:
     broker = BrokerUrl.parse(told.kafka)
+    ToyReader.acknowledged = told.acknowledged
     readers = [
-        CountedReader(Toy(told, number), broker, prefix=told.prefix)
-        for number in range(told.readers)
+        ToyReader(Toy(told, number), broker, prefix=told.prefix) for number in range(told.readers)
     ]
     limits = Limits(told.unassigned, told.stalled, told.blocked)
     worker = Worker(readers, limits=limits, drain_s=told.drain)
@@ -120,7 +141,7 @@ async def tell(worker: Worker, readers: Sequence[Reader], port: int) -> None:
     fetchers = [reader.app.consumer._thread._consumer._fetcher for reader in readers]
     facts = {
         "health": port,
-        "at_once": CountedReader.at_once,
+        "at_once": ToyReader.at_once,
         "fetch_wait_ms": [fetcher._fetch_max_wait_ms for fetcher in fetchers],
     }
     print(json.dumps(facts), flush=True)

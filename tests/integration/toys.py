@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.admin import create_topics
 from streams.broker_url import BrokerUrl
@@ -83,8 +83,15 @@ class Playground:
             config = {**self._broker.confluent(), "group.id": f"{self.topic}.toy0"}
             self._asking = Consumer(config)
         wanted = [TopicPartition(self.topic, number) for number in range(self.partitions)]
-        found = self._asking.committed(wanted, timeout=10)
+        found = until(lambda: self._ask(wanted), 30)
         return {place.partition: max(place.offset, 0) for place in found}
+
+    def _ask(self, wanted: list[TopicPartition]) -> list[TopicPartition] | None:
+        assert self._asking is not None
+        try:
+            return list(self._asking.committed(wanted, timeout=10))
+        except KafkaException:  # the group's coordinator is not there yet, or no more
+            return None
 
     def committed_too_far(self) -> dict[int, tuple[int, int]]:
         """Return, for each partition that is committed past unfinished work, the committed offset

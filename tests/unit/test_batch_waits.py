@@ -29,16 +29,19 @@ def sewing(tmp_path: Path) -> Iterator[Sewing]:
 @pytest.mark.parametrize("away", [StoreUnavailable("no disk"), Unavailable("vision", "off")])
 async def test_a_dependency_that_is_away_is_waited_for(sewing: Sewing, away: Exception) -> None:
     during: list[int] = []
+    gauge: list[float | None] = []
 
     def watched(events: Sequence[Any], artifacts: ArtifactStore) -> Any:
         during.append(len(sewing.published.events) + len(sewing.published.letters))
+        gauge.append(sewing.metric("holding"))
         return work(events, artifacts)
 
-    work = raising(away, times=7)
+    work = raising(away, times=3)
     (event,) = await sewing.process(watched, cut(1))
     assert isinstance(event, ClothSewn)
     assert event.attempts == 1
-    assert during == [0] * 8
+    assert during == [0] * 4
+    assert (gauge, sewing.metric("holding")) == ([0.0, 1.0, 1.0, 1.0], 0.0)
 
 
 async def test_a_batch_whose_store_is_away_waits_as_a_whole(sewing: Sewing) -> None:
