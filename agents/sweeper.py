@@ -7,6 +7,7 @@ store remembers. Submitting twice is harmless: results are kept by content.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -20,14 +21,21 @@ from streams.events import ImageSubmitted, Source
 
 log = structlog.get_logger()
 
+REMEMBERED = 100_000
+
 
 class Sweeper:
-    """Republishes unfinished jobs that nothing has happened to for ``after_s`` seconds."""
+    """Republishes unfinished jobs that nothing has happened to for ``after_s`` seconds.
+
+    A job that was swept waits twice as long for the next time, so that a long queue, whose jobs
+    stand still because others are before them, does not grow by itself.
+    """
 
     def __init__(self, jobs: JobStore, publisher: Publisher, *, after_s: float) -> None:
         self._jobs = jobs
         self._publisher = publisher
         self._after = timedelta(seconds=after_s)
+        self._times: Counter[str] = Counter()
 
     async def run(self, *, at_start_s: float, now: Callable[[], datetime] | None = None) -> None:
         """Sweep at once what is ``at_start_s`` old, then for ever what has stood still."""
@@ -56,16 +64,24 @@ class Sweeper:
                     limit=100,
                 )
             )
-            again = [event for job in page.jobs if job.source and (event := _submittable(job))]
+            due = [job for job in page.jobs if job.source and self._due(job, at)]
+            again = [event for job in due if (event := _submittable(job))]
             await self._publisher.publish_all([(event, None) for event in again])
             await self._jobs.apply([Swept(event.job_id, event.run, at) for event in again])
+            self._times.update(event.job_id for event in again)
             count += len(again)
             cursor = page.cursor
             if cursor is None:
                 break
         if count:
             log.info("swept", action="sweep", jobs=count)
+        if len(self._times) > REMEMBERED:
+            self._times.clear()
         return count
+
+    def _due(self, job: Job, at: datetime) -> bool:
+        times = self._times.get(job.job_id, 0)
+        return not times or at - job.updated_at >= self._after * 2.0 ** min(times, 20)
 
 
 def _submittable(job: Job) -> ImageSubmitted | None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import structlog
 
+from agents.compute import ComputePool
 from agents.pace import Pace
 from agents.runtime import Reader
 from agents.watchdog import Limits, verdict
@@ -19,15 +20,23 @@ log = structlog.get_logger()
 
 EXIT_STUCK = 70
 EXIT_NOT_DRAINED = 75
+HANGING = 4
+"""How many hanging threads, for each that works, a process may carry along."""
 
 
 class Worker:
     """Runs readers side by side until `stop`; a stuck one ends the process with a non-zero code."""
 
     def __init__(
-        self, readers: Sequence[Reader], *, limits: Limits | None = None, drain_s: float = 6.0
+        self,
+        readers: Sequence[Reader],
+        *,
+        pool: ComputePool | None = None,
+        limits: Limits | None = None,
+        drain_s: float = 6.0,
     ) -> None:
         self.readers = list(readers)
+        self._pool = pool
         self._limits = limits or Limits()
         self._drain_s = drain_s
         self._stop = asyncio.Event()
@@ -117,6 +126,8 @@ class Worker:
         while True:
             self._set_fetch_wait(self._pace.fetch_wait(time.monotonic()))
             await asyncio.sleep(min(5.0, self._limits.stalled_s / 4))
+            if self._pool and self._pool.abandoned > HANGING * self._pool.threads:
+                self._give_up(f"{self._pool.abandoned} threads hang")
             for reader in self.readers:
                 await self._judge(reader)
 

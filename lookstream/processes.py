@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ATTENDED = "LOOKSTREAM_ATTENDED"
+RESTARTED = "LOOKSTREAM_RESTARTED"
+"""Set by `up` for its children: that it watches them, and that one of them died before."""
 
 
 def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
@@ -92,8 +94,9 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
     _stop_with_parent()
     beside = [asyncio.create_task(_warm_up(parts.stages, warming))]
     if parts.sweeper:
-        # The embedded broker forgot everything with its last process: sweep all of it now.
-        age = 0.0 if BrokerUrl.parse(settings.kafka).embedded else settings.sweep_after_s
+        # A new embedded broker has forgotten everything: sweep all of it now.
+        forgotten = BrokerUrl.parse(settings.kafka).embedded and RESTARTED not in os.environ
+        age = 0.0 if forgotten else settings.sweep_after_s
         beside.append(asyncio.create_task(parts.sweeper.run(at_start_s=age)))
     for task in beside:
         task.add_done_callback(_crash_with)

@@ -22,7 +22,7 @@ import structlog
 
 from lookstream import wiring
 from lookstream.errors import CannotStart
-from lookstream.processes import ATTENDED
+from lookstream.processes import ATTENDED, RESTARTED
 from lookstream.settings import Settings
 from streams.admin import create_topics
 from streams.broker_url import BrokerUrl
@@ -60,6 +60,7 @@ class Child:
                 return
             pause = 0.5 if time.monotonic() - began > 30 else min(pause * 2, 15.0)
             log.warning("died", action="restart", process=self.name, code=code, pause_s=pause)
+            self._environment[RESTARTED] = "1"
             await asyncio.sleep(pause)
 
     async def stop(self) -> None:

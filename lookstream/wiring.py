@@ -231,7 +231,7 @@ def build_worker(settings: Settings, names: Sequence[str]) -> WorkerParts:
     if TRACKING in wanted:
         tracking, sweeper = _tracking(settings, graph, producer, metrics)
         processors.append(tracking)
-    worker = Worker([Reader(processor, broker) for processor in processors])
+    worker = Worker([Reader(processor, broker) for processor in processors], pool=pool)
     return WorkerParts(worker, stages, sweeper, pool, metrics, producer)
 
 

@@ -130,3 +130,13 @@ async def test_a_broker_that_is_away_postpones_the_sweep(
     sweeping.cancel()
     assert published.refused == 3
     assert swept(published) == {job_id(1)}
+
+
+async def test_a_long_queue_does_not_grow_by_itself(
+    jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
+) -> None:
+    await jobs.apply([submitted()])
+    for minute in range(10, 150, 5):
+        at = NOON + timedelta(minutes=minute)
+        await sweeper.sweep(before=at - timedelta(seconds=300), at=at)
+    assert len(published.events) == 4  # after 10, 20, 40 and 80 minutes
