@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -27,6 +28,9 @@ from streams.graph import StageGraph
 from streams.record import Record
 
 log = structlog.get_logger()
+
+TAKE = 32
+"""Records read at once; they are computed in rounds of the stage's own batch."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,10 @@ class StageProcessor:
     ) -> None:
         self.name = stage.name
         self.topics = (stage.consumes.topic,)
-        self.batch = stage.batch
+        self.batch = max(TAKE, stage.batch)
+        self.progress_seen = time.monotonic()
         self._policy = policy or RetryPolicy()
-        # Every try of a full batch may run into its limit twice: whole, and split.
+        # Every try of a full round may run into its limit twice: whole, and split.
         self.patience_s = 2.0 * self._policy.attempts * stage.batch * stage.timeout_s
         self._stage = stage
         self._graph = graph
@@ -84,12 +89,35 @@ class StageProcessor:
         """Finish all of ``records``; every effect is acknowledged when it returns."""
         began = time.perf_counter()
         self._metrics.received.labels(self.name).inc(len(records))
-        tasks = [task for record in records if (task := await self._open(record))]
+        opened = [task for record in records if (task := await self._open(record))]
+        fresh = await self._serve_known(opened)
+        for start in range(0, len(fresh), self._stage.batch):
+            await self._finish(fresh[start : start + self._stage.batch])
+        self._hold.release()
+        self._metrics.work.labels(self.name).observe(time.perf_counter() - began)
+
+    async def _serve_known(self, tasks: Sequence[Task]) -> list[Task]:
+        """Publish at once what was computed before; return the tasks that are left."""
+        events = [task.event for task in tasks]
+        if not any(isinstance(event, StageResult) and not event.force for event in events):
+            return list(tasks)
+        look_up = partial(self._pool.run, lambda: self._shelf.kept(events), self._stage.timeout_s)
+        try:
+            kept = await self._hold.until_back(look_up)
+        except Exception as error:  # noqa: BLE001 - only a short cut: compute instead
+            log.warning("not looked up", action="skip", stage=self.name, error=repr(error))
+            return list(tasks)
+        known = [(task, found) for task, found in zip(tasks, kept, strict=True) if found]
+        left = [task for task, found in zip(tasks, kept, strict=True) if not found]
+        again = await self._settle([task for task, _ in known], [found for _, found in known])
+        return [*again, *left]
+
+    async def _finish(self, tasks: list[Task]) -> None:
+        """Compute one round, until each of its tasks has been published or given up."""
         while tasks:
             outcomes = await self._attempt(tasks)
             tasks = await self._settle(tasks, outcomes)
-        self._hold.release()
-        self._metrics.work.labels(self.name).observe(time.perf_counter() - began)
+        self.progress_seen = time.monotonic()
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -153,7 +181,7 @@ class StageProcessor:
         events = [task.event for task in tasks]
         try:
             return await self._pool.run(
-                lambda: self._shelf.serve(events),
+                lambda: self._shelf.fill(events),
                 self._stage.timeout_s * len(events),
             )
         except Exception as error:  # noqa: BLE001 - decided on below, by the retry policy

@@ -17,7 +17,7 @@ class Pace:
     """
 
     busy_s: float = 0.025
-    calm_s: float = 0.15
+    calm_s: float = 0.25
     calm_after_s: float = 5.0
     seen: float = float("-inf")
 

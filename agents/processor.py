@@ -32,7 +32,8 @@ class Processor(Protocol):
 
     ``process`` returns when every effect of the batch is acknowledged, and never raises: what
     cannot be done is held, failed or dead-lettered. ``holding`` names what it waits for;
-    ``patience_s`` is the longest that one batch may take otherwise.
+    ``progress_seen`` is when a part of a batch was last finished, in seconds of a monotonic clock,
+    and ``patience_s`` the longest that one part may take.
     """
 
     @property
@@ -49,6 +50,9 @@ class Processor(Protocol):
 
     @property
     def patience_s(self) -> float: ...
+
+    @property
+    def progress_seen(self) -> float: ...
 
     async def process(self, records: Sequence[Record]) -> None: ...
 

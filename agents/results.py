@@ -24,23 +24,24 @@ class ResultShelf:
     def _key(self, sha256: str) -> str:
         return keys.result(sha256, self._stage.name, self._stage.version)
 
-    def serve(self, events: Sequence[Any]) -> list[Outcome]:
-        """Return one outcome an event: what is kept, or else what `handle` makes, then kept.
+    def kept(self, events: Sequence[Any]) -> list[Reused | None]:
+        """Return what is kept for each event's content and this version; None where nothing is.
 
-        Raises what `handle` raises as a whole.
+        Raises `StoreUnavailable`.
         """
-        outcomes = [self._find(event) for event in events]
-        todo = [i for i, found in enumerate(outcomes) if found is None]
-        if todo:
-            made = self._stage.handle([events[i] for i in todo], self._artifacts)
-            if len(made) != len(todo):  # which is whose? None may be kept
-                raise TypeError(f"{len(made)} outcomes for {len(todo)} events")
-            for i, outcome in zip(todo, made, strict=True):
-                outcomes[i] = self._keep(events[i], outcome)
-        return [TypeError("no outcome") if each is None else each for each in outcomes]
+        return [self._find(event) for event in events]
 
-    def _find(self, event: Any) -> Outcome | None:
-        """Return the payload kept for the event's content and this version, if there is one."""
+    def fill(self, events: Sequence[Any]) -> list[Outcome]:
+        """Return what the stage makes of each event, and keep the new payloads.
+
+        Raises what the stage's `handle` raises as a whole.
+        """
+        made = self._stage.handle(events, self._artifacts)
+        if len(made) != len(events):  # which is whose? None may be kept
+            raise TypeError(f"{len(made)} outcomes for {len(events)} events")
+        return [self._keep(event, each) for event, each in zip(events, made, strict=True)]
+
+    def _find(self, event: Any) -> Reused | None:
         if not isinstance(event, StageResult) or event.force:
             return None
         try:
@@ -48,10 +49,10 @@ class ResultShelf:
             return Reused(self._stage.payload.model_validate_json(kept))
         except (ArtifactNotFound, ValidationError):
             return None  # never computed, cut off, or by a version that wrote another shape
-        except Exception as error:  # noqa: BLE001 - this item's outcome
-            return error
 
-    def _keep(self, event: Any, outcome: Outcome) -> Outcome:
+    def _keep(self, event: Any, outcome: Outcome | None) -> Outcome:
+        if outcome is None:
+            return TypeError("no outcome")
         if isinstance(outcome, Exception | Reused) or not isinstance(event, StageResult):
             return outcome
         try:

@@ -166,7 +166,7 @@ class Reader:
             assigned=len(partitions),
             assigned_seen=self._assigned_seen,
             lag=lag,
-            progress_seen=self._progress_seen,
+            progress_seen=max(self._progress_seen, self.processor.progress_seen),
             holding=self.processor.holding is not None,
             patience_s=self.processor.patience_s if self._in_hand else 0.0,
         )

@@ -30,6 +30,7 @@ class TrackingProcessor:
     name = "tracking"
     batch = 100
     patience_s = 0.0
+    progress_seen = 0.0
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class Vitals:
     """One reader, now. Times are seconds of a monotonic clock; ``lag`` is in records.
 
-    ``patience_s`` is what the batch in hand may take in all, when every try of it times out.
+    ``patience_s`` is what the round in hand may take, when every try of it times out.
     """
 
     now: float

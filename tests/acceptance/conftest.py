@@ -15,7 +15,6 @@ SETTINGS: Mapping[str, str] = {
     # The tests' web server; what is at 127.0.0.1 stays forbidden, as it is by default.
     "LOOKSTREAM_URL_ALLOW": f"{HOST}/32",
     "LOOKSTREAM_URL_TIMEOUT_S": "3",
-    "LOOKSTREAM_SWEEP_AFTER_S": "30",
     # Where the toy stage is imported from.
     "PYTHONPATH": f"{Path(__file__).parents[2]}:{os.environ.get('PYTHONPATH', '')}",
 }

@@ -75,6 +75,16 @@ class System:
         self.gateway = until(address, READY_WITHIN_S)
         self.__dict__.pop("info", None)
 
+    @contextlib.contextmanager
+    def started_with(self, **settings: str) -> Iterator[None]:
+        """Run it with other settings for a while, and leave it stopped."""
+        if self.running:
+            self.stop()
+        self.start(**settings)
+        yield
+        if self.running:
+            self.stop()
+
     @property
     def running(self) -> bool:
         return self._up is not None and self._up.poll() is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.acceptance.photos import photos
@@ -12,7 +14,15 @@ real_servers_only = pytest.mark.parametrize("lasting_system", ["real"], indirect
 pytestmark = [pytest.mark.real_servers, real_servers_only]
 
 
-def test_kafka_away(system: System) -> None:
+@pytest.fixture
+def sweeping_often(lasting_system: System) -> Iterator[System]:
+    """The system with a sweeper that does not wait five minutes."""
+    with lasting_system.started_with(LOOKSTREAM_SWEEP_AFTER_S="15"):
+        yield lasting_system
+
+
+def test_kafka_away(sweeping_often: System) -> None:
+    system = sweeping_often
     assert system.kafka is not None
     job_ids = _underway(system, "kafka")
     with system.kafka.down():

@@ -20,12 +20,8 @@ PLUGGED_IN = "tests.acceptance.toy_stage:stage"
 @pytest.fixture
 def extended(lasting_system: System) -> Iterator[System]:
     """The system with the toy stage."""
-    if lasting_system.running:
-        lasting_system.stop()
-    lasting_system.start(LOOKSTREAM_STAGES=PLUGGED_IN)
-    yield lasting_system
-    if lasting_system.running:
-        lasting_system.stop()
+    with lasting_system.started_with(LOOKSTREAM_STAGES=PLUGGED_IN):
+        yield lasting_system
 
 
 def test_its_result_is_in_the_job(extended: System) -> None:

@@ -38,6 +38,7 @@ class Toy:
     """A processor whose only effect is a line in the ledger."""
 
     patience_s = 0.0
+    progress_seen = 0.0
 
     def __init__(self, options: argparse.Namespace, number: int) -> None:
         self.name = f"toy{number}"
