@@ -57,6 +57,40 @@ class Processor(Protocol):
     async def process(self, records: Sequence[Record]) -> None: ...
 
 
+class Loading:
+    """Stands in for a processor whose networks are still loading, so that its group is joined
+    meanwhile; records wait until `become`."""
+
+    def __init__(self, name: str, topics: tuple[str, ...], batch: int) -> None:
+        self.name = name
+        self.topics = topics
+        self.batch = batch
+        self._processor: Processor | None = None
+        self._loaded = asyncio.Event()
+
+    def become(self, processor: Processor) -> None:
+        """Go on as ``processor``."""
+        self._processor = processor
+        self._loaded.set()
+
+    @property
+    def holding(self) -> str | None:
+        return self._processor.holding if self._processor else "loading"
+
+    @property
+    def patience_s(self) -> float:
+        return self._processor.patience_s if self._processor else 0.0
+
+    @property
+    def progress_seen(self) -> float:
+        return self._processor.progress_seen if self._processor else 0.0
+
+    async def process(self, records: Sequence[Record]) -> None:
+        await self._loaded.wait()
+        assert self._processor is not None  # noqa: S101 - set before the event
+        await self._processor.process(records)
+
+
 class Holder:
     """Repeats a call for as long as what it depends on is out of reach."""
 

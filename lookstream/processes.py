@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import structlog
 
@@ -17,9 +17,6 @@ from lookstream import wiring
 from lookstream.errors import UnsafeBind
 from lookstream.settings import Settings
 from streams.broker_url import BrokerUrl
-
-if TYPE_CHECKING:
-    from agents.stage import Stage
 
 log = structlog.get_logger()
 
@@ -81,7 +78,7 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
     from agents.health import HealthServer
 
     parts = wiring.build_worker(settings, names)  # in this loop's thread: Faust keeps the loop
-    worker, warming = parts.worker, {stage.name: "warming up" for stage in parts.stages}
+    worker, warming = parts.worker, dict.fromkeys(parts.loading, "loading")
     health = HealthServer(
         settings.worker_host,
         settings.worker_port,
@@ -92,7 +89,7 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     _stop_with_parent()
-    beside = [asyncio.create_task(_warm_up(parts.stages, warming))]
+    beside = [asyncio.create_task(_load(parts, warming))]
     if parts.sweeper:
         # A new embedded broker has forgotten everything: sweep all of it now.
         forgotten = BrokerUrl.parse(settings.kafka).embedded and RESTARTED not in os.environ
@@ -126,9 +123,13 @@ def _crash(error: BaseException) -> NoReturn:
     os._exit(1)
 
 
-async def _warm_up(stages: Sequence[Stage], warming: dict[str, str]) -> None:
-    """Load what stages load late, before the first photo pays for it."""
-    for stage in stages:
+async def _load(parts: wiring.WorkerParts, warming: dict[str, str]) -> None:
+    """Load the stages while their groups are joined, and what they load late before a photo
+    pays for it."""
+    loaded = await asyncio.to_thread(parts.load)
+    for stage, processor in loaded:
+        parts.loading[stage.name].become(processor)
+    for stage, _ in loaded:
         if stage.warm_up:
             await asyncio.to_thread(stage.warm_up)
         del warming[stage.name]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agents.decoding import Decoder
     from agents.metrics import StageMetrics
     from agents.predictions import SharedPredictions
-    from agents.processor import Processor
+    from agents.processor import Loading, Processor
     from agents.stage import Stage
     from agents.sweeper import Sweeper
     from agents.worker import Worker
@@ -199,10 +199,15 @@ class _Ingredients:
 
 @dataclass(frozen=True)
 class WorkerParts:
-    """A worker, and what runs beside it: the sweeper where tracking runs."""
+    """A worker, and what runs beside it: the sweeper where tracking runs.
+
+    The worker can join its groups at once; `load` takes seconds, may run in a thread, and gives
+    the processors that `Loading` ones are to become.
+    """
 
     worker: Worker
-    stages: Sequence[Stage]
+    loading: Mapping[str, Loading]
+    load: Callable[[], list[tuple[Stage, Processor]]]
     sweeper: Sweeper | None
     pool: ComputePool
     metrics: StageMetrics
@@ -214,40 +219,45 @@ def build_worker(settings: Settings, names: Sequence[str]) -> WorkerParts:
 
     Raises `UnknownStage`.
     """
+    from agents.batch import TAKE
     from agents.compute import ComputePool
     from agents.metrics import StageMetrics
+    from agents.processor import Loading
     from agents.runtime import Reader
     from agents.worker import Worker
 
     graph = stage_graph(settings)
     wanted = list(names) or [*graph.names, TRACKING]
-    graph.closure([name for name in wanted if name != TRACKING])
+    stages = [name for name in wanted if name != TRACKING]
+    graph.closure(stages)
     broker = BrokerUrl.parse(settings.kafka)
     producer = EventProducer(broker, source="/lookstream/agents")
     pool, metrics = ComputePool(settings.threads), StageMetrics()
-    stages = build_stages(settings, wanted)
-    processors = _stage_processors(settings, stages, graph, producer, pool, metrics)
+    loading = {name: Loading(name, (graph.nodes[name].consumes,), TAKE) for name in stages}
+    processors: list[Processor] = list(loading.values())
     sweeper = None
     if TRACKING in wanted:
         tracking, sweeper = _tracking(settings, graph, producer, metrics)
         processors.append(tracking)
     worker = Worker([Reader(processor, broker) for processor in processors], pool=pool)
-    return WorkerParts(worker, stages, sweeper, pool, metrics, producer)
+    load = partial(_load, settings, stages, graph, producer, pool, metrics)
+    return WorkerParts(worker, loading, load, sweeper, pool, metrics, producer)
 
 
-def _stage_processors(
+def _load(
     settings: Settings,
-    stages: Sequence[Stage],
+    names: Sequence[str],
     graph: StageGraph,
     producer: EventProducer,
     pool: ComputePool,
     metrics: StageMetrics,
-) -> list[Processor]:
+) -> list[tuple[Stage, Processor]]:
     from agents.batch import StageProcessor
 
     artifacts = open_artifacts(settings.artifacts, link_signer(settings))
-    return [
-        StageProcessor(
+
+    def processor(stage: Stage) -> Processor:
+        return StageProcessor(
             stage,
             graph=graph,
             artifacts=artifacts,
@@ -255,8 +265,8 @@ def _stage_processors(
             pool=pool,
             metrics=metrics,
         )
-        for stage in stages
-    ]
+
+    return [(stage, processor(stage)) for stage in build_stages(settings, names)]
 
 
 def _tracking(
