@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 
 import structlog
 
 from agents.compute import ComputePool
 from agents.errors import Rejected
-from agents.failure import code_of, failed
 from agents.metrics import StageMetrics
+from agents.outbox import Outbox
 from agents.processor import Holder, Publisher
 from agents.results import ResultShelf
 from agents.retry import Fate, RetryPolicy
 from agents.stage import Outcome, Reused, Stage
+from agents.task import Task
 from storage.artifacts import ArtifactStore
-from streams.codec import Decoder, Envelope
-from streams.dead_letters import dead_letter
+from streams.codec import Decoder
 from streams.errors import UndecodableEvent, UnknownStage
-from streams.events import Event, ImageSubmitted, StageFailed, StageResult
+from streams.events import Event, ImageSubmitted, StageResult
 from streams.graph import StageGraph
 from streams.record import Record
 
@@ -31,22 +30,6 @@ log = structlog.get_logger()
 
 TAKE = 32
 """Records read at once; they are computed in rounds of the stage's own batch."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One event on its way through the stage."""
-
-    record: Record
-    envelope: Envelope
-    wanted: tuple[str, ...]
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    attempts: int = 0
-    held: int = 0
-
-    @property
-    def event(self) -> Event:
-        return self.envelope.event
 
 
 class StageProcessor:
@@ -73,12 +56,12 @@ class StageProcessor:
         self._stage = stage
         self._graph = graph
         self._artifacts = artifacts
-        self._publisher = publisher
         self._pool = pool
         self._metrics = metrics
         self._decoder = Decoder([stage.consumes])
         self._shelf = ResultShelf(stage, artifacts)
         self._hold = Holder(stage.name, self._policy)
+        self._outbox = Outbox(stage.name, publisher, self._hold, metrics)
         metrics.holding.labels(stage.name).set_function(lambda: float(bool(self.holding)))
 
     @property
@@ -126,41 +109,18 @@ class StageProcessor:
         try:
             envelope = self._decoder.decode(record)
         except UndecodableEvent as error:
-            await self._discard(record, error)
+            await self._outbox.discard(record, error)
             return None
         event = envelope.event
         try:
             wanted = self._graph.closure(getattr(event, "stages", ()))
         except UnknownStage as error:
             if isinstance(event, ImageSubmitted):
-                await self._fail(Task(record, envelope, ()), Rejected(error.code, str(error)))
+                await self._outbox.fail(
+                    Task(record, envelope, ()), Rejected(error.code, str(error))
+                )
             return None
         return Task(record, envelope, wanted) if self.name in wanted else None
-
-    async def _discard(self, record: Record, error: UndecodableEvent) -> None:
-        """Dead-letter what is no event; where it names a job, let the job say so too."""
-        log.warning(
-            "undecodable",
-            action="dead-letter",
-            stage=self.name,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=str(error),
-        )
-        letter = dead_letter(record, error, stage=self.name, attempts=1, code=error.code)
-        await self._hold.bury(self._publisher, letter)
-        self._metrics.dead_letters.labels(self.name).inc()
-        if job_id := record.job_id():
-            failure = StageFailed(
-                job_id=job_id,
-                stage=self.name,
-                kind="rejected",
-                code=error.code,
-                message=str(error),
-                stages=(self.name,),  # else a job that nobody has heard of would want nothing
-            )
-            await self._publish([(failure, None)])
 
     # -- working ---------------------------------------------------------------------------
 
@@ -211,8 +171,8 @@ class StageProcessor:
                 self._metrics.retries.labels(self.name).inc()
                 again.append(replace(task, attempts=task.attempts + 1))
             else:
-                await self._fail(replace(task, attempts=task.attempts + 1), outcome)
-        await self._publish_results(results)
+                await self._outbox.fail(replace(task, attempts=task.attempts + 1), outcome)
+        await self._outbox.results(results)
         if held is not None:
             await self._hold.wait(held, max(task.held for task in again))
         elif again:
@@ -242,47 +202,3 @@ class StageProcessor:
             return self._stage.emits.model_validate({**facts, **payload.model_dump()})
         except Exception as error:  # noqa: BLE001 - a stage may return anything
             return error
-
-    async def _fail(self, task: Task, error: Exception) -> None:
-        """Publish the failure; ours go to the dead letters as well."""
-        code = code_of(error)
-        log.warning(
-            "failed",
-            action="fail",
-            stage=self.name,
-            job_id=task.event.job_id,
-            run=task.event.run,
-            code=code,
-            error=repr(error),
-        )
-        if not isinstance(error, Rejected):
-            letter = dead_letter(
-                task.record, error, stage=self.name, attempts=task.attempts, code=code
-            )
-            await self._hold.bury(self._publisher, letter)
-            self._metrics.dead_letters.labels(self.name).inc()
-        self._metrics.failed.labels(self.name, code).inc()
-        failure = failed(
-            self.name,
-            task.event,
-            error,
-            attempts=max(task.attempts, 1),
-            started_at=task.started_at,
-            stages=task.wanted,
-        )
-        await self._publish([(failure, task.envelope.traceparent)])
-
-    async def _publish_results(self, results: Sequence[tuple[Task, Event]]) -> None:
-        """Publish results; one that cannot be published at all fails alone."""
-        try:
-            await self._publish([(event, task.envelope.traceparent) for task, event in results])
-        except Exception as error:  # noqa: BLE001 - what is only out of reach was waited for
-            if len(results) == 1:
-                await self._fail(results[0][0], error)
-                return
-            for result in results:
-                await self._publish_results([result])
-
-    async def _publish(self, events: Sequence[tuple[Event, str | None]]) -> None:
-        if events:
-            await self._hold.until_back(lambda: self._publisher.publish_all(events))

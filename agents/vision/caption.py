@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agents.vision.model import Prediction, Ranking
 
 TITLE_LENGTH = 80
-SURE = {"type": 0.5, "colour": 0.45, "gender": 0.7}
+SURE = {"type": 0.5, "colour": 0.45, "gender": 0.85}
 
 # Broader words, the narrowest first; the first whose members are together likely enough is said.
 BROADER_TYPES: dict[str, tuple[str, ...]] = {

@@ -13,8 +13,8 @@ from training.data import VALIDATION_PHOTOS
 from training.score import score_photos
 
 FOLDER = Path(os.environ.get("LOOKSTREAM_DATA", ""))
-TOP1_FLOOR = 0.40
-CAPTION_FLOOR = 0.40
+TOP1_FLOOR = 0.72  # measured 0.771
+CAPTION_FLOOR = 0.77  # measured 0.824
 
 pytestmark = pytest.mark.skipif(
     not (FOLDER / f"{VALIDATION_PHOTOS}.tar").is_file(),

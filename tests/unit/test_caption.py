@@ -30,10 +30,10 @@ def seen(types: Ranking = DRESS, colours: Ranking = NAVY, genders: Ranking = WOM
     [
         (seen(), "Women's Navy Blue Dress"),
         (seen(types=(("t-shirt", 0.9),), genders=(("men", 0.9),)), "Men's Navy Blue T-Shirt"),
-        (seen(genders=(("boys", 0.8),)), "Boys' Navy Blue Dress"),
+        (seen(genders=(("boys", 0.86),)), "Boys' Navy Blue Dress"),
         (seen(genders=(("unisex", 0.9),), types=(("backpack", 0.9),)),
          "Unisex Navy Blue Backpack"),
-        (seen(genders=(("women", 0.55), ("men", 0.45))), "Navy Blue Dress"),
+        (seen(genders=(("women", 0.84), ("men", 0.16))), "Navy Blue Dress"),
         (seen(colours=(("teal", 0.3), ("black", 0.2))), "Women's Dress"),
         (seen(types=(("face wash and cleanser", 0.9),), colours=(), genders=()),
          "Face Wash and Cleanser"),
