@@ -20,17 +20,23 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.server import free_port
 from tests.acceptance.process_tree import Process, alive, descendants
+from tests.acceptance.rest import (
+    Job,
+    accepted,
+    all_completed,
+    fetched,
+    finished,
+    http_client,
+    job_now,
+)
 from tests.polling import until
 from tests.servers import KafkaServer, MinioServer
 
-FINAL = ("completed", "failed")
 READY_WITHIN_S = 90.0
 # 10 are promised; the rest is for a machine that is busy with other things.
 STOP_WITHIN_S = 15.0
 DONE_WITHIN_S = 240.0
 LOG_TAIL = 6000
-
-Job = dict[str, Any]
 
 
 class System:
@@ -187,7 +193,7 @@ class System:
     def job(self, job_id: str) -> Job | None:
         """Return the job as it is now, None when it is not known (yet)."""
         with self.http() as http:
-            return _job(http, job_id, 0)
+            return job_now(http, job_id, 0)
 
     def finish(self, job_id: str, within_s: float = DONE_WITHIN_S) -> Job:
         """Return the job at its end, waited for by long poll."""
@@ -197,7 +203,7 @@ class System:
         """Return the jobs at their ends, in order. A gateway that is away is asked again."""
         deadline = time.monotonic() + within_s
         with self.http() as http:
-            return [_finished(http, job_id, deadline) for job_id in job_ids]
+            return [finished(http, job_id, deadline) for job_id in job_ids]
 
     def completed(self, *photos: bytes, **form: Any) -> list[Job]:
         """Hand photos over and return their jobs, all of which are completed."""
@@ -225,46 +231,3 @@ class System:
             for sample in family.samples
             if sample.name == "lookstream_stage_computed_total"
         }
-
-
-def http_client(address: str = "") -> httpx.Client:
-    # Plain HTTP needs no certificates, and reading them takes longer than a request.
-    return httpx.Client(base_url=address, timeout=90, trust_env=False, verify=False)  # noqa: S501
-
-
-def fetched(url: str) -> bytes:
-    """Return what is at ``url``."""
-    with http_client() as http:
-        return http.get(url).raise_for_status().content
-
-
-def accepted(answer: httpx.Response) -> list[str]:
-    """Return the job ids of an answer in which every photo was accepted."""
-    assert answer.status_code == 202, answer.text
-    return [entry["job_id"] for entry in answer.json()["jobs"]]
-
-
-def all_completed(jobs: list[Job]) -> list[Job]:
-    """Return ``jobs``, having made sure that each is completed."""
-    faults = [(job["job_id"], job["status"], job.get("error")) for job in jobs]
-    assert all(job["status"] == "completed" for job in jobs), faults
-    return jobs
-
-
-def _finished(http: httpx.Client, job_id: str, deadline: float) -> Job:
-    def final() -> Job | None:
-        with contextlib.suppress(httpx.TransportError):
-            job = _job(http, job_id, wait_s=min(20, max(0, deadline - time.monotonic())))
-            return job if job and job["status"] in FINAL else None
-        return None
-
-    return until(final, max(deadline - time.monotonic(), 0.1))
-
-
-def _job(http: httpx.Client, job_id: str, wait_s: float) -> Job | None:
-    answer = http.get(f"/v1/jobs/{job_id}", params={"wait": wait_s})
-    if answer.status_code in (404, 503):
-        return None
-    assert answer.status_code == 200, answer.text
-    job: Job = answer.json()
-    return job

@@ -11,7 +11,8 @@ import pytest
 from confluent_kafka import Message
 
 from tests.acceptance.photos import photo
-from tests.acceptance.system import Job, System, all_completed
+from tests.acceptance.rest import Job, all_completed
+from tests.acceptance.system import System
 from tests.acceptance.topics import (
     SUBMITTED,
     find,

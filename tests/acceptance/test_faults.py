@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from tests.acceptance.photos import photos, sha256
 from tests.acceptance.process_tree import alive
-from tests.acceptance.system import System, all_completed
+from tests.acceptance.rest import all_completed
+from tests.acceptance.system import System
 from tests.acceptance.topics import keys_of_all
 from tests.polling import until
 
@@ -17,7 +18,8 @@ from tests.polling import until
 def test_worker_killed_in_the_middle_of_200_jobs(
     system: System, record_property: Callable[[str, object], None]
 ) -> None:
-    contents = photos("worker killed", 200)
+    # FerretDB reads its whole collection for each write: 200 take minutes there, on MongoDB not.
+    contents = photos("worker killed", 80 if system.kafka else 200)
     job_ids = _underway(system, contents)
     worker = system.process("worker")
     os.kill(worker.pid, signal.SIGKILL)
@@ -78,7 +80,7 @@ def _underway(system: System, contents: list[bytes]) -> list[str]:
 
 
 def _assert_in_the_middle(system: System, job_ids: list[str]) -> None:
-    jobs = [system.job(job_id) for job_id in job_ids]
+    jobs = [system.job(job_id) for job_id in job_ids[-20:]]
     assert any(job and job["status"] != "completed" for job in jobs), "too late to prove anything"
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.photos import photos
-from tests.acceptance.system import System, all_completed
+from tests.acceptance.rest import all_completed
+from tests.acceptance.system import System
 from tests.polling import until
 
 real_servers_only = pytest.mark.parametrize("lasting_system", ["real"], indirect=True)

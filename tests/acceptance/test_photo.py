@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.acceptance.photos import FOLDER, people_s_photos, photo, photos, sha256
-from tests.acceptance.system import Job, System, accepted, all_completed, fetched
+from tests.acceptance.rest import Job, accepted, all_completed, fetched
+from tests.acceptance.system import System
 from tests.acceptance.website import Website
 from tests.garments import jpeg, textured, tshirt
 

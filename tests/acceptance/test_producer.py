@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 from tests.acceptance.photos import photo, sha256
-from tests.acceptance.system import Job, System, all_completed
+from tests.acceptance.rest import Job, all_completed
+from tests.acceptance.system import System
 from tests.acceptance.topics import (
     SUBMITTED,
     attributes,
