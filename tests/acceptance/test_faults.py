@@ -15,7 +15,7 @@ from tests.acceptance.topics import keys_of_all
 from tests.polling import until
 
 
-def test_worker_killed_in_the_middle_of_200_jobs(
+def test_worker_killed_in_the_middle_of_its_work(
     system: System, record_property: Callable[[str, object], None]
 ) -> None:
     # FerretDB reads its whole collection for each write: 200 take minutes there, on MongoDB not.
