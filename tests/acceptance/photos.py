@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.garments import dress, jpeg, trousers, tshirt
 
 GARMENTS = (tshirt, dress, trousers)
+SUFFIXES = {".jpg", ".png", ".webp"}
 FOLDER = os.environ.get("LOOKSTREAM_DATA", "")
 
 
