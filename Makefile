@@ -40,10 +40,10 @@ format: $(VENV)/.ready-dev ## Put the code in shape
 	@$(BIN)/ruff format .
 
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
-	@$(BIN)/python -m deploy.local.servers build
+	@$(BIN)/python -m deploy.local build
 
 train-garment: $(VENV)/.ready-dev ## Train the shipped network anew from $LOOKSTREAM_DATA
-	@$(BIN)/python -m training.train
+	@$(BIN)/python -m training.train --out agents/vision/weights/garment-net-1.safetensors
 
 benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline
