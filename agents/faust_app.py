@@ -50,6 +50,9 @@ class _NoWeb(BootStrategy):  # type: ignore[misc]
 class _App(faust.App):  # type: ignore[misc]
     BootStrategy = _NoWeb
 
+    def _create_directories(self) -> None:
+        """Faust would leave a ``<group>-data`` behind wherever it is started; we have no tables."""
+
 
 def _transport(url: str, app: faust.App, fetch_wait_s: float, finished: Offsets) -> Transport:
     """Faust's transport, with the fetch wait that its driver fixes at 1500 ms, and commits of

@@ -61,9 +61,6 @@ def run_worker(settings: Settings, names: Sequence[str]) -> None:
     """Play the named stages until SIGTERM or SIGINT; all when empty. Raises `UnknownStage`."""
     one_thread_each()
     asyncio.run(_work(settings, names))
-    sys.stderr.flush()
-    # Faust's and mediapipe's threads may linger; everything that counts is acknowledged by now.
-    os._exit(0)
 
 
 def one_thread_each() -> None:
@@ -107,6 +104,9 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
         health.close()
         parts.pool.close()
         parts.producer.close()
+    sys.stderr.flush()
+    # Faust's tasks and mediapipe's threads may linger; what counts is acknowledged by now.
+    os._exit(0)
 
 
 def _crash_with(task: asyncio.Task[None]) -> None:

@@ -50,6 +50,7 @@ def test_what_is_published_is_done_in_order_and_committed(playground: Playground
     until(lambda: playground.committed() == dict.fromkeys(range(4), 10))
     worker.terminate()
     assert worker.ended() == 0
+    assert not list(Path.cwd().glob(f"{playground.topic}*")), "Faust's own directories"
 
 
 def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest(playground: Playground) -> None:
