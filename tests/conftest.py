@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +14,10 @@ import pytest
 pytest_plugins = ["tests.servers"]
 
 REAL = {"kafka_server", "minio_server", "ferretdb_server"}
+
+# A shell's background job ignores Ctrl-C, and so would the processes that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
