@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -96,7 +97,7 @@ class SqliteJobs:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None)
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
+                _switch_to_wal(connection)
                 # FULL: a job that the gateway has accepted must survive a power cut, since the
                 # embedded broker forgets and the sweeper can only find what is here. A batch is
                 # one commit, so this costs one sync a batch.
@@ -178,3 +179,16 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(f"the job file failed: {error}") from error
     except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
         raise StorageError(f"the job file refused: {error}") from error
+
+
+def _switch_to_wal(connection: sqlite3.Connection, within_s: float = 10.0) -> None:
+    """Turn the write-ahead log on; SQLite's own time-out does not wait for a rival who does too."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
