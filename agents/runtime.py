@@ -46,6 +46,7 @@ class Reader:
         self._work: asyncio.Task[None] | None = None
         self._embedded = broker.embedded
         self.on_record: Callable[[], None] = lambda: None
+        self.on_batch: Callable[[str, float], None] = lambda _name, _took_s: None
         topic = self.app.topic(*processor.topics, key_serializer="raw", value_serializer="raw")
         self.app.agent(topic, name=f"{processor.name}.reader", concurrency=1)(self._read)
         self.app.on_partitions_revoked.connect(self._forget)
@@ -72,11 +73,13 @@ class Reader:
         while batch := await self._gather():
             epoch, events = batch[0][0], [event for _, event in batch]
             self._in_hand = len(events)
+            began = time.monotonic()
             await self.processor.process([record_of(event.message) for event in events])
             self._in_hand = 0
             if epoch == self._epoch:
                 self._acknowledge(events)
             self._progress_seen = time.monotonic()
+            self.on_batch(self.processor.name, self._progress_seen - began)
             if self._draining:
                 return
 

@@ -46,6 +46,7 @@ class Worker:
         self._pace = Pace()
         for reader in self.readers:
             reader.on_record = self._hurry
+            reader.on_batch = self._note_batch
 
     def stop(self) -> None:
         """Begin to drain; a signal handler may call this."""
@@ -114,9 +115,19 @@ class Worker:
     def _hurry(self) -> None:
         """A record came: let every reader of this process look for the next ones often."""
         now = time.monotonic()
-        if self._pace.fetch_wait(now) == self._pace.calm_s:
-            self._set_fetch_wait(self._pace.busy_s)
+        calm = self._pace.fetch_wait(now) == self._pace.calm_s
         self._pace.seen = now
+        if calm:
+            self._pace.took.clear()
+            self._set_fetch_wait(self._pace.fetch_wait(now))
+
+    def _note_batch(self, name: str, took_s: float) -> None:
+        """A batch is done: the longer batches take, the less often the broker need be asked."""
+        before = self._pace.fetch_wait(time.monotonic())
+        self._pace.took[name] = took_s
+        after = self._pace.fetch_wait(time.monotonic())
+        if after != before:
+            self._set_fetch_wait(after)
 
     def _set_fetch_wait(self, seconds: float) -> None:
         for reader in self.readers:

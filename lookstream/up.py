@@ -30,6 +30,10 @@ from streams.embedded import EmbeddedBroker
 
 log = structlog.get_logger()
 
+SEEING = ("captioning", "classification", "thumbnailing", "annotation")
+"""Stages of the second worker. The threads of one process wait for each other's interpreter lock:
+two did a tenth more. Each loads one of the large libraries, torch here and mediapipe there."""
+
 STOP_S = 8.0
 """Seconds a child has to stop by itself, of the 10 that stopping may take."""
 
@@ -91,18 +95,21 @@ def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> N
 
 
 async def _supervise(settings: Settings, insecure: bool, ready: Callable[[str], None]) -> None:
-    worker_port = _bindable("127.0.0.1", settings.worker_port, "set another LOOKSTREAM_WORKER_PORT")
-    environment = _environment(settings, worker_port)
+    ports = _worker_ports(settings)
+    environment = _environment(settings)
     flags = ["--insecure"] if insecure else []
     children = [
-        Child("worker", ["worker"], environment),
+        *(
+            Child("worker", ["worker", *stages], {**environment, "LOOKSTREAM_WORKER_PORT": str(at)})
+            for stages, at in zip(_workers(settings), ports, strict=True)
+        ),
         Child("gateway", ["gateway", *flags], environment),
     ]
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     lives = [asyncio.create_task(child.keep_alive()) for child in children]
-    pages = [f"http://127.0.0.1:{port}/health/ready" for port in (settings.port, worker_port)]
+    pages = [f"http://127.0.0.1:{port}/health/ready" for port in (settings.port, *ports)]
     told = asyncio.create_task(_tell_when_ready(pages, lambda: ready(settings.public_url)))
     await stop.wait()
     told.cancel()
@@ -128,7 +135,20 @@ def _answers(page: str) -> bool:
         return False
 
 
-def _environment(settings: Settings, worker_port: int) -> dict[str, str]:
+def _workers(settings: Settings) -> tuple[list[str], list[str]]:
+    """Return the stages of each worker process."""
+    others = [name for name in wiring.stage_graph(settings).names if name not in SEEING]
+    return [wiring.TRACKING, *others], list(SEEING)
+
+
+def _worker_ports(settings: Settings) -> list[int]:
+    """Return the ports of the workers' pages: the one that is set and the next, or free ones."""
+    asked = settings.worker_port
+    remedy = "set another LOOKSTREAM_WORKER_PORT"
+    return [_bindable("127.0.0.1", asked and asked + n, remedy) for n in range(2)]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
     return {
         "LOOKSTREAM_HOME": str(settings.home.absolute()),
         "LOOKSTREAM_KAFKA": settings.kafka,
@@ -137,7 +157,6 @@ def _environment(settings: Settings, worker_port: int) -> dict[str, str]:
         "LOOKSTREAM_HOST": settings.host,
         "LOOKSTREAM_PORT": str(settings.port),
         "LOOKSTREAM_PUBLIC_URL": settings.public_url,
-        "LOOKSTREAM_WORKER_PORT": str(worker_port),
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.server import free_port
+from deploy.local.server import accepts, free_port
 from tests.acceptance.process_tree import Process, alive, descendants
 from tests.acceptance.rest import (
     Job,
@@ -53,7 +53,7 @@ class System:
         self.home = home
         self.gateway = ""
         self._settings = settings
-        self._worker_port = free_port()
+        self._worker_port = _port_with_a_free_neighbour()
         self._log = home.with_suffix(".log")
         self._up: subprocess.Popen[bytes] | None = None
         self._seen: set[Process] = set()
@@ -90,6 +90,10 @@ class System:
         yield
         if self.running:
             self.stop()
+
+    @property
+    def _worker_pages(self) -> list[str]:
+        return [f"http://127.0.0.1:{self._worker_port + n}" for n in range(2)]
 
     @property
     def running(self) -> bool:
@@ -134,10 +138,9 @@ class System:
         self._seen |= found
         return found
 
-    def process(self, role: str) -> Process:
-        """Return the ``worker`` or the ``gateway``."""
-        (found,) = (each for each in self.processes() if f"-m lookstream {role}" in each.command)
-        return found
+    def running_as(self, role: str) -> set[Process]:
+        """Return the processes of the ``worker`` or the ``gateway``."""
+        return {each for each in self.processes() if f"-m lookstream {role}" in each.command}
 
     def log(self) -> str:
         """Return the end of what it has written."""
@@ -217,17 +220,24 @@ class System:
         return answer.status_code, {name: each["status"] for name, each in dependencies.items()}
 
     def worker_holds(self) -> bool:
-        """Tell whether the worker says of any stage that it waits for something."""
-        with http_client(f"http://127.0.0.1:{self._worker_port}") as http:
-            return http.get("/health/ready").status_code == 503
+        """Tell whether a worker says of any stage that it waits for something."""
+        for page in self._worker_pages:
+            with http_client(page) as http:
+                if http.get("/health/ready").status_code == 503:
+                    return True
+        return False
 
     def computed(self) -> dict[str, float]:
-        """Return how many results each stage of the running worker has computed."""
-        page = f"http://127.0.0.1:{self._worker_port}/metrics"
-        text = fetched(page).decode()
+        """Return how many results each stage of the running workers has computed."""
         return {
             sample.labels["stage"]: sample.value
-            for family in text_string_to_metric_families(text)
+            for page in self._worker_pages
+            for family in text_string_to_metric_families(fetched(f"{page}/metrics").decode())
             for sample in family.samples
             if sample.name == "lookstream_stage_computed_total"
         }
+
+
+def _port_with_a_free_neighbour() -> int:
+    """Return a port that is free, and so is the next: each worker has a page."""
+    return next(port for port in iter(free_port, None) if port < 65_535 and not accepts(port + 1))
