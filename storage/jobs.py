@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-JobStatus = Literal["pending", "processing", "completed", "failed"]
+JobStatus = Literal["pending", "processing", "completed", "failed", "deleted"]
 StageStatus = Literal["pending", "completed", "failed", "skipped"]
-FINAL: frozenset[JobStatus] = frozenset({"completed", "failed"})
+FINAL: frozenset[JobStatus] = frozenset({"completed", "failed", "deleted"})
 
 
 @dataclass(frozen=True)
@@ -125,21 +125,43 @@ class Swept:
     at: datetime
 
 
-JobUpdate = Submitted | StageCompleted | StageGaveUp | Swept
+@dataclass(frozen=True)
+class Deleted:
+    """The owner took the job back. It stays deleted, whatever comes later: of the document only
+    the id, the run and the time are left, so that late events meet it."""
+
+    job_id: str
+    run: int
+    at: datetime
+
+
+JobUpdate = Submitted | StageCompleted | StageGaveUp | Swept | Deleted
 
 
 @dataclass(frozen=True)
 class JobQuery:
     """Which jobs, and where to go on. Order: newest ``submitted_at`` first, then ``job_id``.
 
-    ``cursor`` is the opaque value of the page before (`InvalidCursor` for any other). ``limit``
-    is 1 to 500.
+    All conditions hold together. ``type``, ``colour`` and ``label`` compare without case: with the
+    attributes of the caption, and with the likeliest class. ``text`` is words that the caption has
+    all of, in any order. ``written_after`` goes by when the store wrote the document last, by the
+    clock of who wrote it, and not by the time of the event. Deleted jobs are found only where
+    ``statuses`` names them. ``cursor`` is the opaque value of the page before (`InvalidCursor` for
+    any other). ``limit`` is 1 to 500.
     """
 
     statuses: frozenset[JobStatus] | None = None
     group: str | None = None
     owner: str | None = None
+    type: str | None = None
+    colour: str | None = None
+    label: str | None = None
+    sha256: str | None = None
+    text: str | None = None
+    submitted_from: datetime | None = None
+    submitted_before: datetime | None = None
     updated_before: datetime | None = None
+    written_after: datetime | None = None
     cursor: str | None = None
     limit: int = 50
 
@@ -154,6 +176,16 @@ class JobPage:
 
     jobs: tuple[Job, ...]
     cursor: str | None
+
+
+@dataclass(frozen=True)
+class KeptRequest:
+    """A request that came with an idempotency key: its body's ``fingerprint``, and the time from
+    which its job ids are made, so that a repetition makes the same."""
+
+    key: str
+    fingerprint: str
+    at: datetime
 
 
 class JobStore(Protocol):
@@ -171,6 +203,13 @@ class JobStore(Protocol):
 
     async def find(self, query: JobQuery) -> JobPage:
         """Return a page of jobs in stable order: nothing twice, nothing skipped, while it grows."""
+
+    async def count(self, query: JobQuery, *, at_most: int) -> int:
+        """Return how many jobs ``query`` finds (its cursor and limit aside), or ``at_most``."""
+
+    async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
+        """Keep ``request``, unless one of the same key is kept that is younger than ``expired``:
+        then return that one. Atomic: of two at once, one is kept and both are given it."""
 
     async def clear(self) -> None:
         """Drop all jobs, so that a replay of the topics can rebuild them."""

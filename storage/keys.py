@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 
-IRREPLACEABLE = ("incoming/", "originals/")
+IRREPLACEABLE = ("incoming/", "uploads/", "originals/")
 """What people handed over. Everything else can be computed again from it."""
 
 
 def incoming(job_id: str) -> str:
     """Quarantine: bytes as uploaded, not looked at yet."""
     return f"incoming/{job_id}"
+
+
+def upload(job_id: str) -> str:
+    """Quarantine as well: bytes that a client put straight into the store by a presigned link."""
+    return f"uploads/{job_id}"
 
 
 def original(sha256: str) -> str:

@@ -262,11 +262,17 @@ class StageFailed(Event):
     stages: tuple[str, ...] = ()
 
 
+class JobDeleted(Event):
+    """The owner took the job back: agents skip it, and tracking forgets it for good."""
+
+    topic: ClassVar[str] = "job-deleted"
+
+
 class JobUpdated(Event):
     """The job's new state, as tracking wrote it: what followers and caches read."""
 
     topic: ClassVar[str] = "job-updated"
-    status: Literal["pending", "processing", "completed", "failed"]
+    status: Literal["pending", "processing", "completed", "failed", "deleted"]
     revision: int
     updated_at: datetime
     group: str | None = None
