@@ -7,13 +7,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image
 
-from agents.vision.model import Prediction
 from storage import keys
 from storage.artifacts import ArtifactStore
+
+if TYPE_CHECKING:  # torch takes seconds and 500 MB, and pose needs only `working_copy`
+    from agents.vision.model import Prediction
 
 
 class Predicts(Protocol):
