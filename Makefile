@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format servers train-garment benchmark clean
+.PHONY: help up test check format contracts servers train-garment benchmark clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -38,6 +38,9 @@ check: $(VENV)/.ready-dev ## Style, types, import rules
 format: $(VENV)/.ready-dev ## Put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and events.md anew
+	@$(BIN)/python -m lookstream.contracts docs
 
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
 	@$(BIN)/python -m deploy.local build

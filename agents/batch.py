@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
 import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from agents.compute import ComputePool
 from agents.errors import Rejected
@@ -17,12 +19,13 @@ from agents.outbox import Outbox
 from agents.processor import Holder, Publisher
 from agents.results import ResultShelf
 from agents.retry import Fate, RetryPolicy
+from agents.spans import consuming
 from agents.stage import Outcome, Reused, Stage
 from agents.task import Task
 from storage.artifacts import ArtifactStore
 from streams.codec import Decoder
 from streams.errors import UndecodableEvent, UnknownStage
-from streams.events import Event, ImageSubmitted, StageResult
+from streams.events import Event, StageResult
 from streams.graph import StageGraph
 from streams.record import Record
 
@@ -44,7 +47,9 @@ class StageProcessor:
         publisher: Publisher,
         pool: ComputePool,
         metrics: StageMetrics,
+        deleted: Container[str] = frozenset(),
         policy: RetryPolicy | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.name = stage.name
         self.topics = (stage.consumes.topic,)
@@ -58,10 +63,13 @@ class StageProcessor:
         self._artifacts = artifacts
         self._pool = pool
         self._metrics = metrics
+        self._deleted = deleted
+        self._tracer = tracer or NoOpTracer()
         self._decoder = Decoder([stage.consumes])
         self._shelf = ResultShelf(stage, artifacts)
         self._hold = Holder(stage.name, self._policy)
         self._outbox = Outbox(stage.name, publisher, self._hold, metrics)
+        metrics.begin_with(stage.name, computes=True)
         metrics.holding.labels(stage.name).set_function(lambda: float(bool(self.holding)))
 
     @property
@@ -70,14 +78,12 @@ class StageProcessor:
 
     async def process(self, records: Sequence[Record]) -> None:
         """Finish all of ``records``; every effect is acknowledged when it returns."""
-        began = time.perf_counter()
         self._metrics.received.labels(self.name).inc(len(records))
         opened = [task for record in records if (task := await self._open(record))]
         fresh = await self._serve_known(opened)
         for start in range(0, len(fresh), self._stage.batch):
             await self._finish(fresh[start : start + self._stage.batch])
         self._hold.release()
-        self._metrics.work.labels(self.name).observe(time.perf_counter() - began)
 
     async def _serve_known(self, tasks: Sequence[Task]) -> list[Task]:
         """Publish at once what was computed before; return the tasks that are left."""
@@ -92,15 +98,20 @@ class StageProcessor:
             return list(tasks)
         known = [(task, found) for task, found in zip(tasks, kept, strict=True) if found]
         left = [task for task, found in zip(tasks, kept, strict=True) if not found]
-        again = await self._settle([task for task, _ in known], [found for _, found in known])
+        with self._measured([task for task, _ in known]):
+            again = await self._settle([task for task, _ in known], [found for _, found in known])
         return [*again, *left]
 
     async def _finish(self, tasks: list[Task]) -> None:
         """Compute one round, until each of its tasks has been published or given up."""
-        while tasks:
-            outcomes = await self._attempt(tasks)
-            tasks = await self._settle(tasks, outcomes)
+        with self._measured(tasks):
+            while tasks := [each for each in tasks if each.event.job_id not in self._deleted]:
+                outcomes = await self._attempt(tasks)
+                tasks = await self._settle(tasks, outcomes)
         self.progress_seen = time.monotonic()
+
+    def _measured(self, tasks: Sequence[Task]) -> AbstractContextManager[None]:
+        return self._metrics.batch(self.name, [task.envelope.time for task in tasks])
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -111,16 +122,27 @@ class StageProcessor:
         except UndecodableEvent as error:
             await self._outbox.discard(record, error)
             return None
-        event = envelope.event
-        try:
-            wanted = self._graph.closure(getattr(event, "stages", ()))
-        except UnknownStage as error:
-            if isinstance(event, ImageSubmitted):
-                await self._outbox.fail(
-                    Task(record, envelope, ()), Rejected(error.code, str(error))
-                )
+        if envelope.event.job_id in self._deleted:
             return None
-        return Task(record, envelope, wanted) if self.name in wanted else None
+        span = consuming(self._tracer, self.name, record, envelope)
+        try:
+            wanted = self._wanted(envelope.event)
+        except UnknownStage as error:
+            await self._outbox.fail(
+                Task(record, envelope, (), span=span), Rejected(error.code, str(error))
+            )
+            return None
+        return Task(record, envelope, wanted, span=span) if self.name in wanted else None
+
+    def _wanted(self, event: Event) -> tuple[str, ...]:
+        """Return the stages of the event's run. Raises `UnknownStage`.
+
+        A submission may name the last one alone; a result names all of its run, which a replay
+        may have begun in the middle.
+        """
+        if isinstance(event, StageResult):
+            return event.stages or self._graph.names
+        return self._graph.closure(getattr(event, "stages", ()))
 
     # -- working ---------------------------------------------------------------------------
 
@@ -148,7 +170,12 @@ class StageProcessor:
             if len(tasks) == 1 or self._policy.decide(error, 1) is not Fate.RETRY:
                 return [error] * len(tasks)
             log.warning(
-                "split", action="split", stage=self.name, size=len(tasks), error=repr(error)
+                "split",
+                action="split",
+                stage=self.name,
+                size=len(tasks),
+                jobs=[task.event.job_id for task in tasks],
+                error=repr(error),
             )
             return [outcome for task in tasks for outcome in await self._compute([task])]
 
@@ -187,6 +214,7 @@ class StageProcessor:
         payload = outcome.payload if isinstance(outcome, Reused) else outcome
         (self._metrics.reused if reused else self._metrics.computed).labels(self.name).inc()
         event = task.event
+        task.span.set_attribute("lookstream.reused", reused)
         facts = {
             "job_id": event.job_id,
             "run": event.run,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from agents import spans
 from agents.errors import Rejected
 from agents.failure import code_of, failed
 from agents.metrics import StageMetrics
@@ -33,13 +34,17 @@ class Outbox:
     async def results(self, results: Sequence[tuple[Task, Event]]) -> None:
         """Publish results; one that cannot be published at all fails alone."""
         try:
-            await self._publish([(event, task.envelope.traceparent) for task, event in results])
+            await self._publish([(event, task.traceparent) for task, event in results])
         except Exception as error:  # noqa: BLE001 - what is only out of reach was waited for
             if len(results) == 1:
                 await self.fail(results[0][0], error)
                 return
             for result in results:
                 await self.results([result])
+            return
+        for task, _ in results:
+            log.debug("done", action="publish", stage=self._stage, **task.names)
+            task.span.end()
 
     async def fail(self, task: Task, error: Exception) -> None:
         """Publish the failure; ours go to the dead letters as well."""
@@ -48,10 +53,9 @@ class Outbox:
             "failed",
             action="fail",
             stage=self._stage,
-            job_id=task.event.job_id,
-            run=task.event.run,
             code=code,
             error=repr(error),
+            **task.names,
         )
         if not isinstance(error, Rejected):
             letter = dead_letter(
@@ -68,7 +72,9 @@ class Outbox:
             started_at=task.started_at,
             stages=task.wanted,
         )
-        await self._publish([(failure, task.envelope.traceparent)])
+        await self._publish([(failure, task.traceparent)])
+        spans.failed(task.span, code)
+        task.span.end()
 
     async def discard(self, record: Record, error: UndecodableEvent) -> None:
         """Dead-letter what is no event; where it names a job, let the job say so too."""
@@ -79,6 +85,7 @@ class Outbox:
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
+            job_id=record.job_id(),
             reason=str(error),
         )
         letter = dead_letter(record, error, stage=self._stage, attempts=1, code=error.code)

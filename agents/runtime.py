@@ -148,6 +148,10 @@ class Reader:
 
     # -- watched ---------------------------------------------------------------------------
 
+    def in_hand(self) -> int:
+        """Return how many records the batch has that is being worked on, 0 between two."""
+        return self._in_hand
+
     @property
     def assigned(self) -> int:
         """Return how many partitions this reader has now."""

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from agents.processor import Publisher
 from agents.retry import is_unavailable
 from storage import keys
 from storage.jobs import Job, JobQuery, JobStore, Swept
 from streams.events import ImageSubmitted, Source
+from streams.tracing import beginning
 
 log = structlog.get_logger()
 
@@ -31,9 +33,17 @@ class Sweeper:
     stand still because others are before them, does not grow by itself.
     """
 
-    def __init__(self, jobs: JobStore, publisher: Publisher, *, after_s: float) -> None:
+    def __init__(
+        self,
+        jobs: JobStore,
+        publisher: Publisher,
+        *,
+        after_s: float,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._jobs = jobs
         self._publisher = publisher
+        self._tracer = tracer or NoOpTracer()
         self._after = timedelta(seconds=after_s)
         self._times: Counter[str] = Counter()
 
@@ -66,7 +76,8 @@ class Sweeper:
             )
             due = [job for job in page.jobs if job.source and self._due(job, at)]
             again = [event for job in due if (event := _submittable(job))]
-            await self._publisher.publish_all([(event, None) for event in again])
+            with beginning(self._tracer, "sweep", again) as traced:
+                await self._publisher.publish_all(traced)
             await self._jobs.apply([Swept(event.job_id, event.run, at) for event in again])
             self._times.update(event.job_id for event in again)
             count += len(again)

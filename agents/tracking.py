@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 
 import structlog
+from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Tracer
 
+from agents.erasing import Eraser
 from agents.metrics import StageMetrics
 from agents.processor import Holder, Publisher
 from agents.retry import RetryPolicy
+from agents.spans import consuming, failed
 from storage import jobs as states
+from storage.artifacts import ArtifactStore
 from storage.jobs import Job, JobStore, JobUpdate
 from streams.codec import Decoder, Envelope
 from streams.dead_letters import dead_letter
 from streams.errors import UndecodableEvent, UnknownStage
-from streams.events import Event, ImageSubmitted, JobUpdated, StageFailed, StageResult
+from streams.events import (
+    Event,
+    ImageSubmitted,
+    JobDeleted,
+    JobUpdated,
+    StageFailed,
+    StageResult,
+)
 from streams.graph import StageGraph
 from streams.record import Record
+from streams.tracing import trace_id_of, traceparent_of
 
 log = structlog.get_logger()
 
 _ENVELOPE = frozenset(StageResult.model_fields) - {"sha256"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A record, the event in it, and the span of writing it down."""
+
+    record: Record
+    envelope: Envelope
+    span: Span
 
 
 class TrackingProcessor:
@@ -38,19 +59,26 @@ class TrackingProcessor:
         *,
         graph: StageGraph,
         jobs: JobStore,
+        artifacts: ArtifactStore,
         publisher: Publisher,
         metrics: StageMetrics,
+        deleted: Container[str] = frozenset(),
         policy: RetryPolicy | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
-        models: list[type[Event]] = [ImageSubmitted, StageFailed, *results]
+        models: list[type[Event]] = [ImageSubmitted, StageFailed, JobDeleted, *results]
         self.topics = tuple(model.topic for model in models)
         self._decoder = Decoder(models)
         self._graph = graph
         self._read_by_stages = {node.consumes for node in graph.nodes.values()}
         self._jobs = jobs
+        self._deleted = deleted
         self._publisher = publisher
         self._metrics = metrics
+        self._tracer = tracer or NoOpTracer()
         self._hold = Holder(self.name, policy or RetryPolicy())
+        self._eraser = Eraser(jobs, artifacts, self._hold)
+        metrics.begin_with(self.name)
         metrics.holding.labels(self.name).set_function(lambda: float(bool(self.holding)))
 
     @property
@@ -59,46 +87,80 @@ class TrackingProcessor:
 
     async def process(self, records: Sequence[Record]) -> None:
         """Fold the records into their jobs; both writes are acknowledged when it returns."""
-        began = time.perf_counter()
         self._metrics.received.labels(self.name).inc(len(records))
-        opened = [(record, found) for record in records if (found := await self._open(record))]
-        jobs = await self._apply(opened)
-        jobs += await self._told_before(opened, {job.job_id for job in jobs})
-        traces = {found.event.job_id: found.traceparent for _, found in opened}
+        opened = [found for record in records if (found := await self._open(record))]
+        with self._metrics.batch(self.name, [each.envelope.time for each in opened]):
+            await self._eraser.note([each.envelope.event for each in opened])
+            jobs = await self._apply(opened)
+            jobs += await self._told_before(opened, {job.job_id for job in jobs})
+            await self._tell(opened, jobs)
+            await self._erase(opened, jobs)
+
+    async def _erase(self, opened: Sequence[Opened], jobs: Sequence[Job]) -> None:
+        """Erase the artifacts of what was deleted, and of what came for it too late."""
+        events = [each.envelope.event for each in opened]
+        gone = {job.job_id for job in jobs if job.status == "deleted"}
+        gone |= {event.job_id for event in events if event.job_id in self._deleted}
+        if gone:
+            updates = [update_of(each.envelope, self._graph) for each in opened]
+            await self._eraser.erase(zip(events, updates, strict=True), gone)
+
+    async def _tell(self, opened: Sequence[Opened], jobs: Sequence[Job]) -> None:
+        """Publish the jobs' new states, each in the trace of the last event that made it."""
+        traces = {each.envelope.event.job_id: traceparent_of(each.span) for each in opened}
         news = [(updated_event(job), traces.get(job.job_id)) for job in jobs]
         await self._hold.until_back(lambda: self._publisher.publish_all(news))
-        self._metrics.work.labels(self.name).observe(time.perf_counter() - began)
+        for each in opened:
+            each.span.end()
+        for job in jobs:
+            if job.status in states.FINAL:
+                log.info(
+                    job.status,
+                    action="track",
+                    stage=self.name,
+                    job_id=job.job_id,
+                    run=job.run,
+                    trace_id=trace_id_of(traces.get(job.job_id)),
+                )
 
-    async def _open(self, record: Record) -> Envelope | None:
+    async def _open(self, record: Record) -> Opened | None:
         """Decode a record; what no stage reads is dead-lettered here, the rest by its stage."""
         try:
-            return self._decoder.decode(record)
+            envelope = self._decoder.decode(record)
         except UndecodableEvent as error:
             if record.topic not in self._read_by_stages:
                 await self._bury(record, error, error.code)
             return None
+        return Opened(record, envelope, self._begin(record, envelope))
 
-    async def _apply(self, opened: Sequence[tuple[Record, Envelope]]) -> list[Job]:
+    def _begin(self, record: Record, envelope: Envelope) -> Span:
+        """Begin the span of a write. What came without a trace gets one from its stage alone:
+        there would be two."""
+        if envelope.traceparent is None:
+            return INVALID_SPAN
+        return consuming(self._tracer, self.name, record, envelope)
+
+    async def _apply(self, opened: Sequence[Opened]) -> list[Job]:
         """Write the changes; an event that the store refuses is dead-lettered alone."""
         try:
-            updates = [update_of(envelope, self._graph) for _, envelope in opened]
+            updates = [update_of(each.envelope, self._graph) for each in opened]
             return await self._hold.until_back(lambda: self._jobs.apply(updates))
         except Exception as error:
-            log.exception("refused", action="track", size=len(opened))
+            jobs = sorted({each.envelope.event.job_id for each in opened})
+            log.exception("refused", action="track", stage=self.name, jobs=jobs)
             if len(opened) == 1:
-                await self._bury(opened[0][0], error, "tracking-error")
+                await self._bury(opened[0].record, error, "tracking-error")
+                failed(opened[0].span, "tracking-error")
                 return []
             return [job for each in opened for job in await self._apply([each])]
 
-    async def _told_before(
-        self, opened: Sequence[tuple[Record, Envelope]], told: set[str]
-    ) -> list[Job]:
+    async def _told_before(self, opened: Sequence[Opened], told: set[str]) -> list[Job]:
         """Return the jobs that stages' events did not change: they were written in an earlier
         life, and killed in between, their news may never have been published."""
         again = {
-            envelope.event.job_id
-            for _, envelope in opened
-            if not isinstance(envelope.event, ImageSubmitted)
+            each.envelope.event.job_id
+            for each in opened
+            if not isinstance(each.envelope.event, ImageSubmitted)
         }
         jobs = [await self._read(job_id) for job_id in sorted(again - told)]
         return [job for job in jobs if job is not None]
@@ -117,6 +179,8 @@ def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:
     event = envelope.event
     if isinstance(event, ImageSubmitted):
         return _submitted(event, envelope, graph)
+    if isinstance(event, JobDeleted):
+        return states.Deleted(event.job_id, event.run, envelope.time)
     if isinstance(event, StageFailed):
         return states.StageGaveUp(
             job_id=event.job_id,

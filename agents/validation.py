@@ -7,6 +7,7 @@ content; so a redelivery after a kill at any point finds either the object, or t
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -23,8 +24,8 @@ from streams.events import ImageSubmitted, ImageValidated, Validated
 
 NAME = "validation"
 VERSION = "srgb-1024-q90-1"
-_QUARANTINE = "incoming/"
-_READABLE = (_QUARANTINE, "originals/")
+_QUARANTINE = ("incoming/", "uploads/")
+_READABLE = (*_QUARANTINE, "originals/")
 _MIME = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -92,6 +93,9 @@ class _Validation:
     ) -> Validated | Reused:
         if not key.startswith(_READABLE):
             raise Rejected("source-not-allowed", "Only uploaded objects can be processed.", key)
+        if key == keys.upload(event.job_id) and (found := self._seen_before(event, artifacts)):
+            artifacts.delete(key)  # the link was used again; this job has its photo
+            return found
         try:
             info = artifacts.stat(key)
             if info.size > self._max_bytes:
@@ -107,11 +111,18 @@ class _Validation:
         self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
     ) -> Validated | Reused:
         """The object is gone: an earlier delivery of this event moved it, or it never was."""
-        known = recall(event.source, artifacts)
-        found = known and self._known_content(event, known, artifacts)
+        found = self._seen_before(event, artifacts)
         if not found:
             raise Rejected("object-not-found", "The uploaded object is not there.", key)
         return found
+
+    def _seen_before(
+        self, event: ImageSubmitted, artifacts: ArtifactStore
+    ) -> Validated | Reused | None:
+        """Answer with what the object was when it was first validated; None when it never was."""
+        known = recall(event.source, artifacts)
+        found = known and self._known_content(event, known, artifacts)
+        return found or None
 
     def _from_url(
         self, event: ImageSubmitted, url: str, artifacts: ArtifactStore
@@ -195,9 +206,10 @@ def _keep_original(
     if artifacts.exists(payload.original):
         return
     if uploaded and uploaded.key.startswith(_QUARANTINE):
-        artifacts.copy(uploaded.key, payload.original)
-        if artifacts.stat(payload.original).etag == uploaded.etag:
-            return
+        with suppress(ArtifactNotFound):  # another delivery of this photo was done first
+            artifacts.copy(uploaded.key, payload.original)
+            if artifacts.stat(payload.original).etag == uploaded.etag:
+                return
     artifacts.put(payload.original, data, content_type=_MIME[payload.format])
 
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import structlog
 
 from agents.compute import ComputePool
+from agents.metrics import StageMetrics
 from agents.pace import Pace
 from agents.runtime import Reader
 from agents.watchdog import Limits, verdict
@@ -32,11 +33,13 @@ class Worker:
         readers: Sequence[Reader],
         *,
         pool: ComputePool | None = None,
+        metrics: StageMetrics | None = None,
         limits: Limits | None = None,
         drain_s: float = 6.0,
     ) -> None:
         self.readers = list(readers)
         self._pool = pool
+        self._metrics = metrics or StageMetrics()
         self._limits = limits or Limits()
         self._drain_s = drain_s
         self._stop = asyncio.Event()
@@ -47,6 +50,7 @@ class Worker:
         for reader in self.readers:
             reader.on_record = self._hurry
             reader.on_batch = self._note_batch
+            self._metrics.watch_hand(reader.processor.name, reader.in_hand)
 
     def stop(self) -> None:
         """Begin to drain; a signal handler may call this."""
@@ -152,6 +156,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - no broker, no verdict
             log.debug("no vitals", action="watch", error=repr(error))
             return
+        self._metrics.watched(reader.processor.name, vitals)
         if reason := verdict(vitals, self._limits):
             self._give_up(reason, reader.processor.name)
 

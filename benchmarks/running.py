@@ -28,9 +28,13 @@ class Running:
             base_url=gateway, timeout=90.0, limits=httpx.Limits(max_connections=CLIENTS)
         )
 
-    def submit(self, photo: bytes) -> str:
+    @property
+    def url(self) -> str:
+        return str(self._http.base_url)
+
+    def submit(self, photo: bytes, **form: str) -> str:
         """Upload a photo and return its job."""
-        answer = self._http.post("/v1/jobs", files={"files": ("photo", photo)})
+        answer = self._http.post("/v1/jobs", files={"files": ("photo", photo)}, data=form)
         answer.raise_for_status()
         return str(answer.json()["jobs"][0]["job_id"])
 
@@ -72,7 +76,12 @@ class Running:
         finally:
             done.set()
             watcher.join()
-        return round(peak, 1)
+        return peak
+
+    def gateway_mb(self) -> float:
+        """Return the resident memory, in MB, of the gateway's process."""
+        gateways = [pid for pid in _family(self._process.pid) if _role(pid) == "gateway"]
+        return sum(resident_mb(pid) for pid in gateways)
 
     def _all(self, photos: Sequence[bytes]) -> None:
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -80,8 +89,7 @@ class Running:
                 pass
 
     def _memory(self) -> float:
-        """Proportional set size of the process and all below it: shared pages count once."""
-        return sum(_pss(process) for process in _family(self._process.pid)) / 1e6
+        return resident_mb(self._process.pid)
 
 
 @contextmanager
@@ -104,10 +112,24 @@ def running() -> Iterator[Running]:
             process.wait(timeout=30)
 
 
+def resident_mb(pid: int) -> float:
+    """Return the proportional set size, in MB, of a process and all below it: shared pages count
+    once."""
+    return round(sum(_pss(process) for process in _family(pid)) / 1e6, 1)
+
+
 def _family(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children")
     below = [int(child) for child in children.read_text().split()] if children.exists() else []
     return [pid, *(each for child in below for each in _family(child))]
+
+
+def _role(pid: int) -> str:
+    """Return what `python -m lookstream` plays in a process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[3]
+    except (OSError, IndexError):
+        return ""
 
 
 def _pss(pid: int) -> float:

@@ -7,16 +7,26 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from gateway import problem_responses
 from gateway.deps import GatewayDeps
+from gateway.html import Pages
 from gateway.limits import BodyLimit
 from gateway.metrics import Metrics
 from gateway.request_context import RequestContext
 from gateway.routes import page
 from gateway.routes.artifacts import ArtifactRoutes
+from gateway.routes.control import ControlRoutes
+from gateway.routes.events import EventRoutes
+from gateway.routes.gallery import GalleryRoutes
 from gateway.routes.jobs import JobRoutes
+from gateway.routes.listing import ListRoutes
+from gateway.routes.predict import PredictRoutes
+from gateway.routes.replays import ReplayRoutes
 from gateway.routes.system import SystemRoutes
+from gateway.routes.uploads import UploadRoutes
+from gateway.trace import request_tracing
 
 DESCRIPTION = """
 Hand over photos of garments and get back listing-ready data: a caption, attributes, classes, a
@@ -25,6 +35,14 @@ pose, view shots, thumbnails and an annotated picture.
 Every error is a problem document (RFC 9457) with a stable `code`. Links to artifacts are signed
 and expire; read the job again for new ones.
 """
+
+# Pictures are compressed already, and a stream of events must not wait for a buffer to fill.
+SENT_AS_THEY_ARE = (
+    *DEFAULT_EXCLUDED_CONTENT_TYPES,
+    "image/*",
+    "application/octet-stream",
+    "text/plain",
+)
 
 
 def create_app(deps: GatewayDeps) -> FastAPI:
@@ -39,14 +57,25 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         responses=problem_responses.documented("internal-error"),
+        telemetry=request_tracing(deps.tracers),
     )
+    app.state.end_streams = deps.follower.feed.close
     metrics = Metrics()
     app.include_router(JobRoutes(deps, metrics).router())
+    app.include_router(ListRoutes(deps).router())
+    app.include_router(ControlRoutes(deps, metrics).router())
+    app.include_router(UploadRoutes(deps, metrics).router())
+    app.include_router(PredictRoutes(deps, metrics).router())
+    app.include_router(ReplayRoutes(deps).router())
     app.include_router(ArtifactRoutes(deps).router())
+    app.include_router(EventRoutes(deps, metrics).router())
     app.include_router(SystemRoutes(deps, metrics).router())
-    app.include_router(page.router())
+    pages = Pages()
+    app.include_router(page.router(pages))
+    app.include_router(GalleryRoutes(deps, pages).router())
     problem_responses.install(app)
     # The one added last is the outermost.
+    app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
     app.add_middleware(BodyLimit, limits=deps.limits)
     app.add_middleware(RequestContext, metrics=metrics)
     return app

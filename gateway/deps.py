@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
+
+from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
 from gateway.limits import Limits
 from storage.artifacts import ArtifactStore
@@ -13,6 +15,7 @@ from storage.signing import LinkSigner
 from streams.events import Event
 from streams.follower import JobFollower
 from streams.graph import StageGraph
+from streams.history import TopicHistory
 
 
 class Publisher(Protocol):
@@ -43,7 +46,7 @@ class GatewayDeps:
     """Everything that the routes need.
 
     Whoever made the stores and the publisher closes them; the app starts and stops ``follower``,
-    because it wakes waiters on the app's own event loop.
+    because it wakes waiters on the app's own event loop. ``events`` is the AsyncAPI document.
     """
 
     artifacts: ArtifactStore
@@ -53,6 +56,9 @@ class GatewayDeps:
     signer: LinkSigner
     follower: JobFollower
     addresses: Addresses
+    history: TopicHistory
     limits: Limits = field(default_factory=Limits)
     link_expires_s: int = 86_400
+    events: Mapping[str, Any] = field(default_factory=dict)
+    tracers: TracerProvider = field(default_factory=NoOpTracerProvider)
     version: str = "0"

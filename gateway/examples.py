@@ -106,3 +106,57 @@ JOB: dict[str, Any] = {
     "updated_at": "2026-01-02T03:04:06Z",
     "links": LINKS,
 }
+
+RUN: dict[str, Any] = {"job_id": JOB_ID, "run": 2, "status": "pending", "links": LINKS}
+
+JOB_LIST: dict[str, Any] = {
+    "jobs": [JOB],
+    "cursor": "WyIyMDI2LTAxLTAyVDAzOjA0OjA1LjAwMDAwMCswMDowMCIsICIwMWEyMDgw"
+    "MS04NDVkLTc2OGItODJkZC1mNDQ4NzYyZTk5Y2IiXQ",
+    "counts": {
+        "total": 412,
+        "pending": 3,
+        "processing": 8,
+        "completed": 396,
+        "failed": 5,
+        "capped": False,
+    },
+}
+
+UPLOAD: dict[str, Any] = {
+    "id": JOB_ID,
+    "url": f"http://127.0.0.1:8000/v1/artifacts/uploads/{JOB_ID}?expires=…&method=PUT&signature=…",
+    "method": "PUT",
+    "headers": {"Content-Type": "image/jpeg"},
+    "object": f"uploads/{JOB_ID}",
+    "expires_at": "2026-01-02T04:04:05Z",
+}
+
+COMPLETED_UPLOAD: dict[str, Any] = {
+    "jobs": [{"job_id": JOB_ID, "status": "pending", "links": LINKS}]
+}
+
+PREDICTION: dict[str, Any] = {
+    "imageUrl": "https://example.com/dress.jpg",
+    "top5": ["dress", "jumpsuit", "skirt", "t-shirt", "shirt"],
+    "prob5": [0.6, 0.2, 0.1, 0.06, 0.04],
+    "job_id": JOB_ID,
+}
+
+JOB_EVENTS = f"""\
+retry: 2000
+
+event: job
+id: 1.2
+data: {{"job_id":"{JOB_ID}","status":"processing","run":1,"revision":2,"group":"spring",\
+"updated_at":"2026-01-02T03:04:05.290000Z","stages":{{"validation":"completed"}}}}
+
+: keep-alive
+
+event: job
+id: 1.3
+data: {{"job_id":"{JOB_ID}","status":"failed","run":1,"revision":3,"group":"spring",\
+"updated_at":"2026-01-02T03:04:06Z","stages":{{"validation":"completed","captioning":"failed"}},\
+"error":{{"stage":"captioning","code":"stage-error","message":"the stage gave up"}}}}
+
+"""

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from gateway.json_body import JSON, media_type, parsed
 from gateway.limits import Limits
-from gateway.photos import Photo, decoded, remote, uploaded
+from gateway.options import Options
+from gateway.photos import LONGEST_URL, Photo, decoded, remote, uploaded
 from gateway.problem_responses import invalid_request
 from gateway.problems import Problem
 
-TRUE = frozenset({"1", "true", "yes", "on"})
+FORM = "multipart/form-data"
+TRUTH = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("", "0", "false", "no", "off"), False),
+}
 MAX_FIELDS = 100
+OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+# For the document alone: one bad address among many is an answer of its own.
+ADDRESS: dict[str, Any] = {"format": "uri", "pattern": "^https?://", "maxLength": LONGEST_URL}
 
 Given = ParamSpec("Given")
 
@@ -29,26 +39,25 @@ class Submission:
     """Photos in the order they were handed over; what is wrong with one stands in its place."""
 
     photos: Sequence[Photo | Problem]
-    stages: tuple[str, ...]
-    force: bool
+    options: Options
 
 
-class JobRequest(BaseModel):
+class JobRequest(Options):
     """Photos by address or as base64. Unknown fields are ignored."""
 
     model_config = ConfigDict(
         json_schema_extra={"example": {"urls": ["https://example.com/dress.jpg"]}}
     )
 
-    url: str | None = Field(default=None, description="one photo's http(s) address")
-    urls: list[str] = Field(default_factory=list, description="several photos' addresses")
+    url: Annotated[str, Field(json_schema_extra=ADDRESS)] | None = Field(
+        default=None, description="one photo's http(s) address"
+    )
+    urls: list[Annotated[str, Field(json_schema_extra=ADDRESS)]] = Field(
+        default_factory=list, description="several photos' addresses"
+    )
     image_base64: str | None = Field(
         default=None, description="one photo's bytes as base64, or a data URL with them"
     )
-    stages: list[str] | str = Field(
-        default_factory=list, description="the stages wanted, with all they need; none means all"
-    )
-    force: bool = Field(default=False, description="compute again what is known already")
 
 
 @asynccontextmanager
@@ -57,18 +66,18 @@ async def read_submission(request: Request, limits: Limits) -> AsyncIterator[Sub
 
     Raises `Problem` when the request as a whole cannot be read.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == "multipart/form-data":
+    kind = media_type(request)
+    if kind == FORM:
         form = await _form(request, limits)
         try:
             yield _checked(await run_in_threadpool(_from_form, form, limits), limits)
         finally:
             await form.close()
-    elif content_type == "application/json":
+    elif kind == JSON:
         body = await request.body()
         yield _checked(await run_in_threadpool(_from_json, body, limits), limits)
     else:
-        raise Problem("unsupported-media-type", "send multipart/form-data or application/json")
+        raise Problem("unsupported-media-type", f"send {FORM} or {JSON}")
 
 
 def _checked(submission: Submission, limits: Limits) -> Submission:
@@ -89,29 +98,40 @@ async def _form(request: Request, limits: Limits) -> FormData:
 
 def _from_form(form: FormData, limits: Limits) -> Submission:
     files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+    fields: dict[str, Any] = {
+        name: text for name in ("group", "lane") if isinstance(text := form.get(name), str) and text
+    }
+    fields["stages"] = [part for part in form.getlist("stages") if isinstance(part, str)]
+    fields["metadata"] = _metadata(form.get("metadata"))
+    fields["force"] = TRUTH.get(str(form.get("force", "")).lower(), "neither true nor false")
+    try:
+        options = Options.model_validate(fields)
+    except ValidationError as error:
+        raise invalid_request(error.errors(include_url=False, include_context=False)) from None
     return Submission(
-        photos=[
-            _or_problem(uploaded, part.file, part.size or 0, limits.max_bytes) for part in files
-        ],
-        stages=_names(part for part in form.getlist("stages") if isinstance(part, str)),
-        force=str(form.get("force", "")).lower() in TRUE,
+        [_or_problem(uploaded, part.file, part.size or 0, limits.max_bytes) for part in files],
+        options,
     )
 
 
-def _from_json(body: bytes, limits: Limits) -> Submission:
+def _metadata(part: str | UploadFile | None) -> dict[str, Any]:
+    if not part:
+        return {}
+    if not isinstance(part, str):
+        raise invalid_request([{"loc": ("metadata",), "msg": "a field of text, not a file"}])
     try:
-        asked = JobRequest.model_validate_json(body)
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        if found[0]["type"] == "json_invalid":
-            raise Problem("malformed-body", found[0]["msg"]) from None
-        raise invalid_request(found) from None
+        return OBJECT.validate_json(part)
+    except ValidationError:
+        raise invalid_request([{"loc": ("metadata",), "msg": "not a JSON object"}]) from None
+
+
+def _from_json(body: bytes, limits: Limits) -> Submission:
+    asked = parsed(body, JobRequest)
     addresses = [*([asked.url] if asked.url is not None else []), *asked.urls]
     photos = [_or_problem(remote, url) for url in addresses]
     if asked.image_base64 is not None:
         photos.append(_or_problem(decoded, asked.image_base64, limits.max_bytes))
-    stages = [asked.stages] if isinstance(asked.stages, str) else asked.stages
-    return Submission(photos, _names(stages), asked.force)
+    return Submission(photos, asked)
 
 
 def _or_problem(
@@ -121,7 +141,3 @@ def _or_problem(
         return read(*of, **how)
     except Problem as problem:
         return problem
-
-
-def _names(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())

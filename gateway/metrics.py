@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import Scope
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -23,7 +23,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "lookstream_gateway_request_seconds",
-            "Time to answer, long polls included",
+            "Time until the answer begins, long polls included",
             ["route", "method"],
             buckets=BUCKETS,
             registry=self.registry,
@@ -37,6 +37,13 @@ class Metrics:
         self._unpublished = Counter(
             "lookstream_gateway_unpublished_total",
             "Photos accepted while Kafka was out of reach, left to the sweeper",
+            registry=self.registry,
+        )
+
+        self._photos.labels("accepted", "")
+        self.sse_listeners = Gauge(
+            "lookstream_gateway_sse_listeners",
+            "Streams of events that are open",
             registry=self.registry,
         )
 

@@ -139,3 +139,68 @@ class SubmissionView(Shape):
     model_config = ConfigDict(frozen=True, title="Submission")
 
     jobs: list[AcceptedEntry | RejectedEntry]
+
+
+class RunView(Shape):
+    """A run that will be made; results of the run before stay until the new ones are there."""
+
+    model_config = ConfigDict(frozen=True, title="Run")
+
+    job_id: str
+    run: int
+    status: Status
+    links: Links
+
+
+class Counts(Shape):
+    """How many jobs there are, by status; ``capped`` when a number stands for more than that."""
+
+    total: int
+    pending: int
+    processing: int
+    completed: int
+    failed: int
+    capped: bool
+
+
+class JobListView(Shape):
+    """A page of jobs, newest first; ``cursor`` asks for the next one and is null on the last."""
+
+    model_config = ConfigDict(frozen=True, title="JobList")
+
+    jobs: list[JobView]
+    cursor: str | None
+    counts: Counts | None = Field(default=None, exclude_if=lambda counts: counts is None)
+
+
+class UploadView(Shape):
+    """Where to put a photo's bytes: send them by ``method`` to ``url`` with these ``headers``."""
+
+    model_config = ConfigDict(frozen=True, title="Upload")
+
+    id: str = Field(description="the id of the job that the upload will become")
+    url: str
+    method: Literal["PUT"] = "PUT"
+    headers: dict[str, str]
+    object: str = Field(description="the key to name in an `image-submitted` event of your own")
+    expires_at: datetime
+
+
+class StoredView(Shape):
+    """What was put under a key."""
+
+    model_config = ConfigDict(frozen=True, title="Stored")
+
+    object: str
+    bytes: int
+
+
+class PredictionView(Shape):
+    """The five likeliest classes of a photo, best first, and their probabilities."""
+
+    model_config = ConfigDict(frozen=True, title="Prediction")
+
+    imageUrl: str
+    top5: list[str]
+    prob5: list[float]
+    job_id: str

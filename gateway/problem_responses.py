@@ -10,13 +10,22 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gateway.problems import MEDIA_TYPE, PROBLEMS, Problem
-from storage.errors import StorageError, StoreUnavailable
+from storage.errors import InvalidCursor, StorageError, StoreUnavailable
 from streams.errors import BrokerUnavailable, StreamError
 
 log = structlog.get_logger(__name__)
 
+HANDLED: tuple[type[Exception], ...] = (
+    Problem,
+    HTTPException,
+    RequestValidationError,
+    StorageError,
+    StreamError,
+    ClientDisconnect,
+)
 BY_STATUS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
@@ -37,7 +46,7 @@ def install(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         return render(as_problem(error), request.url.path)
 
-    for kind in (Problem, HTTPException, RequestValidationError, StorageError, StreamError):
+    for kind in HANDLED:
         app.add_exception_handler(kind, answer)
 
 
@@ -52,6 +61,10 @@ def as_problem(error: Exception) -> Problem:
             code = BY_STATUS.get(error.status_code, "internal-error")
             detail = error.detail if code == "bad-request" else ""
             return Problem(code, detail, headers=error.headers)
+        case ClientDisconnect():
+            return Problem("bad-request", "the body ended too early")
+        case InvalidCursor():
+            return Problem("cursor-invalid", "take the cursor of an answer as it is")
         case StoreUnavailable() | BrokerUnavailable():
             # The reason names internal addresses: it is for the log, not for the caller.
             log.warning("dependency down", action="answer", code=error.code, reason=str(error))

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.metrics import Metrics
 from gateway.problem_responses import as_problem, render
+from gateway.trace import join_trace
+from streams.tracing import trace_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -35,19 +37,20 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, request_id, status = perf_counter(), _request_id(scope), 0
+        began, request_id, status, told = perf_counter(), _request_id(scope), 0, 0.0
+        trace_id = trace_id_of(join_trace(scope))
 
         async def send_safely(message: Message) -> None:
-            nonlocal status
+            nonlocal status, told
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, told = message["status"], perf_counter()
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id, trace_id=trace_id):
             try:
                 await self._app(scope, receive, send_safely)
             except Exception as error:
@@ -56,7 +59,8 @@ class RequestContext:
                     raise  # half an answer is out: only breaking the connection tells the client
                 await render(as_problem(error), scope["path"])(scope, receive, send_safely)
             finally:
-                self._metrics.answered(scope, status or 500, perf_counter() - began)
+                # A stream of events may go on for hours: what counts is when it began.
+                self._metrics.answered(scope, status or 500, (told or perf_counter()) - began)
 
 
 def _request_id(scope: Scope) -> str:

@@ -7,24 +7,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
 import uuid_utils
 from starlette.concurrency import run_in_threadpool
 
+from gateway.announcer import Announcer
 from gateway.deps import GatewayDeps
+from gateway.idempotency import KEPT, fingerprint, job_id
 from gateway.intake import Submission
 from gateway.metrics import Metrics
 from gateway.photos import Photo, Upload
 from gateway.problems import Problem
 from storage import keys
-from storage.jobs import Submitted
-from streams.errors import BrokerUnavailable
+from storage.jobs import KeptRequest
 from streams.events import ImageSubmitted, Source
 
-log = structlog.get_logger(__name__)
+PARALLEL = 8
 
-PARALLEL_PUTS = 8
-PUBLISH_WITHIN_S = 5.0
+
+@dataclass(frozen=True)
+class Accepted:
+    """Each photo's job id, or what is wrong with it, in order; ``replayed`` when the same request
+    was answered before."""
+
+    entries: Sequence[str | Problem]
+    replayed: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,30 +48,51 @@ class Submitter:
     metrics: Metrics
 
     async def accept(
-        self, submission: Submission, traceparent: str | None = None
-    ) -> list[str | Problem]:
-        """Return each photo's job id, or what is wrong with it, in order.
+        self, submission: Submission, *, key: str | None = None, traceparent: str | None = None
+    ) -> Accepted:
+        """Make a job of every photo that can be one; ``key`` is an idempotency key.
 
-        Raises `UnknownStage`, and `StoreUnavailable` when a store is out of reach, in which case
-        no photo of the submission is accepted.
+        Raises `UnknownStage`, `Problem` when the key was used for another request, and
+        `StoreUnavailable` when a store is out of reach: no photo is accepted then.
         """
-        wanted = self.deps.graph.closure(submission.stages)
+        wanted = self.deps.graph.closure(submission.options.names)
+        kept, replayed = await self._keep(submission, key)
         entries: list[tuple[str, Photo] | Problem] = [
-            photo if isinstance(photo, Problem) else (str(uuid_utils.uuid7()), photo)
-            for photo in submission.photos
+            photo if isinstance(photo, Problem) else (_job_id(key, kept.at, index), photo)
+            for index, photo in enumerate(submission.photos)
         ]
         taken = [entry for entry in entries if not isinstance(entry, Problem)]
+        new = await self._unknown(taken) if replayed else taken
+        sources = await self._store(new)
         events = [
-            ImageSubmitted(job_id=job_id, source=source, stages=wanted, force=submission.force)
-            for (job_id, _), source in zip(taken, await self._store(taken), strict=True)
+            _event(job_id, source, wanted, submission, key)
+            for (job_id, _), source in zip(new, sources, strict=True)
         ]
-        await self._record(events)
-        await self._publish(events, traceparent)
-        self._count(entries)
-        return [entry if isinstance(entry, Problem) else entry[0] for entry in entries]
+        if events:
+            await Announcer(self.deps, self.metrics).submit(events, kept.at, traceparent)
+        if not replayed:
+            self._count(entries)
+        told = [entry if isinstance(entry, Problem) else entry[0] for entry in entries]
+        return Accepted(told, replayed)
+
+    async def _keep(self, submission: Submission, key: str | None) -> tuple[KeptRequest, bool]:
+        """Return the request as it was kept first, and whether that was an earlier one."""
+        now = datetime.now(UTC)
+        if key is None or all(isinstance(photo, Problem) for photo in submission.photos):
+            return KeptRequest("", "", now), False
+        asked = KeptRequest(key, await run_in_threadpool(fingerprint, submission), now)
+        kept = await self.deps.jobs.keep_request(asked, expired=now - KEPT)
+        if kept.fingerprint != asked.fingerprint:
+            raise Problem("idempotency-conflict", "take a new key for a new request")
+        return kept, kept != asked
+
+    async def _unknown(self, taken: Sequence[tuple[str, Photo]]) -> list[tuple[str, Photo]]:
+        """Return what an earlier try of the same request did not come to record."""
+        jobs = [await self.deps.jobs.get(job_id) for job_id, _ in taken]
+        return [entry for entry, job in zip(taken, jobs, strict=True) if job is None]
 
     async def _store(self, taken: Sequence[tuple[str, Photo]]) -> list[Source]:
-        turns = asyncio.Semaphore(PARALLEL_PUTS)
+        turns = asyncio.Semaphore(PARALLEL)
 
         async def store(job_id: str, photo: Photo) -> Source:
             if not isinstance(photo, Upload):
@@ -82,39 +109,29 @@ class Submitter:
             raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _record(self, events: Sequence[ImageSubmitted]) -> None:
-        now = datetime.now(UTC)
-        submissions = [
-            Submitted(
-                job_id=event.job_id,
-                run=event.run,
-                at=now,
-                source=event.source.model_dump(exclude_none=True),
-                wanted=event.stages,
-                lane=event.lane,
-                force=event.force,
-            )
-            for event in events
-        ]
-        if submissions:
-            await self.deps.jobs.apply(submissions)
-
-    async def _publish(self, events: Sequence[ImageSubmitted], traceparent: str | None) -> None:
-        try:
-            async with asyncio.timeout(PUBLISH_WITHIN_S):
-                await self.deps.publisher.publish_all([(event, traceparent) for event in events])
-        except (BrokerUnavailable, TimeoutError) as error:
-            self.metrics.unpublished(len(events))
-            log.warning(
-                "accepted but not published; the sweeper will",
-                action="submit",
-                jobs=[event.job_id for event in events],
-                reason=str(error) or "no acknowledgement in time",
-            )
-
     def _count(self, entries: Sequence[object]) -> None:
         for entry in entries:
             if isinstance(entry, Problem):
                 self.metrics.rejected(entry.code)
             else:
                 self.metrics.accepted(1)
+
+
+def _job_id(key: str | None, at: datetime, index: int) -> str:
+    return str(uuid_utils.uuid7()) if key is None else job_id(key, at, index)
+
+
+def _event(
+    job_id: str, source: Source, wanted: tuple[str, ...], submission: Submission, key: str | None
+) -> ImageSubmitted:
+    options = submission.options
+    return ImageSubmitted(
+        job_id=job_id,
+        source=source,
+        group=options.group,
+        stages=wanted,
+        metadata=options.metadata,
+        lane=options.lane,
+        idempotency_key=key,
+        force=options.force,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from gateway.models import (
     ShotView,
     SizedPicture,
     StageView,
+    Status,
 )
 from storage.jobs import Job, StageError, StageState
 from streams.events import (
@@ -50,10 +51,10 @@ def links(job_id: str) -> Links:
 
 
 def job_view(job: Job, link: Link) -> JobView:
-    """Return what REST says of ``job``; ``link`` makes a URL of an artifact's key."""
+    """Return what REST says of ``job``, which is not deleted; ``link`` makes a URL of a key."""
     return JobView(
         job_id=job.job_id,
-        status=job.status,
+        status=cast(Status, job.status),
         run=job.run,
         lane=job.lane,
         stages=_stages(job),

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import NoReturn
 
@@ -16,10 +16,12 @@ import structlog
 from lookstream import wiring
 from lookstream.errors import UnsafeBind
 from lookstream.settings import Settings
+from lookstream.telemetry import open_telemetry
 from streams.broker_url import BrokerUrl
 
 log = structlog.get_logger()
 
+CATCH_UP_S = 10.0
 ATTENDED = "LOOKSTREAM_ATTENDED"
 RESTARTED = "LOOKSTREAM_RESTARTED"
 """Set by `up` for its children: that it watches them, and that one of them died before."""
@@ -29,14 +31,18 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
     """Serve the REST API and the page until SIGTERM or SIGINT. Raises `UnsafeBind`."""
     import uvicorn
 
+    from gateway.server import GatewayServer
+
     if not insecure and not is_loopback(settings.host):
         raise UnsafeBind(
             f"{settings.host} can be reached by others and there is no authentication yet; "
             "bind 127.0.0.1, or say --insecure if you mean it"
         )
     _stop_with_parent()
+    telemetry = open_telemetry(settings.otlp, "lookstream-gateway")
+    app = wiring.build_gateway(settings, telemetry)
     config = uvicorn.Config(
-        wiring.build_gateway(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_level="warning",
@@ -44,7 +50,10 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
         timeout_graceful_shutdown=3,
         timeout_keep_alive=30,
     )
-    uvicorn.Server(config).run()
+    try:
+        GatewayServer(config, app.state.end_streams).run()
+    finally:
+        telemetry.close()
 
 
 def is_loopback(host: str) -> bool:
@@ -74,7 +83,9 @@ def one_thread_each() -> None:
 async def _work(settings: Settings, names: Sequence[str]) -> None:
     from agents.health import HealthServer
 
-    parts = wiring.build_worker(settings, names)  # in this loop's thread: Faust keeps the loop
+    telemetry = open_telemetry(settings.otlp, "lookstream-worker")
+    # In this loop's thread: Faust keeps the loop.
+    parts = wiring.build_worker(settings, names, telemetry)
     worker, warming = parts.worker, dict.fromkeys(parts.loading, "loading")
     health = HealthServer(
         settings.worker_host,
@@ -86,7 +97,10 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     _stop_with_parent()
+    parts.deleted.start()
     beside = [asyncio.create_task(_load(parts, warming))]
+    if parts.announce:
+        beside.append(asyncio.create_task(_announce(parts.announce)))
     if parts.sweeper:
         # A new embedded broker has forgotten everything: sweep all of it now.
         forgotten = BrokerUrl.parse(settings.kafka).embedded and RESTARTED not in os.environ
@@ -102,8 +116,10 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
         for task in beside:
             task.cancel()
         health.close()
+        parts.deleted.stop()
         parts.pool.close()
         parts.producer.close()
+        telemetry.close()
     sys.stderr.flush()
     # Faust's tasks and mediapipe's threads may linger; what counts is acknowledged by now.
     os._exit(0)
@@ -127,12 +143,29 @@ async def _load(parts: wiring.WorkerParts, warming: dict[str, str]) -> None:
     """Load the stages while their groups are joined, and what they load late before a photo
     pays for it."""
     loaded = await asyncio.to_thread(parts.load)
+    # What was deleted while no worker ran: else its queued events would be computed now.
+    await asyncio.to_thread(parts.deleted.caught_up, CATCH_UP_S)
     for stage, processor in loaded:
         parts.loading[stage.name].become(processor)
     for stage, _ in loaded:
         if stage.warm_up:
             await asyncio.to_thread(stage.warm_up)
         del warming[stage.name]
+
+
+async def _announce(announce: Callable[[], None]) -> None:
+    """Have the store tell of uploads, as soon as it is there. An account that may not change the
+    bucket goes on asking in vain, at long intervals; whoever made the bucket may have said it."""
+    from storage.errors import StorageError
+
+    pause = 1.0
+    while True:
+        try:
+            return await asyncio.to_thread(announce)
+        except StorageError as error:
+            log.warning("uploads not announced", action="announce", reason=str(error))
+        await asyncio.sleep(pause)
+        pause = min(pause * 4, 3600.0)
 
 
 def _stop_with_parent() -> None:

@@ -71,7 +71,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run agents: any of validation, captioning, classification, pose, shots, thumbnailing,
-    annotation and tracking, in one process.
+    annotation, tracking and intake, in one process.
 
     **Examples**
 

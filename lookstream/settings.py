@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     stages: str = Field(default="", description="more stages, as module:attribute,…")
     max_bytes: int = Field(default=50_000_000, ge=1, description="largest photo, in bytes")
     max_pixels: int = Field(default=100_000_000, ge=1, description="largest photo, in pixels")
+    weights: str = Field(default="", description="garment network of your own, a .safetensors file")
+    notifications: bool = Field(default=False, description="MinIO tells Kafka of uploads")
     url_allow: str = Field(default="", description="networks that URLs may reach besides public")
     url_timeout_s: float = Field(default=20.0, gt=0, description="time to fetch one URL")
     decode_timeout_s: float = Field(default=20.0, gt=0, description="time to decode one photo")
@@ -39,6 +41,7 @@ class Settings(BaseSettings):
     link_expires_s: int = Field(default=86_400, ge=60, le=604_800, description="signed links' life")
     worker_host: str = Field(default="127.0.0.1", description="address of the worker's page")
     worker_port: int = Field(default=0, ge=0, le=65535, description="worker's health and metrics")
+    otlp: str = Field(default="", description="collector of traces, such as http://host:4318")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error"
     )

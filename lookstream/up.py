@@ -138,7 +138,7 @@ def _answers(page: str) -> bool:
 def _workers(settings: Settings) -> tuple[list[str], list[str]]:
     """Return the stages of each worker process."""
     others = [name for name in wiring.stage_graph(settings).names if name not in SEEING]
-    return [wiring.TRACKING, *others], list(SEEING)
+    return [*wiring.beside_stages(settings), *others], list(SEEING)
 
 
 def _worker_ports(settings: Settings) -> list[int]:

@@ -10,19 +10,25 @@ from functools import cached_property, partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lookstream.errors import CannotStart
 from lookstream.settings import Settings
+from lookstream.telemetry import Telemetry
 from storage.open import open_artifacts, open_jobs, redact
 from storage.signing import LinkSigner
+from streams.asyncapi import asyncapi
 from streams.broker_url import BrokerUrl
-from streams.events import RESULT_EVENTS
+from streams.deletions import DeletedJobs
+from streams.events import EVENTS, RESULT_EVENTS, Event
 from streams.graph import PIPELINE, StageGraph
+from streams.history import TopicHistory
 from streams.producer import EventProducer
-from streams.topics import Topic, plan
+from streams.topics import OBJECT_CREATED, Topic, plan
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from opentelemetry.trace import Tracer
 
     from agents.compute import ComputePool
     from agents.decoding import Decoder
@@ -32,9 +38,13 @@ if TYPE_CHECKING:
     from agents.stage import Stage
     from agents.sweeper import Sweeper
     from agents.worker import Worker
+    from storage.minio import MinioArtifacts
 
 
 TRACKING = "tracking"
+INTAKE = "intake"
+NOTIFIED = "arn:minio:sqs::LOOKSTREAM:kafka"
+"""MinIO's name of the target that its ``MINIO_NOTIFY_KAFKA_…_LOOKSTREAM`` settings describe."""
 
 
 def resolved(settings: Settings) -> Settings:
@@ -69,7 +79,20 @@ def stage_graph(settings: Settings) -> StageGraph:
 def topic_plan(settings: Settings) -> list[Topic]:
     """Return the topics that the system needs."""
     emitted = [node.emits for node in stage_graph(settings).nodes.values()]
-    return plan(emitted, settings.partitions, settings.retention_days)
+    notified = [Topic(OBJECT_CREATED, settings.partitions)] if settings.notifications else []
+    return [*plan(emitted, settings.partitions, settings.retention_days), *notified]
+
+
+def models(settings: Settings) -> list[type[Event]]:
+    """Return all events that travel through this installation."""
+    return [*EVENTS, *(stage.emits for stage in extra_stages(settings))]
+
+
+def events_document(settings: Settings) -> dict[str, Any]:
+    """Return the AsyncAPI document of the events that travel through this installation."""
+    broker = BrokerUrl.parse(settings.kafka).bootstrap
+    topics = topic_plan(settings)
+    return asyncapi(models(settings), topics, broker=broker, version=version("lookstream"))
 
 
 def link_signer(settings: Settings) -> LinkSigner:
@@ -89,7 +112,7 @@ def _kept_secret(path: Path) -> str:
     return path.read_text()
 
 
-def build_gateway(settings: Settings) -> FastAPI:
+def build_gateway(settings: Settings, telemetry: Telemetry | None = None) -> FastAPI:
     """Return the gateway's application over real stores and a real broker."""
     from gateway.app import create_app
     from gateway.deps import Addresses, GatewayDeps
@@ -112,8 +135,11 @@ def build_gateway(settings: Settings) -> FastAPI:
                 artifacts=redact(settings.artifacts),
                 jobs=redact(settings.jobs),
             ),
+            history=TopicHistory(broker, models(settings)),
             limits=Limits(max_bytes=settings.max_bytes),
             link_expires_s=settings.link_expires_s,
+            events=events_document(settings),
+            tracers=(telemetry or Telemetry()).provider,
             version=version("lookstream"),
         )
     )
@@ -149,7 +175,8 @@ class _Ingredients:
         from agents.predictions import SharedPredictions
         from agents.vision.model import GarmentModel
 
-        return SharedPredictions(GarmentModel.load())
+        weights = self._settings.weights
+        return SharedPredictions(GarmentModel.load(Path(weights) if weights else None))
 
     def validation(self) -> Stage:
         from agents.fetching import Fetcher
@@ -199,7 +226,8 @@ class _Ingredients:
 
 @dataclass(frozen=True)
 class WorkerParts:
-    """A worker, and what runs beside it: the sweeper where tracking runs.
+    """A worker, and what runs beside it: the sweeper where tracking runs, the follower of
+    deletions, and where intake runs `announce`, which has the store tell of uploads.
 
     The worker can join its groups at once; `load` takes seconds, may run in a thread, and gives
     the processors that `Loading` ones are to become.
@@ -209,15 +237,19 @@ class WorkerParts:
     loading: Mapping[str, Loading]
     load: Callable[[], list[tuple[Stage, Processor]]]
     sweeper: Sweeper | None
+    deleted: DeletedJobs
+    announce: Callable[[], None] | None
     pool: ComputePool
     metrics: StageMetrics
     producer: EventProducer
 
 
-def build_worker(settings: Settings, names: Sequence[str]) -> WorkerParts:
-    """Build a worker of the named stages, ``tracking`` among them; all when empty.
+def build_worker(
+    settings: Settings, names: Sequence[str], telemetry: Telemetry | None = None
+) -> WorkerParts:
+    """Build a worker of the named stages, ``tracking`` and ``intake`` among them; all when empty.
 
-    Raises `UnknownStage`.
+    Raises `UnknownStage`, and `CannotStart` for an intake without a store that tells of uploads.
     """
     from agents.batch import TAKE
     from agents.compute import ComputePool
@@ -227,21 +259,34 @@ def build_worker(settings: Settings, names: Sequence[str]) -> WorkerParts:
     from agents.worker import Worker
 
     graph = stage_graph(settings)
-    wanted = list(names) or [*graph.names, TRACKING]
-    stages = [name for name in wanted if name != TRACKING]
+    wanted = list(names) or [*graph.names, *beside_stages(settings)]
+    stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
     graph.closure(stages)
     broker = BrokerUrl.parse(settings.kafka)
     producer = EventProducer(broker, source="/lookstream/agents")
     pool, metrics = ComputePool(settings.threads), StageMetrics()
+    tracer = (telemetry or Telemetry()).tracer
     loading = {name: Loading(name, (graph.nodes[name].consumes,), TAKE) for name in stages}
     processors: list[Processor] = list(loading.values())
-    sweeper = None
+    deleted, sweeper, announce = DeletedJobs(broker), None, None
     if TRACKING in wanted:
-        tracking, sweeper = _tracking(settings, graph, producer, metrics)
+        tracking, sweeper = _tracking(settings, graph, producer, metrics, deleted, tracer)
         processors.append(tracking)
-    worker = Worker([Reader(processor, broker) for processor in processors], pool=pool)
-    load = partial(_load, settings, stages, graph, producer, pool, metrics)
-    return WorkerParts(worker, loading, load, sweeper, pool, metrics, producer)
+    if INTAKE in wanted:
+        intake, announce = _intake(settings, producer, metrics)
+        processors.append(intake)
+    readers = [Reader(processor, broker) for processor in processors]
+    worker = Worker(readers, pool=pool, metrics=metrics)
+    load = partial(_load, settings, stages, graph, producer, pool, metrics, deleted, tracer)
+    return WorkerParts(
+        worker, loading, load, sweeper, deleted, announce, pool, metrics, producer
+    )
+
+
+def beside_stages(settings: Settings) -> list[str]:
+    """Return what a whole system runs besides its stages."""
+    notified = settings.notifications and settings.artifacts.startswith("s3://")
+    return [TRACKING, INTAKE] if notified else [TRACKING]
 
 
 def _load(
@@ -251,6 +296,8 @@ def _load(
     producer: EventProducer,
     pool: ComputePool,
     metrics: StageMetrics,
+    deleted: DeletedJobs,
+    tracer: Tracer,
 ) -> list[tuple[Stage, Processor]]:
     from agents.batch import StageProcessor
 
@@ -264,13 +311,20 @@ def _load(
             publisher=producer,
             pool=pool,
             metrics=metrics,
+            deleted=deleted,
+            tracer=tracer,
         )
 
     return [(stage, processor(stage)) for stage in build_stages(settings, names)]
 
 
 def _tracking(
-    settings: Settings, graph: StageGraph, producer: EventProducer, metrics: StageMetrics
+    settings: Settings,
+    graph: StageGraph,
+    producer: EventProducer,
+    metrics: StageMetrics,
+    deleted: DeletedJobs,
+    tracer: Tracer,
 ) -> tuple[Processor, Sweeper]:
     from agents.sweeper import Sweeper
     from agents.tracking import TrackingProcessor
@@ -278,6 +332,33 @@ def _tracking(
     jobs = open_jobs(settings.jobs)
     results = [*RESULT_EVENTS, *(stage.emits for stage in extra_stages(settings))]
     tracking = TrackingProcessor(
-        results, graph=graph, jobs=jobs, publisher=producer, metrics=metrics
+        results,
+        graph=graph,
+        jobs=jobs,
+        artifacts=open_artifacts(settings.artifacts, link_signer(settings)),
+        publisher=producer,
+        metrics=metrics,
+        deleted=deleted,
+        tracer=tracer,
     )
-    return tracking, Sweeper(jobs, producer, after_s=settings.sweep_after_s)
+    return tracking, Sweeper(jobs, producer, after_s=settings.sweep_after_s, tracer=tracer)
+
+
+def _intake(
+    settings: Settings, producer: EventProducer, metrics: StageMetrics
+) -> tuple[Processor, Callable[[], None]]:
+    from agents.intake import IntakeProcessor
+
+    store = _announcing(settings)
+    jobs = open_jobs(settings.jobs)
+    intake = IntakeProcessor(store.bucket, jobs=jobs, publisher=producer, metrics=metrics)
+    return intake, partial(store.announce, "uploads/", NOTIFIED)
+
+
+def _announcing(settings: Settings) -> MinioArtifacts:
+    from storage.minio import MinioArtifacts
+
+    store = open_artifacts(settings.artifacts, link_signer(settings))
+    if not isinstance(store, MinioArtifacts):
+        raise CannotStart("intake reads MinIO's notifications; LOOKSTREAM_ARTIFACTS is no s3://…")
+    return store

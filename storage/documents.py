@@ -75,7 +75,7 @@ def position(cursor: str) -> tuple[str, str]:
         sort_at, job_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
     except (binascii.Error, ValueError, TypeError) as error:
         raise InvalidCursor("the cursor is not one of ours") from error
-    if not (isinstance(sort_at, str) and isinstance(job_id, str)):
+    if not all(isinstance(part, str) and part.isascii() for part in (sort_at, job_id)):
         raise InvalidCursor("the cursor is not one of ours")
     return sort_at, job_id
 

@@ -51,3 +51,19 @@ def result(sha256: str, stage: str, version: str) -> str:
 def source_memory(source: str) -> str:
     """What is remembered of a URL or an uploaded object: its content hash, ETag, Last-Modified."""
     return f"sources/{hashlib.sha256(source.encode()).hexdigest()}.json"
+
+
+def erasure(job_id: str) -> str:
+    """A note of what a deleted job leaves to be erased."""
+    return f"erasures/{job_id}.json"
+
+
+def replay(replay_id: str) -> str:
+    """How a replay fares, or fared."""
+    return f"replays/{replay_id}.json"
+
+
+def of_content(sha256: str) -> tuple[str, ...]:
+    """Prefixes of all that is made of one content; results first: none outlives its pictures."""
+    kinds = ("results", "thumbnails", "shots", "annotated", "cutouts")
+    return (*(f"{kind}/{sha256}/" for kind in kinds), working(sha256), original(sha256))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from threading import Lock
@@ -16,11 +15,12 @@ import urllib3
 from minio import Minio
 from minio.commonconfig import CopySource
 from minio.error import MinioException, S3Error
+from minio.notificationconfig import PrefixFilterRule, QueueConfig
 
 from storage.artifacts import CHUNK, ArtifactInfo
 from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StoreUnavailable
+from storage.presigning import Presigner, Signs
 from storage.safe_keys import safe_key, safe_prefix
-from storage.signing import LONGEST_S, METHODS
 
 PART = 5 * 1024 * 1024  # the smallest that S3 takes; what a streaming put holds in memory
 PROBE = ".lookstream/probe"  # no key starts with a dot
@@ -33,8 +33,11 @@ BAD_REQUEST = frozenset({"EntityTooLarge", "InvalidArgument", "InvalidRequest"})
 class MinioArtifacts:
     """An `ArtifactStore` in one bucket, which is made when it is not there.
 
-    ``endpoint`` is ``host:port``; ``secure`` asks for TLS. Waits are short and retries few, since
-    the runtime retries by itself and wants to know soon.
+    ``endpoint`` is ``host:port``; ``secure`` asks for TLS. ``public`` is the same server's address
+    as clients see it, ``http(s)://host:port``, which signed links name; empty where that is the
+    endpoint. Waits are short and retries few, since
+    the runtime retries by itself and wants to know soon. ``links`` signs links where clients do
+    not reach the server at ``endpoint``.
     """
 
     def __init__(
@@ -45,8 +48,9 @@ class MinioArtifacts:
         bucket: str,
         secure: bool,
         region: str,
+        links: Signs | None = None,
     ) -> None:
-        self._bucket = bucket
+        self.bucket = self._bucket = bucket
         self._region = region
         self._client = Minio(
             endpoint,
@@ -60,6 +64,8 @@ class MinioArtifacts:
                 retries=urllib3.Retry(total=1, backoff_factor=0.1, status_forcelist=(502, 503)),
             ),
         )
+        self._links = links or Presigner(self._client, bucket)
+        self._signing = _signing(public, access_key, secret_key, region) or self._client
         self._lock = Lock()
         self._made = False
 
@@ -151,23 +157,31 @@ class MinioArtifacts:
             return list(islice((name for name in names if not name.startswith(".")), limit))
 
     def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
-        """Presign a URL on the server itself, dated back a little so that it stays the same."""
         safe_key(key)
-        if not 1 <= expires_s <= LONGEST_S or method not in METHODS:
-            raise ValueError(f"a link is for GET or PUT and 1 to {LONGEST_S} seconds")
-        step = max(0, min(expires_s // 8, LONGEST_S - expires_s))
-        now = int(time.time())
-        date = datetime.fromtimestamp(now - now % step if step else now, UTC)
-        life = timedelta(seconds=expires_s + step)
         with self._translated(key):
-            return self._client.get_presigned_url(
-                method, self._bucket, key, expires=life, request_date=date
-            )
+            return self._links.sign(key, expires_s=expires_s, method=method)
 
     def check(self) -> None:
         with self._translated(PROBE):
             self._make_bucket()
             self._client.put_object(self._bucket, PROBE, io.BytesIO(b"writable"), 8)
+
+    def announce(self, prefix: str, target: str) -> None:
+        """Have the store tell ``target``, an ARN, of each object that is put under ``prefix``.
+
+        Idempotent; the bucket's other notifications stay. Raises `StorageError` where the
+        server knows no such target, or the account may not change the bucket.
+        """
+        wanted = QueueConfig(
+            ["s3:ObjectCreated:*"], "lookstream", PrefixFilterRule(prefix), queue=target
+        )
+        with self._translated(prefix):
+            self._make_bucket()
+            config = self._client.get_bucket_notification(self._bucket)
+            if any(_same(wanted, each) for each in config.queue_config_list):
+                return
+            config.queue_config_list.append(wanted)
+            self._client.set_bucket_notification(self._bucket, config)
 
     def _make_bucket(self) -> None:
         """Make the bucket the first time; another process may be doing the same."""
@@ -216,6 +230,24 @@ class MinioArtifacts:
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = type(getattr(error, "reason", None) or error).__name__
             raise StoreUnavailable(f"the artifact store is out of reach: {reason}") from error
+
+
+def _same(wanted: QueueConfig, known: QueueConfig) -> bool:
+    return (wanted.queue, wanted.prefix_filter_rule) == (known.queue, known.prefix_filter_rule)
+
+
+def _signing(public: str, access_key: str, secret_key: str, region: str) -> Minio | None:
+    """Return a client that signs for the public address: the host is a part of what is signed."""
+    scheme, _, host = public.partition("://")
+    if not host:
+        return None
+    return Minio(
+        host,
+        access_key=access_key,
+        secret_key=secret_key,
+        secure=scheme == "https",
+        region=region,
+    )
 
 
 class _Counted:

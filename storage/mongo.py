@@ -6,12 +6,14 @@ import asyncio
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, InsertOne, ReplaceOne
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -22,30 +24,24 @@ from pymongo.errors import (
 )
 
 from storage.batches import by_job
-from storage.documents import cursor, document, job, position, timestamp
+from storage.documents import cursor, document, job, timestamp
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import Job, JobPage, JobQuery, JobUpdate
+from storage.jobs import Job, JobPage, JobQuery, JobUpdate, KeptRequest
+from storage.mongo_queries import INDEXES, ORDER, selection
+from storage.mongo_requests import keep
 from storage.mongo_values import escaped, unescaped
+from storage.terms import terms
 from storage.transition import fold
 
 Document = dict[str, Any]
 
 BATCH = 100  # jobs read at a time
 # FerretDB 1.24 keeps one of its 100 connections for each operation of a command until the end, and
-# hangs for good when they run out: four writers at once can do 20 each. (It also looks through the
-# whole collection for a filter of more than ``_id``; MongoDB does neither.)
+# hangs for good when they run out: four writers at once can do 20 each.
 OPERATIONS = 20
 ATTEMPTS = 50
 DUPLICATE_KEY = 11000
 NOT_ALLOWED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed: an operator can mend that
-ORDER = [("sort_at", -1), ("_id", -1)]
-INDEXES = [
-    ORDER,
-    [("status", 1), *ORDER],
-    [("group", 1), *ORDER],
-    [("owner", 1), *ORDER],
-    [("status", 1), ("updated_at", 1)],
-]
 WAITS_MS = {
     "serverSelectionTimeoutMS": 3_000,
     "connectTimeoutMS": 3_000,
@@ -81,13 +77,22 @@ class MongoJobs:
         return None if doc is None else job(_loaded(doc))
 
     async def find(self, query: JobQuery) -> JobPage:
-        selection = _selection(query)
+        wanted = selection(query)
         with _translated():
-            found = (await self._jobs()).find(selection).sort(ORDER).limit(query.limit + 1)
+            found = (await self._jobs()).find(wanted).sort(ORDER).limit(query.limit + 1)
             docs = [_loaded(doc) for doc in await found.to_list()]
         page = docs[: query.limit]
         more = cursor(page[-1]) if len(docs) > query.limit else None
         return JobPage(tuple(job(doc) for doc in page), more)
+
+    async def count(self, query: JobQuery, *, at_most: int) -> int:
+        wanted = selection(query, paged=False)
+        with _translated():
+            return await (await self._jobs()).count_documents(wanted, limit=at_most)
+
+    async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
+        with _translated():
+            return await keep(await self._requests(), request, expired)
 
     async def clear(self) -> None:
         with _translated():
@@ -104,7 +109,13 @@ class MongoJobs:
             self._client = None
 
     async def _jobs(self) -> AsyncCollection[Document]:
-        """Return the collection, connected on first use: a client belongs to its event loop."""
+        return (await self._database())["jobs"]
+
+    async def _requests(self) -> AsyncCollection[Document]:
+        return (await self._database())["requests"]
+
+    async def _database(self) -> AsyncDatabase[Document]:
+        """Return the database, connected on first use: a client belongs to its event loop."""
         if self._closed:
             raise StoreUnavailable("the job store is closed")
         if self._client is None:
@@ -113,12 +124,13 @@ class MongoJobs:
                 name: ms for name, ms in WAITS_MS.items() if name.lower() not in given
             }
             self._client = AsyncMongoClient(self._url, **waits)
-        jobs = self._client.get_default_database("lookstream")["jobs"]
+        database = self._client.get_default_database("lookstream")
         if not self._indexed:
             for keys in INDEXES:
-                await jobs.create_index(keys)
+                await database["jobs"].create_index(keys)
+            await database["requests"].create_index("at")
             self._indexed = True
-        return jobs
+        return database
 
     async def _apply(self, batch: Mapping[str, Sequence[JobUpdate]]) -> list[Job]:
         """Fold a batch until no other writer came between.
@@ -150,7 +162,7 @@ async def _read(jobs: AsyncCollection[Document], ids: Mapping[str, Any]) -> dict
 
 
 def _write(before: Job | None, after: Job) -> InsertOne[Document] | ReplaceOne[Document]:
-    doc = _stored(after)
+    doc = stored(after)
     if before is None:
         return InsertOne(doc)
     return ReplaceOne({"_id": before.job_id, "revision": before.revision}, doc)
@@ -181,33 +193,15 @@ async def _write_some(
     return result.matched_count == replacements
 
 
-def _stored(job: Job) -> Document:
+def stored(job: Job) -> Document:
+    """Return the document with what it is found by, and the time that it is written at."""
     doc: Document = escaped(document(job))
-    return {"_id": doc.pop("job_id"), **doc}
+    found_by = {"terms": list(terms(job)), "written_at": timestamp(datetime.now(UTC))}
+    return {"_id": doc.pop("job_id"), **doc, **found_by}
 
 
 def _loaded(doc: Mapping[str, Any]) -> Document:
     return {**unescaped(doc), "job_id": doc["_id"]}
-
-
-def _selection(query: JobQuery) -> Document:
-    selection: Document = {}
-    if query.statuses is not None:
-        selection["status"] = {"$in": sorted(query.statuses)}
-    if query.group is not None:
-        selection["group"] = query.group
-    if query.owner is not None:
-        selection["owner"] = query.owner
-    if query.updated_before is not None:
-        selection["updated_at"] = {"$lt": timestamp(query.updated_before)}
-    if query.cursor is not None:
-        sort_at, job_id = position(query.cursor)
-        selection["sort_at"] = {"$lte": sort_at}
-        selection["$or"] = [
-            {"sort_at": {"$lt": sort_at}},
-            {"sort_at": sort_at, "_id": {"$lt": job_id}},
-        ]
-    return selection
 
 
 @contextmanager

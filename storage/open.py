@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from storage.artifacts import ArtifactStore
@@ -14,21 +15,27 @@ from storage.jobs import JobStore
 from storage.signing import LinkSigner
 from storage.sqlite import SqliteJobs
 
+if TYPE_CHECKING:
+    from storage.presigning import Signs
+
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+PUBLIC = re.compile(r"(https?://[A-Za-z0-9.-]+(:\d{1,5})?)?")
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def open_artifacts(url: str, signer: LinkSigner) -> ArtifactStore:
     """Return the store of ``file:///dir`` or ``s3://key:secret@host:9000/bucket?secure=&region=``.
 
-    ``secure`` (default true) asks for TLS. Nothing is connected to yet. Raises `InvalidStoreUrl`.
+    ``secure`` (default true) asks for TLS. ``links`` is where links lead that clients follow: the
+    server's address as they see it (https://…), or ``gateway`` where they do not reach the server.
+    Nothing is connected to yet. Raises `InvalidStoreUrl`.
     """
     parts = _split(url)
     if parts.scheme == "file":
         _options(parts, url, ())
         return DirectoryArtifacts(_path(parts, url), signer)
     if parts.scheme == "s3":
-        return _minio(parts, url)
+        return _minio(parts, url, signer)
     raise InvalidStoreUrl(f"{redact(url)!r} is no artifact store: write file:///… or s3://…")
 
 
@@ -59,10 +66,10 @@ def redact(url: str) -> str:
     return f"{scheme}://{hidden}{host}{slash}{path}".partition("?")[0]
 
 
-def _minio(parts: SplitResult, url: str) -> ArtifactStore:
+def _minio(parts: SplitResult, url: str, signer: LinkSigner) -> ArtifactStore:
     from storage.minio import MinioArtifacts  # not needed where a directory serves
 
-    options = _options(parts, url, ("secure", "region"))
+    options = _options(parts, url, ("secure", "region", "links"))
     secure = TRUTH.get(options.get("secure", "true").lower())
     bucket = parts.path.strip("/")
     endpoint = parts.netloc.rpartition("@")[2]
@@ -71,11 +78,32 @@ def _minio(parts: SplitResult, url: str) -> ArtifactStore:
     if secure is None or not BUCKET.fullmatch(bucket):
         raise InvalidStoreUrl(f"{redact(url)!r} needs one bucket, and secure=true or false")
     key, secret = unquote(parts.username), unquote(parts.password)
-    region = options.get("region", "us-east-1")
+    region, public = options.get("region", "us-east-1"), options.get("public", "")
+    if not PUBLIC.fullmatch(public):
+        raise InvalidStoreUrl(f"{redact(url)!r} needs public=https://host or https://host:port")
     try:
-        return MinioArtifacts(endpoint, key, secret, bucket, secure, region)
+        links = _links(options.get("links", ""), signer, (key, secret, region, bucket))
+        return MinioArtifacts(endpoint, key, secret, bucket, secure, region, links)
     except ValueError as error:
         raise InvalidStoreUrl(f"{redact(url)!r} has no host that S3 could be on") from error
+
+
+def _links(where: str, signer: LinkSigner, account: tuple[str, str, str, str]) -> Signs | None:
+    """Return what signs links that do not lead to the server's own address."""
+    from minio import Minio
+
+    from storage.presigning import Presigner
+
+    if where in ("", "gateway"):
+        return signer if where else None
+    key, secret, region, bucket = account
+    seen = urlsplit(where)
+    if seen.scheme not in ("http", "https") or seen.path.strip("/"):
+        raise InvalidStoreUrl("links=… is gateway, or http(s)://host:port without a path")
+    client = Minio(
+        seen.netloc, access_key=key, secret_key=secret, secure=seen.scheme == "https", region=region
+    )
+    return Presigner(client, bucket)
 
 
 def _mongo(parts: SplitResult, url: str) -> JobStore:

@@ -5,41 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from storage.batches import by_job
-from storage.documents import cursor, document, job, position, timestamp
+from storage.documents import cursor, document, job, timestamp
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import Job, JobPage, JobQuery, JobUpdate
+from storage.jobs import Job, JobPage, JobQuery, JobUpdate, KeptRequest
+from storage.sqlite_queries import bodies, count
+from storage.sqlite_schema import ADD_TERM, REMOVE_TERM, prepare, term_rows, transaction
 from storage.transition import fold
 
 T = TypeVar("T")
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    job_id TEXT PRIMARY KEY,
-    status TEXT NOT NULL,
-    owner TEXT,
-    "group" TEXT,
-    updated_at TEXT NOT NULL,
-    sort_at TEXT NOT NULL,
-    body TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS jobs_in_order ON jobs (sort_at DESC, job_id DESC);
-CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, sort_at DESC, job_id DESC);
-CREATE INDEX IF NOT EXISTS jobs_by_group ON jobs ("group", sort_at DESC, job_id DESC);
-CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, sort_at DESC, job_id DESC);
-CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (status, updated_at);
-"""
-COLUMNS = ("job_id", "status", "owner", "group", "updated_at", "sort_at")
+CACHE_KB = 16_000  # terms come in no order: their pages are wanted again soon
+COLUMNS = ("job_id", "status", "owner", "group", "updated_at")
 UPSERT = (
-    'INSERT OR REPLACE INTO jobs (job_id, status, owner, "group", updated_at, sort_at, body)'
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    'INSERT OR REPLACE INTO jobs (job_id, status, owner, "group", updated_at, written_at, sort_at,'
+    " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -63,14 +50,19 @@ class SqliteJobs:
         return await self._run(lambda connection: _read(connection, job_id))
 
     async def find(self, query: JobQuery) -> JobPage:
-        sql, values = _selection(query)
-        rows = await self._run(lambda connection: connection.execute(sql, values).fetchall())
-        docs = [json.loads(body) for (body,) in rows[: query.limit]]
+        rows = await self._run(lambda connection: bodies(connection, query))
+        docs = [json.loads(body) for body in rows[: query.limit]]
         more = cursor(docs[-1]) if len(rows) > query.limit else None
         return JobPage(tuple(job(doc) for doc in docs), more)
 
+    async def count(self, query: JobQuery, *, at_most: int) -> int:
+        return await self._run(lambda connection: count(connection, query, at_most))
+
+    async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
+        return await self._run(lambda connection: _keep(connection, request, expired))
+
     async def clear(self) -> None:
-        await self._run(lambda connection: connection.execute("DELETE FROM jobs"))
+        await self._run(_clear)
 
     async def check(self) -> None:
         await self._run(lambda connection: connection.execute("SELECT 1 FROM jobs LIMIT 1"))
@@ -97,13 +89,13 @@ class SqliteJobs:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None)
             try:
-                _switch_to_wal(connection)
                 # FULL: a job that the gateway has accepted must survive a power cut, since the
                 # embedded broker forgets and the sweeper can only find what is here. A batch is
                 # one commit, so this costs one sync a batch.
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript(SCHEMA)
-            except sqlite3.Error:
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+                prepare(connection)
+            except BaseException:
                 connection.close()
                 raise
             self._open = connection
@@ -116,27 +108,17 @@ class SqliteJobs:
 
 
 def _apply(connection: sqlite3.Connection, updates: Sequence[JobUpdate]) -> list[Job]:
+    """Change the jobs. The time of writing is read under the lock: it goes as the commits go."""
     changed: list[Job] = []
-    with _transaction(connection):
+    with transaction(connection):
+        now = timestamp(datetime.now(UTC))
         for job_id, own in by_job(updates).items():
             before = _read(connection, job_id)
             after = fold(before, own)
             if after is not None and after is not before:
-                connection.execute(UPSERT, _row(after))
+                _write(connection, before, after, now)
                 changed.append(after)
     return changed
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _read(connection: sqlite3.Connection, job_id: str) -> Job | None:
@@ -144,31 +126,34 @@ def _read(connection: sqlite3.Connection, job_id: str) -> Job | None:
     return None if row is None else job(json.loads(row[0]))
 
 
-def _row(changed: Job) -> tuple[Any, ...]:
-    doc = document(changed)
-    return (*(doc[column] for column in COLUMNS), json.dumps(doc, allow_nan=False))
+def _write(
+    connection: sqlite3.Connection, before: Job | None, after: Job, written_at: str | None
+) -> None:
+    doc = document(after)
+    columns = [*(doc[column] for column in COLUMNS), written_at, doc["sort_at"]]
+    connection.execute(UPSERT, (*columns, json.dumps(doc, allow_nan=False)))
+    old, new = term_rows(before), term_rows(after)
+    connection.executemany(REMOVE_TERM, sorted(old - new))
+    connection.executemany(ADD_TERM, sorted(new - old))
 
 
-def _selection(query: JobQuery) -> tuple[str, list[Any]]:
-    """Return the statement that reads one job more than the page holds, and its values."""
-    conditions: list[str] = []
-    values: list[Any] = []
-    if query.statuses is not None:
-        conditions.append(f"status IN ({', '.join('?' * len(query.statuses))})")
-        values += sorted(query.statuses)
-    for column in ("group", "owner"):
-        if (wanted := getattr(query, column)) is not None:
-            conditions.append(f'"{column}" = ?')
-            values.append(wanted)
-    if query.updated_before is not None:
-        conditions.append("updated_at < ?")
-        values.append(timestamp(query.updated_before))
-    if query.cursor is not None:
-        conditions.append("(sort_at, job_id) < (?, ?)")
-        values += position(query.cursor)
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = " ORDER BY sort_at DESC, job_id DESC LIMIT ?"
-    return f"SELECT body FROM jobs{where}{order}", [*values, query.limit + 1]  # noqa: S608
+def _keep(connection: sqlite3.Connection, request: KeptRequest, expired: datetime) -> KeptRequest:
+    with transaction(connection):
+        connection.execute("DELETE FROM requests WHERE at < ?", (timestamp(expired),))
+        connection.execute(
+            "INSERT OR IGNORE INTO requests (key, fingerprint, at) VALUES (?, ?, ?)",
+            (request.key, request.fingerprint, timestamp(request.at)),
+        )
+        kept = connection.execute(
+            "SELECT fingerprint, at FROM requests WHERE key = ?", (request.key,)
+        ).fetchone()
+    return KeptRequest(request.key, kept[0], datetime.fromisoformat(kept[1]))
+
+
+def _clear(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        connection.execute("DELETE FROM jobs")
+        connection.execute("DELETE FROM terms")
 
 
 @contextmanager
@@ -179,16 +164,3 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(f"the job file failed: {error}") from error
     except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
         raise StorageError(f"the job file refused: {error}") from error
-
-
-def _switch_to_wal(connection: sqlite3.Connection, within_s: float = 10.0) -> None:
-    """Turn the write-ahead log on; SQLite's own time-out does not wait for a rival who does too."""
-    deadline = time.monotonic() + within_s
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

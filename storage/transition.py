@@ -2,7 +2,8 @@
 
 Updates are redelivered, repeated and out of order. The stages' own states are therefore merged by
 rank (a completion over a failure, a newer failure over an older one), and all else, which stages
-are skipped, the job's status, its error, is derived from them. So the order never shows.
+are skipped, the job's status, its error, is derived from them. So the order never shows. A deletion
+outranks everything, before and after.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from storage.jobs import (
+    Deleted,
     Job,
     JobStatus,
     JobUpdate,
@@ -27,10 +29,16 @@ def transition(job: Job | None, update: JobUpdate) -> Job | None:
     """Return ``job`` after ``update``; the very same object when the update changes nothing.
 
     A lower run than the job's is ignored, a higher one takes over: the job then wants what the
-    update wants, and the stages' old states stay until the new run's come. A stage's event may
-    come before the submission, which then fills in what the event did not know. None only when
-    a sweep meets no job. The clock is never read.
+    update wants, and the stages' old states stay until the new run's come; their results stay until
+    there are new ones, also where the new run fails. A stage's event may
+    come before the submission, which then fills in what the event did not know. A deletion leaves
+    a tombstone, also of a job not heard of yet, and nothing changes that. None only when a sweep
+    meets no job. The clock is never read.
     """
+    if job is not None and job.status == "deleted":
+        return job
+    if isinstance(update, Deleted):
+        return _tombstone(job, update)
     if isinstance(update, Swept):
         return _touched(job, update)
     if job is not None and update.run < job.run:
@@ -58,6 +66,26 @@ def _touched(job: Job | None, update: Swept) -> Job | None:
     if job is None or update.run < job.run or update.at <= job.updated_at:
         return job
     return replace(job, updated_at=update.at, revision=job.revision + 1)
+
+
+def _tombstone(job: Job | None, update: Deleted) -> Job:
+    """Return what is left of a deleted job: its id, run and time."""
+    return Job(
+        job_id=update.job_id,
+        run=update.run if job is None else max(job.run, update.run),
+        lane="interactive" if job is None else job.lane,
+        status="deleted",
+        source={},
+        owner=None,
+        group=None,
+        wanted=(),
+        metadata={},
+        idempotency_key=None,
+        force=False,
+        submitted_at=None,
+        updated_at=update.at if job is None else max(job.updated_at, update.at),
+        revision=1 if job is None else job.revision + 1,
+    )
 
 
 def _renewed(job: Job | None, update: Submitted | StageCompleted | StageGaveUp) -> Job:
@@ -125,8 +153,11 @@ def _stage_state(update: StageCompleted | StageGaveUp) -> tuple[str, StageState]
 
 
 def _with_stage(job: Job, stage: str, state: StageState) -> Job:
-    if not _supersedes(state, job.stages.get(stage)):
+    known = job.stages.get(stage)
+    if not _supersedes(state, known):
         return job
+    if known is not None and state.result is None:
+        state = replace(state, result=known.result)  # of the run before, until there is a new one
     return replace(job, stages={**job.stages, stage: state})
 
 
@@ -157,13 +188,22 @@ def _derived(job: Job) -> Job:
     """Return the job with its skipped stages, status and error as its stages' states imply."""
     own = {
         stage: state
-        for stage, state in job.stages.items()
-        if not (state.run == job.run and state.status == "skipped")
+        for stage, known in job.stages.items()
+        if (state := _unskipped(job, known)) is not None
     }
     stages = {**own, **_skipped(job, own)}
     status = _status(job, stages)
     error = _first_error(job, stages) if status == "failed" else None
     return replace(job, stages=stages, status=status, error=error)
+
+
+def _unskipped(job: Job, state: StageState) -> StageState | None:
+    """Return a state as it was before it was skipped in this run, as far as it is still known."""
+    if state.run < job.run or state.status != "skipped":
+        return state
+    if state.result is None:
+        return None
+    return StageState("completed", state.run - 1, result=state.result)
 
 
 def _skipped(job: Job, own: Mapping[str, StageState]) -> dict[str, StageState]:
@@ -177,7 +217,11 @@ def _skipped(job: Job, own: Mapping[str, StageState]) -> dict[str, StageState]:
             settled = stage in skipped or (stage in own and own[stage].run == job.run)
             if stage in job.wanted and not settled:
                 skipped[stage] = StageState(
-                    "skipped", job.run, finished_at=culprit.finished_at, error=culprit.error
+                    "skipped",
+                    job.run,
+                    finished_at=culprit.finished_at,
+                    error=culprit.error,
+                    result=own[stage].result if stage in own else None,
                 )
     return skipped
 

@@ -5,6 +5,7 @@
     ├── UndecodableEvent    a record that is not one of our events
     ├── EventTooLarge       the broker takes no record of that size
     ├── UnknownStage        a stage that nobody plays
+    ├── TopicNotReplayable  a topic that no stage reads
     └── InvalidBrokerUrl    a LOOKSTREAM_KAFKA that cannot be read
 
 Drivers' own errors (confluent_kafka, cloudevents, pydantic) never leave this package.
@@ -35,6 +36,10 @@ class EventTooLarge(StreamError):
 
 class UnknownStage(StreamError):
     code = "unknown-stage"
+
+
+class TopicNotReplayable(StreamError):
+    code = "topic-not-replayable"
 
 
 class InvalidBrokerUrl(StreamError):

@@ -42,7 +42,11 @@ def _inside(value: Any) -> list[Any]:
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
-JobId = Annotated[str, Field(max_length=45), AfterValidator(_canonical_uuid)]
+JobId = Annotated[
+    str,
+    Field(max_length=45, json_schema_extra={"format": "uuid"}),
+    AfterValidator(_canonical_uuid),
+]
 
 
 class Value(BaseModel):
@@ -291,3 +295,12 @@ RESULT_EVENTS: tuple[type[StageResult], ...] = (
     ImageAnnotated,
 )
 """The results of the built-in stages."""
+
+EVENTS: tuple[type[Event], ...] = (
+    ImageSubmitted,
+    *RESULT_EVENTS,
+    StageFailed,
+    JobUpdated,
+    JobDeleted,
+)
+"""All events of an installation without stages of its own."""

@@ -1,11 +1,11 @@
-"""Follow `job-updated`, so that whoever waits for a job hears of its change at once."""
+"""Follow `job-updated`, so that whoever waits or listens for a job hears of its change at once."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
@@ -14,12 +14,18 @@ from uuid import uuid4
 import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
+    Message,
     TopicPartition,
 )
+
+from streams.codec import Decoder
+from streams.errors import UndecodableEvent
+from streams.events import JobUpdated
+from streams.feed import JobFeed
+from streams.record import Record
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +49,8 @@ class Watch:
     async def changed(self, timeout_s: float) -> bool:
         """Return True once the job has changed since the last call, False at the deadline."""
         try:
-            await asyncio.wait_for(self._heard.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._heard.wait()
         except TimeoutError:
             return False
         self._heard.clear()
@@ -55,16 +62,19 @@ class Watch:
 
 
 class JobFollower:
-    """Tells waiters on one event loop which jobs changed, from a consumer on its own thread.
+    """Tells one event loop which jobs changed, and how, from a consumer on its own thread.
 
     ``config`` is what `confluent_kafka.Consumer` needs to reach the broker. Partitions are
     assigned, not subscribed: every gateway hears of every job, and nothing is ever committed.
-    A hint only: a change may be missed while the broker is away, so waiters read the job store
-    again now and then. Memory is bounded by the number of waiters.
+    `watch` and `wait` only hint that a job changed; ``feed`` hands the new states to listeners.
+    While the broker is away nothing is heard, so waiters read the job store again now and then.
+    Memory is bounded by the number of waiters and listeners.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str = "job-updated") -> None:
-        self._topic = topic
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.feed = JobFeed()
+        self._topic = JobUpdated.topic
+        self._decoder = Decoder([JobUpdated])
         self._config = {
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "reconnect.backoff.max.ms": 1000,
@@ -73,7 +83,8 @@ class JobFollower:
             "group.id": f"lookstream-follower-{uuid4()}",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "latest",
+            # The topic was made anew, or we are far behind: rather hear twice than not at all.
+            "auto.offset.reset": "earliest",
             "error_cb": _log_error,
         }
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
@@ -88,6 +99,7 @@ class JobFollower:
         if self._thread is not None:
             return
         self._loop = asyncio.get_running_loop()
+        self.feed.open()
         self._stopping.clear()
         self._thread = threading.Thread(target=self._follow, name="job-follower", daemon=True)
         self._thread.start()
@@ -116,6 +128,11 @@ class JobFollower:
         """How many jobs somebody listens for."""
         return len(self._watches)
 
+    @property
+    def following(self) -> bool:
+        """Whether the broker was reached: every change from now on is heard."""
+        return self._seen_cluster
+
     async def wait(self, job_id: str, timeout_s: float) -> bool:
         """Return True when the job changes within ``timeout_s`` seconds, else False."""
         with self.watch(job_id) as watch:
@@ -132,44 +149,86 @@ class JobFollower:
                     refresh_at = monotonic() + (
                         REFRESH_KNOWN_S if self._known else REFRESH_UNKNOWN_S
                     )
-                self._tell(self._changed_jobs(consumer))
+                self._tell(self._heard(consumer))
         finally:
             consumer.close()
 
     def _discover(self, consumer: Consumer) -> None:
         """Assign partitions not known yet.
 
-        Those that were there first are read from their end. One that appears later is read
-        from its beginning: everything in it was written while we were following.
+        Those that were there first are read from their end, as it is now: the listeners of before
+        are told that they may have missed something. One that appears later is read from its
+        beginning: everything in it was written while we were following.
         """
         try:
-            topics = consumer.list_topics(self._topic, timeout=METADATA_TIMEOUT_S).topics
+            new = sorted(self._partitions(consumer) - self._known)
+            places = [self._place(consumer, number) for number in new]
         except KafkaException as error:
             log.debug("broker out of reach", action="follow-jobs", error=str(error))
             return
-        found = topics.get(self._topic)
-        start = OFFSET_BEGINNING if self._seen_cluster else OFFSET_END
-        self._seen_cluster = True
-        if found is None or found.error is not None:
-            return
-        new = sorted(set(found.partitions) - self._known)
-        if new:
-            consumer.incremental_assign([TopicPartition(self._topic, p, start) for p in new])
+        if places:
+            consumer.incremental_assign(places)
             self._known.update(new)
+        if not self._seen_cluster:
+            self._seen_cluster = True
+            self._on_loop(self.feed.leave_gap)
 
-    def _changed_jobs(self, consumer: Consumer) -> set[str]:
-        """Return the watched jobs among the records that have come; wait a little for the first."""
+    def _partitions(self, consumer: Consumer) -> set[int]:
+        """Return the topic's partitions, none while it does not exist."""
+        topics = consumer.list_topics(self._topic, timeout=METADATA_TIMEOUT_S).topics
+        found = topics.get(self._topic)
+        if found is None or _is_unknown(found.error):
+            return set()
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return set(found.partitions)
+
+    def _place(self, consumer: Consumer, number: int) -> TopicPartition:
+        """Return where to begin. The end is asked for: librdkafka's own "end" is wherever the
+        first fetch finds it, and what was written until then would be missed."""
+        place = TopicPartition(self._topic, number, OFFSET_BEGINNING)
+        if not self._seen_cluster:
+            place.offset = consumer.get_watermark_offsets(place, timeout=METADATA_TIMEOUT_S)[1]
+        return place
+
+    def _heard(self, consumer: Consumer) -> list[Message]:
+        """Return the records that have come; wait a little for the first."""
         first = consumer.poll(POLL_S)
         if first is None:
-            return set()
+            return []
         # consume() waits until it has them all, so only what is already here is asked of it.
         records = [first, *consumer.consume(DRAIN, timeout=0)]
-        keys = {_job_id(record.key()) for record in records if record.error() is None}
-        return {key for key in keys if key in self._watches}
+        return [record for record in records if record.error() is None]
 
-    def _tell(self, job_ids: set[str]) -> None:
-        if job_ids and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake, job_ids)
+    def _tell(self, records: Sequence[Message]) -> None:
+        """Hand over what somebody wants, and wait until it is taken: so nothing can pile up."""
+        changed = {key for record in records if (key := _job_id(record.key())) in self._watches}
+        wanted = [record for record in records if self.feed.wants(_job_id(record.key()))]
+        updates = [update for record in wanted if (update := self._decoded(record))]
+        if not changed and not updates:
+            return
+        taken = threading.Event()
+
+        def take() -> None:
+            self._wake(changed)
+            self.feed.deliver(updates)
+            taken.set()
+
+        self._on_loop(take)
+        while not taken.wait(POLL_S) and not self._stopping.is_set():
+            pass
+
+    def _decoded(self, record: Message) -> JobUpdated | None:
+        try:
+            event = self._decoder.decode(Record.received(record)).event
+        except UndecodableEvent as error:
+            log.warning("not an update", action="follow-jobs", error=str(error))
+            return None
+        return event if isinstance(event, JobUpdated) else None
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
 
     def _wake(self, job_ids: set[str]) -> None:
         for job_id in job_ids:
@@ -179,6 +238,10 @@ class JobFollower:
 
 def _job_id(key: bytes | str | None) -> str:
     return key.decode(errors="replace") if isinstance(key, bytes) else key or ""
+
+
+def _is_unknown(error: KafkaError | None) -> bool:
+    return error is not None and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
 def _log_error(error: KafkaError) -> None:

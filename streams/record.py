@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -18,6 +19,13 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+    @classmethod
+    def received(cls, message: Any) -> Record:
+        """Take a message of confluent-kafka's as it came."""
+        headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        place = message.topic(), message.partition(), message.offset()
+        return cls(*place, message.key(), message.value(), headers)
 
     def header(self, name: str) -> bytes | None:
         """Return the last header of that name, whatever its case."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 DEAD_LETTERS = "dead-letters"
 JOB_UPDATED = "job-updated"
+JOB_DELETED = "job-deleted"
+OBJECT_CREATED = "object-created"
+"""The artifact store's own notifications of uploads, in its own words; read by `intake`."""
 DAY_MS = 86_400_000
 LETTER_BYTES = 2_000_000
 """A dead letter is a record of up to the broker's limit (1 MB), with headers on top."""
@@ -37,11 +40,11 @@ class Topic:
 
 
 def plan(stage_topics: Iterable[str], partitions: int, retention_days: int) -> list[Topic]:
-    """Return every topic of the system: one a stage, failures, updates and dead letters.
+    """Return every topic of the system: one a stage, failures, deletions, updates, dead letters.
 
     Job state is a projection of the topics, so their retention is how far back it can be rebuilt.
     """
-    names = dict.fromkeys(("image-submitted", *stage_topics, "stage-failed"))
+    names = dict.fromkeys(("image-submitted", *stage_topics, "stage-failed", JOB_DELETED))
     return [
         *(Topic(name, partitions, retention_days=retention_days) for name in names),
         Topic(JOB_UPDATED, partitions, compacted=True),

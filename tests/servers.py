@@ -109,14 +109,15 @@ def _server(kind: type[T], variable: str, program: type[Server]) -> Iterator[T]:
         try:
             url = own.start(Path(data) / own.name)
         except ServerUnavailable as error:
-            _give_up(str(error))
+            give_up(str(error))
         try:
             yield kind(url, own)
         finally:
             own.stop()
 
 
-def _give_up(reason: str) -> NoReturn:
+def give_up(reason: str) -> NoReturn:
+    """Skip the test, or fail it where real servers are required."""
     if os.environ.get("LOOKSTREAM_REQUIRE_SERVERS") == "1":
         pytest.fail(f"a real server is required: {reason}", pytrace=False)
     pytest.skip(reason)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from opentelemetry.trace import NoOpTracer, Tracer
+
 from agents.batch import StageProcessor
 from agents.compute import ComputePool
 from agents.metrics import StageMetrics
@@ -69,8 +71,10 @@ class Sewing:
         self.published = MemoryPublisher()
         self.pool = ComputePool(threads=2)
         self.metrics = StageMetrics()
+        self.tracer: Tracer = NoOpTracer()
         self.calls: list[int] = []
         self.stage_facts: dict[str, Any] = {}
+        self.deleted: set[str] = set()
 
     async def process(self, work: Handle, *events: Event | Record) -> list[Event]:
         """Run the events through a sewing stage that works like this; return what it published."""
@@ -88,6 +92,8 @@ class Sewing:
             publisher=self.published,
             pool=self.pool,
             metrics=self.metrics,
+            tracer=self.tracer,
+            deleted=self.deleted,
             policy=RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002),
         )
         before = len(self.published.events)

@@ -4,7 +4,8 @@
     python -m deploy.local up [--data DIR] [NAME …] run until Ctrl-C or SIGTERM
 
 `up` prints one ``export LOOKSTREAM_TEST_…=URL`` a server when all of them answer. Without
-``--data`` their data is gone when they end. Names: kafka, minio, ferretdb; all when none is given.
+``--data`` their data is gone when they end. Names: kafka, minio, ferretdb; all when none is given,
+and `build` then makes the tools that check the deployment as well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from deploy.local.builds import NAMES, ServerUnavailable, built
+from deploy.local.builds import NAMES, TOOLS, ServerUnavailable, built
 from deploy.local.servers import FerretDB, Kafka, Minio
 
 KINDS = {kind.name: kind for kind in (Kafka, Minio, FerretDB)}
@@ -26,7 +27,7 @@ VARIABLES = {"kafka": "KAFKA", "minio": "ARTIFACTS", "ferretdb": "JOBS"}
 
 def main() -> int:
     arguments = _arguments()
-    names = arguments.names or NAMES
+    names = arguments.names or (NAMES if arguments.command == "up" else NAMES + TOOLS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if arguments.command == "build":

@@ -1,8 +1,8 @@
-"""The real servers' programs: fetched and built once, kept outside the checkout.
+"""The real servers' programs, and the tools that check the deployment: built once, kept outside.
 
     ${XDG_CACHE_HOME:-~/.cache}/lookstream/servers/<name>-<hash of deploy/local/<name>/>
 
-Kafka's jars come by Maven; MinIO and FerretDB are built by Go. Each goes through the toolchain's
+Kafka's jars come by Maven; all else is built by Go. Each goes through the toolchain's
 own registry settings. A lock file keeps two builders apart, and an unfinished build is never used.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,9 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent
 NAMES = ("kafka", "minio", "ferretdb")
+TOOLS = ("mc", "compose", "kustomize", "keda", "oasdiff")
+"""MinIO's client, the parser of Compose files, Kustomize, KEDA's resource definitions, and what
+compares two OpenAPI documents."""
 
 
 class ServerUnavailable(RuntimeError):
@@ -84,21 +88,31 @@ def _kafka(result: Path) -> None:
     _run([tool("mvn"), "-q", "-B", "-f", str(pom), *goal], result)
 
 
-def _minio(result: Path) -> None:
-    _go(result, SOURCES / "minio", "github.com/minio/minio")
+def _go(name: str, package: str) -> Callable[[Path], None]:
+    """Return the builder of a program that the module in ``deploy/local/<name>/`` pins."""
+
+    def build(result: Path) -> None:
+        command = [_go_tool(), "build", "-trimpath", "-ldflags=-s -w"]
+        _run([*command, "-o", str(result / name), package], SOURCES / name)
+
+    return build
 
 
-def _ferretdb(result: Path) -> None:
-    _go(result, SOURCES / "ferretdb", ".")
+def _keda(result: Path) -> None:
+    """Fetch KEDA's module for the definitions in it; nothing is built."""
+    module = "github.com/kedacore/keda/v2"
+    pinned = (SOURCES / "keda" / "go.mod").read_text().partition(module)[2].split()[0]
+    told = _run([_go_tool(), "mod", "download", "-json", f"{module}@{pinned}"], SOURCES / "keda")
+    definitions = Path(json.loads(told)["Dir"]) / "config" / "crd" / "bases"
+    for definition in definitions.glob("keda.sh_*.yaml"):
+        shutil.copyfile(definition, result / definition.name)
 
 
-def _go(result: Path, module: Path, package: str) -> None:
-    go = tool("go", "/usr/local/go/bin", "/usr/lib/go/bin")
-    output = str(result / module.name)
-    _run([go, "build", "-trimpath", "-ldflags=-s -w", "-o", output, package], module)
+def _go_tool() -> str:
+    return tool("go", "/usr/local/go/bin", "/usr/lib/go/bin")
 
 
-def _run(command: list[str], directory: Path) -> None:
+def _run(command: list[str], directory: Path) -> str:
     polite = ["nice"] if shutil.which("nice") else []
     done = subprocess.run(  # noqa: S603  (a toolchain, with arguments of ours)
         [*polite, *command], cwd=directory, capture_output=True, text=True, check=False
@@ -106,10 +120,16 @@ def _run(command: list[str], directory: Path) -> None:
     if done.returncode:
         said = (done.stderr + done.stdout).strip()[-2000:]
         raise ServerUnavailable(f"{Path(command[0]).name} failed in {directory.name}:\n{said}")
+    return done.stdout
 
 
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "kafka": _kafka,
-    "minio": _minio,
-    "ferretdb": _ferretdb,
+    "minio": _go("minio", "github.com/minio/minio"),
+    "ferretdb": _go("ferretdb", "."),
+    "mc": _go("mc", "github.com/minio/mc"),
+    "compose": _go("compose", "."),
+    "kustomize": _go("kustomize", "sigs.k8s.io/kustomize/kustomize/v5"),
+    "keda": _keda,
+    "oasdiff": _go("oasdiff", "github.com/oasdiff/oasdiff"),
 }

@@ -92,12 +92,16 @@ class Kafka(Server):
 
 
 class Minio(Server):
-    """MinIO on one directory, with a root account of its own; ``url`` names no bucket."""
+    """MinIO on one directory, with a root account of its own; ``url`` names no bucket.
+
+    With ``kafka``, a ``host:port``, it can tell that broker's topic ``object-created`` of uploads.
+    """
 
     name = "minio"
 
-    def __init__(self) -> None:
+    def __init__(self, kafka: str = "") -> None:
         super().__init__()
+        self._kafka = kafka
         self._user = "lookstream"
         self._password = secrets.token_hex(16)
 
@@ -115,6 +119,16 @@ class Minio(Server):
             "MINIO_ROOT_PASSWORD": self._password,
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
+            **self._notifying(),
+        }
+
+    def _notifying(self) -> Mapping[str, str]:
+        if not self._kafka:
+            return {}
+        return {
+            "MINIO_NOTIFY_KAFKA_ENABLE_LOOKSTREAM": "on",
+            "MINIO_NOTIFY_KAFKA_BROKERS_LOOKSTREAM": self._kafka,
+            "MINIO_NOTIFY_KAFKA_TOPIC_LOOKSTREAM": "object-created",
         }
 
     def answers(self) -> bool:

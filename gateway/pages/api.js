@@ -30,8 +30,28 @@ export function readJob(id, seconds) {
   return ask(`/v1/jobs/${encodeURIComponent(id)}?wait=${seconds}`);
 }
 
+// Run a job again. Of what is known already nothing is computed, unless it is forced.
+export function runAgain(id, force) {
+  return ask(`/v1/jobs/${encodeURIComponent(id)}/runs`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ force }),
+  });
+}
+
+export function deleteJob(id) {
+  return ask(`/v1/jobs/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+// Return the problem that an error amounts to.
+export function problemOf(error) {
+  return error instanceof Refused
+    ? error.problem : { code: "gateway-unreachable", detail: "The gateway did not answer." };
+}
+
 async function ask(path, options) {
   const answer = await fetch(path, options);
+  if (answer.status === 204) return undefined;
   const document = await answer.json();
   if (!answer.ok) throw new Refused(document);
   return document;

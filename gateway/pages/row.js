@@ -4,7 +4,7 @@ import { element, link, picture } from "./dom.js";
 
 const MARKS = { completed: "✓", failed: "✗", skipped: "–", pending: "…" };
 
-// Return the row's cells for an entry: {name, job?, error?, note?}.
+// Return the row's cells for an entry: {name, id?, job?, error?, note?, trouble?}.
 export function cells(entry) {
   const job = entry.job;
   return [
@@ -13,6 +13,7 @@ export function cells(entry) {
     cell("Top five", job ? [topFive(job)] : []),
     cell("Stages", job ? [stages(job)] : []),
     cell("Pictures", job ? [pictures(job, entry.name)] : []),
+    cell("Actions", [actions(entry)]),
   ];
 }
 
@@ -34,7 +35,9 @@ function photo(entry) {
   return element("div", { children: [
     framed && element("div", { class: "frame", children: [thumbnail && picture(
       thumbnail.url, "", { width: thumbnail.width, height: thumbnail.height })] }),
-    element("div", { class: "name", text: entry.name }),
+    element("div", { class: "name", children: [entry.job
+      ? element("a", { href: `/gallery/${entry.id}`, text: entry.name })
+      : document.createTextNode(entry.name)] }),
   ] });
 }
 
@@ -43,8 +46,8 @@ function status(entry) {
   return element("span", { class: `status ${said}`, text: said });
 }
 
-function cause({ job, error }) {
-  const failure = error || job?.error;
+function cause({ job, error, trouble }) {
+  const failure = trouble || error || job?.error;
   if (!failure) return null;
   const where = failure.stage ? `${failure.stage}: ` : "";
   return element("p", { class: "cause", children: [
@@ -102,6 +105,17 @@ function pictures(job, name) {
   return element("div", { children: [
     shots.length > 0 && element("ul", { class: "shots", children: shots }),
     links.length > 0 && element("ul", { class: "links", children: links }),
+  ] });
+}
+
+function actions(entry) {
+  const over = ["completed", "failed"].includes(statusOf(entry));
+  const button = (act, text) => element("button", {
+    type: "button", class: "plain", "data-act": act, text, "aria-label": `${text}: ${entry.name}` });
+  return element("div", { class: "actions", children: [
+    entry.job && over && button("again", "Run again"),
+    entry.job && button("delete", "Delete"),
+    entry.error && button("remove", "Remove"),
   ] });
 }
 

@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from time import monotonic
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from gateway.deps import GatewayDeps
 from gateway.examples import JOB, SUBMISSION
-from gateway.intake import JobRequest, read_submission
+from gateway.idempotency import checked_key
+from gateway.intake import read_submission
 from gateway.metrics import Metrics
 from gateway.models import AcceptedEntry, JobView, RejectedEntry, SubmissionView
 from gateway.problem_responses import documented
 from gateway.problems import Problem
+from gateway.submission_body import request_body
 from gateway.submitter import Submitter
+from gateway.trace import traceparent
 from gateway.views import job_view, links
-from storage.jobs import FINAL, Job
+from gateway.waiting import canonical, settled
 
-# The follower may miss a change while Kafka is away, so a long poll looks for itself as well.
-REREAD_S = 1.0
 LONGEST_WAIT_S = 60
 
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-MULTIPART_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["files"],
-    "properties": {
-        "files": {
-            "type": "array",
-            "items": {"type": "string", "format": "binary"},
-            "description": "one photo or many",
-        },
-        "stages": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "the stages wanted, repeated or comma-separated; none means all",
-        },
-        "force": {"type": "boolean", "default": False},
-    },
-}
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        description="repeat it with the same request: for 24 h the same jobs are answered",
+        json_schema_extra={"minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7e]+$"},
+    ),
+]
 
 
 class JobRoutes:
@@ -66,10 +52,16 @@ class JobRoutes:
                 202: {
                     "content": {"application/json": {"example": SUBMISSION}},
                     "description": "one entry a photo, in order",
+                    "headers": {
+                        "Idempotent-Replayed": {
+                            "description": "`true` when this request was answered before",
+                            "schema": {"type": "string", "const": "true"},
+                        }
+                    },
                 },
                 **documented(*SUBMIT_PROBLEMS),
             },
-            openapi_extra={"requestBody": _request_body()},
+            openapi_extra={"requestBody": request_body(self._deps.graph.names)},
             operation_id="submitPhotos",
             summary="Hand over one photo or many",
         )
@@ -90,21 +82,23 @@ class JobRoutes:
         )
         return router
 
-    async def submit(self, request: Request) -> Response:
+    async def submit(self, request: Request, idempotency_key: IdempotencyKey = None) -> Response:
         """Answer at once, with one entry a photo in the order given.
 
         A photo that cannot be taken has an `error` in its entry and the others are accepted; where
         it is the only one, its problem is the answer.
         """
-        traceparent = request.headers.get("traceparent", "")
+        key = checked_key(idempotency_key)
         async with read_submission(request, self._deps.limits) as submission:
-            entries = await self._submitter.accept(
-                submission, traceparent if TRACEPARENT.fullmatch(traceparent) else None
+            accepted = await self._submitter.accept(
+                submission, key=key, traceparent=traceparent(request)
             )
+        entries = accepted.entries
         if len(entries) == 1 and isinstance(entries[0], Problem):
             raise entries[0]
         body = SubmissionView(jobs=[_entry(entry, request.url.path) for entry in entries])
-        return JSONResponse(body.model_dump(mode="json"), status_code=202)
+        headers = {"Idempotent-Replayed": "true"} if accepted.replayed else {}
+        return JSONResponse(body.model_dump(mode="json"), status_code=202, headers=headers)
 
     async def read(
         self,
@@ -123,29 +117,20 @@ class JobRoutes:
     ) -> JobView:
         """Answer with the job as it is, or as it is at its end when that comes within `wait`."""
         response.headers["Cache-Control"] = "no-store"
-        job = await self._wait(request, _canonical(job_id), wait)
+        job = await settled(self._deps, request, canonical(job_id), wait)
         return job_view(job, self._link)
 
     def _link(self, key: str) -> str:
         return self._deps.signer.sign(key, expires_s=self._deps.link_expires_s)
-
-    async def _wait(self, request: Request, job_id: str, wait_s: float) -> Job:
-        deadline = monotonic() + wait_s
-        with self._deps.follower.watch(job_id) as watch:
-            while True:
-                job = await self._deps.jobs.get(job_id)
-                if job is None:
-                    raise Problem("job-not-found", f"no job {job_id}")
-                left = deadline - monotonic()
-                if job.status in FINAL or left <= 0 or await request.is_disconnected():
-                    return job
-                await watch.changed(min(left, REREAD_S))
 
 
 SUBMIT_PROBLEMS = (
     "malformed-body",
     "too-large",
     "too-many-photos",
+    "event-too-large",
+    "idempotency-conflict",
+    "metadata-too-large",
     "unsupported-media-type",
     "invalid-request",
     "unknown-stage",
@@ -162,32 +147,3 @@ def _entry(entry: str | Problem, instance: str) -> AcceptedEntry | RejectedEntry
     if isinstance(entry, Problem):
         return RejectedEntry(error=entry.document(instance))
     return AcceptedEntry(job_id=entry, status="pending", links=links(entry))
-
-
-def _canonical(job_id: str) -> str:
-    try:
-        return str(UUID(job_id))
-    except ValueError:
-        raise Problem("job-not-found", "a job id is a UUID") from None
-
-
-def _request_body() -> dict[str, Any]:
-    return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": MULTIPART_SCHEMA},
-            "application/json": {
-                "schema": JobRequest.model_json_schema(),
-                "examples": {
-                    "one": {"value": {"url": "https://example.com/dress.jpg"}},
-                    "many": {
-                        "value": {
-                            "urls": ["https://example.com/1.jpg", "https://example.com/2.jpg"],
-                            "stages": ["captioning", "thumbnailing"],
-                        }
-                    },
-                    "inline": {"value": {"image_base64": "/9j/4AAQSkZJRgABAQ…"}},
-                },
-            },
-        },
-    }

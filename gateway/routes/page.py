@@ -1,4 +1,4 @@
-"""The page at `/`, served from the package's own files."""
+"""The page at `/` and what pages load, served from the package's own files."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src * blob: data:; "
-    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
-JAVASCRIPT = "text/javascript; charset=utf-8"
-ASSETS = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/pages/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/pages/page.js": ("page.js", JAVASCRIPT),
-    "/pages/row.js": ("row.js", JAVASCRIPT),
-    "/pages/dom.js": ("dom.js", JAVASCRIPT),
-    "/pages/api.js": ("api.js", JAVASCRIPT),
-    "/pages/icon.svg": ("icon.svg", "image/svg+xml"),
+from gateway.html import CSP, MEDIA_TYPE, Pages
+
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 
 
-def router() -> APIRouter:
-    """Return the routes of the page and of what it loads; nothing comes from elsewhere."""
+def router(pages: Pages) -> APIRouter:
+    """Return the routes of the page and of what pages load; nothing comes from elsewhere."""
     routes = APIRouter(include_in_schema=False)
-    for path, (name, media_type) in ASSETS.items():
-        routes.add_api_route(path, _asset(name, media_type), methods=["GET"], name=name)
+    _add(routes, "/", pages.text("index.html").encode(), MEDIA_TYPE)
+    for asset in files("gateway").joinpath("pages").iterdir():
+        if media_type := TYPES.get(f".{asset.name.rpartition('.')[2]}"):
+            _add(routes, f"/pages/{asset.name}", asset.read_bytes(), media_type)
     return routes
 
 
-def _asset(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    content = files("gateway").joinpath("pages", name).read_bytes()
+def _add(routes: APIRouter, path: str, content: bytes, media_type: str) -> None:
+    routes.add_api_route(path, _unchanging(content, media_type), methods=["GET"], name=path)
+
+
+def _unchanging(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     headers = {
         "Content-Security-Policy": CSP,
         "Cache-Control": "no-cache",

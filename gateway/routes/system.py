@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -42,10 +42,11 @@ class Live(BaseModel):
 
 
 class SystemRoutes:
-    """`/v1/info`, `/health/live`, `/health/ready` and `/metrics`."""
+    """`/v1/info`, `/asyncapi.json`, `/health/live`, `/health/ready` and `/metrics`."""
 
     def __init__(self, deps: GatewayDeps, metrics: Metrics) -> None:
         self._addresses = deps.addresses
+        self._events = deps.events
         self._metrics = metrics
 
         async def check_artifacts() -> None:
@@ -84,6 +85,14 @@ class SystemRoutes:
             summary="Which dependency is down",
         )
         router.add_api_route(
+            "/asyncapi.json",
+            self.events,
+            response_class=JSONResponse,
+            responses={200: {"description": "an AsyncAPI 3.0 document"}},
+            operation_id="readEvents",
+            summary="The events, for those who publish or read them",
+        )
+        router.add_api_route(
             "/metrics",
             self.metrics,
             response_class=Response,
@@ -95,6 +104,9 @@ class SystemRoutes:
 
     async def info(self) -> Info:
         return Info(**asdict(self._addresses))
+
+    async def events(self) -> dict[str, Any]:
+        return dict(self._events)
 
     async def live(self) -> Live:
         return Live()

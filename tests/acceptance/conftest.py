@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.browser import browser, chromium
 from tests.acceptance.system import System
 from tests.acceptance.website import HOST, Website
+
+__all__ = ["browser", "chromium"]
 
 SETTINGS: Mapping[str, str] = {
     # The tests' web server; what is at 127.0.0.1 stays forbidden, as it is by default.

@@ -92,7 +92,8 @@ class System:
             self.stop()
 
     @property
-    def _worker_pages(self) -> list[str]:
+    def worker_pages(self) -> list[str]:
+        """Where each worker tells of its health and its numbers."""
         return [f"http://127.0.0.1:{self._worker_port + n}" for n in range(2)]
 
     @property
@@ -141,6 +142,10 @@ class System:
     def running_as(self, role: str) -> set[Process]:
         """Return the processes of the ``worker`` or the ``gateway``."""
         return {each for each in self.processes() if f"-m lookstream {role}" in each.command}
+
+    def said(self) -> str:
+        """Return all that it has written."""
+        return self._log.read_text(errors="replace")
 
     def log(self) -> str:
         """Return the end of what it has written."""
@@ -221,7 +226,7 @@ class System:
 
     def worker_holds(self) -> bool:
         """Tell whether a worker says of any stage that it waits for something."""
-        for page in self._worker_pages:
+        for page in self.worker_pages:
             with http_client(page) as http:
                 if http.get("/health/ready").status_code == 503:
                     return True
@@ -231,7 +236,7 @@ class System:
         """Return how many results each stage of the running workers has computed."""
         return {
             sample.labels["stage"]: sample.value
-            for page in self._worker_pages
+            for page in self.worker_pages
             for family in text_string_to_metric_families(fetched(f"{page}/metrics").decode())
             for sample in family.samples
             if sample.name == "lookstream_stage_computed_total"

@@ -3,71 +3,51 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
+import signal
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from tests import garments
+from tests.acceptance.browser import Browser, click, errors_of, texts, wait
+from tests.acceptance.system import System
 
-CHROMIUM = shutil.which("chromium")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1400,1200",
-)
-DONE_WITHIN_S = 120
+pytestmark = pytest.mark.parametrize("lasting_system", ["embedded"], indirect=True)
+
 EVIL = "<img/src=x/onerror=document.title='run'>"
+# Writes down how many stages are done each time that the table changes.
+WATCH_STAGES = """
+    window.steps = [];
+    new MutationObserver(() => {
+      const done = document.querySelectorAll(".stages .completed").length;
+      if (done !== window.steps.at(-1)) window.steps.push(done);
+    }).observe(document.querySelector("#jobs"), {childList: true, subtree: true});
+"""
 
 
-class System(Protocol):
-    """A running system; ``gateway`` is its URL."""
-
-    gateway: str
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    if CHROMIUM is None or DRIVER is None:
-        if os.environ.get("LOOKSTREAM_REQUIRE_SERVERS") == "1":
-            pytest.fail("chromium and chromedriver are required but not installed")
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-def photo(tmp_path: Path, name: str = "dress.jpg") -> Path:
+def photo(tmp_path: Path, name: str, colour: str) -> Path:
     path = tmp_path / name
-    garments.dress((600, 800)).save(path)
+    garments.dress((600, 800), colour).save(path)
     return path
 
 
-def row(browser: webdriver.Chrome, name: str, status: str) -> str:
+def fake(tmp_path: Path, name: str) -> Path:
+    path = tmp_path / name
+    path.write_text("this is no picture")
+    return path
+
+
+def hand_over(browser: Browser, *photos: Path) -> None:
+    browser.find_element(By.ID, "files").send_keys("\n".join(str(each) for each in photos))
+
+
+def row(browser: Browser, name: str, status: str) -> str:
     """Return the text of the row of ``name`` once its job has this status."""
 
-    def text(_: webdriver.Chrome) -> str | None:
+    def text(_: Browser) -> str | None:
         for each in browser.find_elements(By.CSS_SELECTOR, f"#jobs tr:has(.status.{status})"):
             if each.find_element(By.CSS_SELECTOR, ".name").text == name:
                 return each.text
@@ -76,80 +56,151 @@ def row(browser: webdriver.Chrome, name: str, status: str) -> str:
     return str(wait(browser, text))
 
 
-def wait(browser: webdriver.Chrome, condition: Callable[[webdriver.Chrome], object]) -> object:
-    # A row is drawn anew when its job moves, and may be gone while it is being read.
-    patient = WebDriverWait(
-        browser, DONE_WITHIN_S, 0.1, ignored_exceptions=[StaleElementReferenceException]
-    )
-    return patient.until(condition)
+def job_id(browser: Browser) -> str:
+    """Return the id of the only photo."""
+    (address,) = browser.find_elements(By.CSS_SELECTOR, ".name a")
+    return str(address.get_attribute("href")).rpartition("/")[2]
 
 
-def errors_of(browser: webdriver.Chrome) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser")]
+def requested(browser: Browser) -> list[str]:
+    """Return the addresses that the page has read."""
+    script = "return performance.getEntriesByType('resource').map(({name}) => name)"
+    return list(browser.execute_script(script))
+
+
+def summary(browser: Browser) -> str:
+    return browser.find_element(By.ID, "summary").text
 
 
 def test_a_photo_is_processed_before_ones_eyes(
-    system: System, browser: webdriver.Chrome, tmp_path: Path
+    system: System, browser: Browser, tmp_path: Path
 ) -> None:
     browser.get(system.gateway)
-    browser.find_element(By.ID, "files").send_keys(str(photo(tmp_path)))
+    assert not browser.find_element(By.ID, "clear").is_displayed()
+    browser.execute_script(WATCH_STAGES)
+    hand_over(browser, photo(tmp_path, "dress.jpg", "rebeccapurple"))
     text = row(browser, "dress.jpg", "completed")
     for stage in ("validation", "captioning", "classification", "pose", "shots", "annotation"):
         assert stage in text
     assert "%" in text
-    assert "1 of 1 completed" in browser.find_element(By.ID, "summary").text
+    assert "1 of 1 completed" in summary(browser)
     assert browser.find_element(By.CSS_SELECTOR, ".caption").text
     loaded = "return [...document.querySelectorAll('.frame img')].every(i => i.naturalWidth > 0)"
     wait(browser, lambda driver: driver.execute_script(loaded))
-    links = [a.text for a in browser.find_elements(By.CSS_SELECTOR, ".links a")]
-    assert {"annotated", "original"} <= set(links)
+    assert {"annotated", "original"} <= set(texts(browser, ".links a"))
+
+    steps = browser.execute_script("return window.steps")
+    assert steps[-1] == 7
+    assert any(0 < step < 7 for step in steps), "it came all at once"
+    assert [url for url in requested(browser) if "wait=2" in url] == [], "it was polled for"
+
     browser.refresh()  # the session remembers its jobs
     assert row(browser, "dress.jpg", "completed")
     assert errors_of(browser) == []
 
 
-def test_what_fails_is_shown_with_stage_and_cause(
-    system: System, browser: webdriver.Chrome, tmp_path: Path
-) -> None:
-    fake = tmp_path / "notes.jpg"
-    fake.write_text("this is no picture")
+def test_a_job_is_run_again_and_deleted(system: System, browser: Browser, tmp_path: Path) -> None:
     browser.get(system.gateway)
-    browser.find_element(By.ID, "files").send_keys(str(fake))
-    text = row(browser, "notes.jpg", "failed")
-    assert "validation: not-an-image" in text
-    assert "1 failed" in browser.find_element(By.ID, "summary").text
+    hand_over(browser, photo(tmp_path, "again.jpg", "goldenrod"))
+    row(browser, "again.jpg", "completed")
+    job = job_id(browser)
+
+    click(browser, "[data-act=again]")
+    assert wait(browser, lambda _: (system.job(job) or {})["run"] == 2)
+    system.finish(job)
+    row(browser, "again.jpg", "completed")
+
+    click(browser, "[data-act=delete]")
+    dialog = browser.find_element(By.CSS_SELECTOR, "dialog")
+    assert "Delete again.jpg?" in dialog.text
+    ActionChains(browser).send_keys(Keys.ENTER).perform()  # what has the focus is the safe answer
+    assert row(browser, "again.jpg", "completed")
+    assert browser.find_elements(By.CSS_SELECTOR, "dialog") == []
+
+    click(browser, "[data-act=delete]")
+    click(browser, "dialog .danger")
+    wait(browser, lambda driver: not driver.find_element(By.ID, "jobs").is_displayed())
+    assert system.job(job) is None
+    browser.refresh()
+    assert texts(browser, "#jobs tbody tr") == []
     assert errors_of(browser) == []
 
 
-def test_text_is_never_run_and_bad_addresses_fail_alone(
-    system: System, browser: webdriver.Chrome
+def test_what_fails_is_shown_with_stage_and_cause(
+    system: System, browser: Browser, tmp_path: Path
 ) -> None:
+    browser.get(system.gateway)
+    hand_over(browser, fake(tmp_path, "notes.jpg"))
+    text = row(browser, "notes.jpg", "failed")
+    assert "validation: not-an-image" in text
+    assert "1 failed" in summary(browser)
+    assert errors_of(browser) == []
+
+
+def test_a_job_that_is_deleted_elsewhere_goes(
+    system: System, browser: Browser, tmp_path: Path
+) -> None:
+    browser.get(system.gateway)
+    hand_over(browser, fake(tmp_path, "short-lived.jpg"))
+    row(browser, "short-lived.jpg", "failed")
+    with system.http() as http:
+        assert http.delete(f"/v1/jobs/{job_id(browser)}").status_code == 204
+    wait(browser, lambda driver: texts(driver, "#jobs tbody tr") == [])
+
+
+def test_without_a_stream_it_polls(system: System, browser: Browser, tmp_path: Path) -> None:
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/v1/events"]})
+    browser.get(system.gateway)
+    hand_over(browser, fake(tmp_path, "polled.jpg"))
+    row(browser, "polled.jpg", "failed")
+
+
+def test_it_comes_back_with_the_gateway(system: System, browser: Browser, tmp_path: Path) -> None:
+    browser.get(system.gateway)
+    hand_over(browser, fake(tmp_path, "before.jpg"))
+    row(browser, "before.jpg", "failed")
+    for process in system.running_as("gateway"):
+        os.kill(process.pid, signal.SIGKILL)
+    wait(browser, lambda driver: "does not answer" in summary(driver))
+    wait(browser, lambda driver: "does not answer" not in summary(driver))
+    (failed,) = system.submit(b"no picture either")
+    system.finish(failed)
+    hand_over(browser, fake(tmp_path, "after.jpg"))
+    row(browser, "after.jpg", "failed")
+    assert [url for url in requested(browser) if "wait=2" in url] == []
+
+
+def test_text_is_never_run_and_bad_addresses_fail_alone(system: System, browser: Browser) -> None:
     browser.get(system.gateway)
     field = browser.find_element(By.ID, "urls")
     field.send_keys("ftp://example.com/a.jpg", Keys.ENTER, EVIL)
-    browser.find_element(By.CSS_SELECTOR, "#intake button").click()
+    click(browser, "#intake button")
     assert "url-not-allowed" in row(browser, "ftp://example.com/a.jpg", "failed")
     assert "url-invalid" in row(browser, EVIL, "failed")
     assert browser.find_elements(By.CSS_SELECTOR, "#jobs img[src=x]") == []
     assert browser.title == "Lookstream"
+    click(browser, "[data-act=remove]")
+    assert len(texts(browser, "#jobs tbody tr")) == 1
 
 
-def test_it_can_be_used_by_keyboard(system: System, browser: webdriver.Chrome) -> None:
+def test_it_can_be_used_by_keyboard(system: System, browser: Browser) -> None:
     browser.get(system.gateway)
     focused: list[str | None] = []
-    for _ in range(3):
+    for _ in range(7):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         active = browser.switch_to.active_element
-        focused.append(active.get_attribute("id") or active.get_attribute("type"))
-    assert focused == ["files", "urls", "submit"]
+        focused.append(active.get_attribute("id") or active.text)
+    pages = ["Skip to the content", "Lookstream", "Hand over", "Gallery"]
+    assert focused == [*pages, "files", "urls", "Submit addresses"]
     for field in ("files", "urls"):
         assert browser.find_elements(By.CSS_SELECTOR, f"label[for={field}]")
     assert browser.find_element(By.ID, "summary").get_attribute("role") == "status"
     heads = browser.find_elements(By.CSS_SELECTOR, "#jobs thead th[scope=col]")
-    assert len(heads) == 5
+    assert len(heads) == 6
 
 
-def test_a_photo_dropped_anywhere_is_taken(system: System, browser: webdriver.Chrome) -> None:
+def test_a_photo_dropped_anywhere_is_taken(system: System, browser: Browser) -> None:
     browser.get(system.gateway)
     browser.execute_script(
         """

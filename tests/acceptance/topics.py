@@ -48,12 +48,13 @@ def publish(
     value: bytes,
     record_headers: list[tuple[str, bytes]],
     compression: str = "none",
+    topic: str = SUBMITTED,
 ) -> Message:
-    """Put one record on `image-submitted` and return it as the broker acknowledged it."""
+    """Put one record on a topic and return it as the broker acknowledged it."""
     delivered: list[tuple[Any, Message]] = []
     producer = Producer({"bootstrap.servers": broker, "compression.type": compression})
     producer.produce(
-        SUBMITTED,
+        topic,
         key=job_id.encode(),
         value=value,
         headers=record_headers,

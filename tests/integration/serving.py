@@ -15,6 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from gateway.app import create_app
 from gateway.deps import Addresses, GatewayDeps, Publisher
 from gateway.limits import Limits
+from gateway.server import GatewayServer
 from storage.artifacts import ArtifactStore
 from storage.directory import DirectoryArtifacts
 from storage.jobs import JobStore
@@ -23,6 +24,7 @@ from storage.sqlite import SqliteJobs
 from streams.broker_url import BrokerUrl
 from streams.embedded import EmbeddedBroker
 from streams.events import (
+    EVENTS,
     Event,
     ImageAnnotated,
     ImageCaptioned,
@@ -35,6 +37,7 @@ from streams.events import (
 )
 from streams.follower import JobFollower
 from streams.graph import Node, StageGraph
+from streams.history import TopicHistory
 from streams.producer import EventProducer
 from tests.polling import until
 
@@ -71,7 +74,13 @@ class Serving:
 
 
 @contextmanager
-def serving(root: Path, broker: BrokerUrl, *, limits: Limits = LIMITS) -> Iterator[Serving]:
+def serving(
+    root: Path,
+    broker: BrokerUrl,
+    *,
+    limits: Limits = LIMITS,
+    publisher: Publisher | None = None,
+) -> Iterator[Serving]:
     """Serve from ``root`` until the block ends. ``broker`` may be out of reach."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -79,14 +88,9 @@ def serving(root: Path, broker: BrokerUrl, *, limits: Limits = LIMITS) -> Iterat
     artifacts = DirectoryArtifacts(root / "artifacts", signer)
     jobs = SqliteJobs(root / "jobs.sqlite")
     producer = EventProducer(broker, source="/tests/gateway")
-    server = uvicorn.Server(
-        uvicorn.Config(
-            lambda: create_app(_deps(url, artifacts, jobs, signer, broker, producer, limits)),
-            factory=True,
-            log_level="warning",
-            timeout_graceful_shutdown=2,
-        )
-    )
+    app = create_app(_deps(url, artifacts, jobs, signer, broker, publisher or producer, limits))
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    server = GatewayServer(config, app.state.end_streams)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -116,6 +120,7 @@ def _deps(
         signer=signer,
         follower=JobFollower(broker.confluent()),
         addresses=Addresses(url, broker.bootstrap, "file:///artifacts", "sqlite:///jobs"),
+        history=TopicHistory(broker, EVENTS),
         limits=limits,
     )
 

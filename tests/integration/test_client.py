@@ -1,170 +1,201 @@
-"""The command line's client side, as a process, against a real gateway."""
+"""Both clients against a real gateway."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from serving import GRAPH, Serving, embedded_broker, serving
+from asking import apply, completed
+from both_clients import KINDS, either_client
+from serving import LIMITS, Serving, embedded_broker, serving
 
-from lookstream.client import Client
-from lookstream.errors import GatewayUnreachable, JobNotFound, RequestRefused
-from storage.jobs import JobQuery, StageCompleted, StageError, StageGaveUp
-from tests.polling import until
+from gateway.limits import Limits
+from lookstream import Client, GatewayUnreachable, JobNotFound, NothingThere, RequestRefused
+from lookstream.client import WaitTimedOut
+from lookstream.client.photos import LARGE
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
-COMMAND = "from lookstream.cli import app; app()"
-NOWHERE = "http://127.0.0.1:1"
+ROOMY = Limits(max_bytes=3 * LARGE, max_request_bytes=3 * LARGE, max_photos=LIMITS.max_photos)
+SHA = "ab" * 32
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with embedded_broker() as broker, serving(tmp_path_factory.mktemp("gw"), broker) as running:
+    root = tmp_path_factory.mktemp("gw")
+    with embedded_broker() as broker, serving(root, broker, limits=ROOMY) as running:
         yield running
 
 
+@pytest.fixture(params=KINDS)
+def client(request: pytest.FixtureRequest, gateway: Serving) -> Iterator[Client]:
+    with either_client(request.param, gateway.url) as made:
+        yield made
+
+
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    for name in ("b.jpg", "a.PNG", "deep/c.webp", "notes.txt"):
-        path = tmp_path / "photos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"a photo")
-    return tmp_path / "photos"
+def photo(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A photo that no other test has handed over."""
+    path = tmp_path / "a dress.jpg"
+    path.write_bytes(f"a photo for {request.node.name}".encode())
+    return path
 
 
-def lookstream(gateway: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", COMMAND, *map(str, arguments)],
-        env={**os.environ, "LOOKSTREAM_GATEWAY": gateway, "COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_a_file_a_url_and_bytes(client: Client, photo: Path) -> None:
+    wishes = {"stages": ["captioning"], "group": "spring", "metadata": {"sku": "Ä 17"}}
+    for given in (photo, str(photo), b"bytes", "https://example.com/a.jpg"):
+        entry = client.submit(given, lane="bulk", **wishes)
+        assert (entry.status, entry.replayed) == ("pending", False)
+        job = client.job(entry.job_id)
+        assert set(job.stages) == {"validation", "captioning"}
+        assert (job.group, job.metadata, job.lane) == ("spring", {"sku": "Ä 17"}, "bulk")
+        assert job.raw["links"] == entry.raw["links"]
 
 
-def finish(gateway: Serving, job_id: str, *, failing: bool = False) -> None:
-    now = datetime.now(UTC)
-    wanted = GRAPH.closure(["captioning"])
-    error = StageError("validation", "rejected", "not-an-image", "no picture")
-    updates = (
-        [StageGaveUp(job_id, 1, now, error, wanted, ("captioning",))]
-        if failing
-        else [StageCompleted(job_id, 1, now, stage, {}, wanted) for stage in wanted]
-    )
-    asyncio.run(gateway.jobs.apply(updates))
-
-
-def test_directories_are_walked_for_photos_in_order(gateway: Serving, photos: Path) -> None:
-    ran = lookstream(gateway.url, "submit", photos, "https://example.com/d.jpg", "--json")
-    assert ran.returncode == 0, ran.stderr
-    jobs = json.loads(ran.stdout)["jobs"]
-    names = [Path(job["photo"]).name for job in jobs]
-    assert names == ["a.PNG", "b.jpg", "c.webp", "d.jpg"]
-    assert {job["status"] for job in jobs} == {"pending"}
-
-
-def test_one_that_is_refused_fails_alone(gateway: Serving, photos: Path) -> None:
-    (photos / "empty.jpg").touch()
-    ran = lookstream(gateway.url, "submit", photos / "b.jpg", photos / "empty.jpg", "--json")
-    assert ran.returncode == 1
-    accepted, refused = json.loads(ran.stdout)["jobs"]
-    assert accepted["job_id"]
-    assert refused["error"]["code"] == "empty-file"
-    shown = lookstream(gateway.url, "submit", photos / "empty.jpg")
-    assert "empty-file" in shown.stdout
-    assert "1 refused" in shown.stdout
-
-
-def test_waiting_ends_with_the_jobs(gateway: Serving, photos: Path) -> None:
-    known = Client(gateway.url)
-    entry = known.submit_file(photos / "b.jpg", stages=["captioning"])
-    finish(gateway, entry["job_id"])
-    ran = lookstream(gateway.url, "status", "--wait", "--json", entry["job_id"])
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout)["jobs"][0]["status"] == "completed"
-    assert known.wait(entry["job_id"])["status"] == "completed"
-    known.close()
-
-
-def test_a_failed_job_is_shown_with_its_cause(gateway: Serving, photos: Path) -> None:
-    with Client(gateway.url) as known:
-        entry = known.submit_file(photos / "b.jpg", stages=["captioning"])
-    finish(gateway, entry["job_id"], failing=True)
-    ran = lookstream(gateway.url, "status", entry["job_id"])
-    assert ran.returncode == 1
-    assert "not-an-image: no picture" in ran.stdout
-
-
-def test_ctrl_c_ends_the_waiting(gateway: Serving, photos: Path) -> None:
-    everything = JobQuery(limit=500)
-    before = len(asyncio.run(gateway.jobs.find(everything)).jobs)
-    command = [sys.executable, "-c", COMMAND, "submit", "--wait", str(photos / "b.jpg")]
-    env = {**os.environ, "LOOKSTREAM_GATEWAY": gateway.url}
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
-    until(lambda: len(asyncio.run(gateway.jobs.find(everything)).jobs) > before, timeout_s=30)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-
-
-def test_info_is_what_the_gateway_says(gateway: Serving) -> None:
-    ran = lookstream(gateway.url, "info", "--json")
-    assert json.loads(ran.stdout)["kafka"] == gateway.broker.bootstrap
-    assert gateway.broker.bootstrap in lookstream(gateway.url, "info").stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["submit", "/no/such/file"], "no such file"),
-        (["submit", "https://example.com/a.jpg", "--stages", "ironing"], "unknown-stage"),
-        (["status", NOBODY], "job-not-found"),
-        (["submit"], "Missing argument"),
-    ],
-)
-def test_what_cannot_be_done_exits_with_two(
-    gateway: Serving, arguments: list[str], said: str
+def test_a_large_file_goes_straight_to_the_store(
+    client: Client, gateway: Serving, tmp_path: Path
 ) -> None:
-    ran = lookstream(gateway.url, *arguments)
-    assert ran.returncode == 2
-    assert said in ran.stderr
-    assert "Traceback" not in ran.stderr
+    large = tmp_path / "large.jpg"
+    large.write_bytes(bytes(LARGE + 1))
+    for given in (large, large.read_bytes()):
+        entry = client.submit(given, group="large", metadata={"n": 1})
+        job = client.job(entry.job_id)
+        assert job.raw["source"] == {"object": f"uploads/{entry.job_id}"}
+        assert gateway.artifacts.stat(f"uploads/{entry.job_id}").size == LARGE + 1
+        assert (job.group, job.metadata) == ("large", {"n": 1})
 
 
-def test_nobody_there_exits_with_two(photos: Path) -> None:
-    for arguments in (["info"], ["submit", str(photos)], ["status", NOBODY]):
-        ran = lookstream(NOWHERE, *arguments)
-        assert ran.returncode == 2
-        assert "no answer from" in ran.stderr
-        assert "Traceback" not in ran.stderr
+def test_once_is_once(client: Client, photo: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.jpg"
+    large.write_bytes(str(photo).encode() * 100_000)
+    for given in (photo, large, f"https://example.com/{photo.parent.name}"):
+        first = client.submit(given, once=True, group="g")
+        again = client.submit(given, once=True, group="g")
+        assert (again.job_id, again.replayed) == (first.job_id, True)
+        assert client.submit(given, once=True, group="other").job_id != first.job_id
+        assert client.submit(given, group="g").job_id != first.job_id
 
 
-def test_typed_errors(gateway: Serving) -> None:
-    with Client(gateway.url) as known:
-        with pytest.raises(JobNotFound):
-            known.job(NOBODY)
-        with pytest.raises(RequestRefused) as refused:
-            known.submit_url("ftp://example.com/a.jpg")
-        assert (refused.value.code, refused.value.status) == ("url-not-allowed", 422)
-    with Client(NOWHERE) as known, pytest.raises(GatewayUnreachable):
-        known.info()
+def test_once_makes_a_new_job_of_what_was_deleted(client: Client, photo: Path) -> None:
+    jobs = []
+    for _ in range(3):
+        jobs.append(client.submit(photo, once=True).job_id)
+        client.delete(jobs[-1])
+    assert len(set(jobs)) == 3
+    lasting = client.submit(photo, once=True).job_id
+    assert client.submit(photo, once=True).job_id == lasting
 
 
-def test_the_clients_side_loads_nothing_heavy() -> None:
-    code = (
-        "import sys, lookstream.cli, lookstream.submitting, lookstream.tables;"
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    )
-    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    heavy = {"torch", "faust", "fastapi", "starlette", "numpy", "confluent_kafka", "mediapipe"}
-    assert heavy.isdisjoint(loaded)
+def test_a_key_of_ones_own(client: Client, photo: Path) -> None:
+    first = client.submit(photo, idempotency_key=photo.parent.name)
+    assert client.submit(photo, idempotency_key=photo.parent.name).job_id == first.job_id
+    with pytest.raises(RequestRefused) as refused:
+        client.submit(b"another photo", idempotency_key=photo.parent.name)
+    assert (refused.value.code, refused.value.status) == ("idempotency-conflict", 409)
+
+
+def test_many_of_which_some_are_refused(client: Client, photo: Path) -> None:
+    (photo.parent / "empty.jpg").touch()
+    given = [photo.parent, "ftp://example.com/b.jpg", "https://example.com/c.jpg"]
+    outcomes = client.submit_all(given)
+    assert [Path(each.photo).name for each in outcomes] == [
+        "a dress.jpg",
+        "empty.jpg",
+        "b.jpg",
+        "c.jpg",
+    ]
+    codes = [each.error.code if each.error else each.status for each in outcomes]
+    assert codes == ["pending", "empty-file", "url-not-allowed", "pending"]
+
+
+def test_what_is_wrong_with_all_of_them_ends_it(client: Client, photo: Path) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        client.submit_all([photo, b"another"], stages=["ironing"])
+    assert refused.value.code == "unknown-stage"
+
+
+def test_waiting(client: Client, gateway: Serving, photo: Path) -> None:
+    entry = client.submit(photo, stages=["captioning"])
+    with pytest.raises(WaitTimedOut):
+        client.wait(entry.job_id, timeout_s=0.1)
+    apply(gateway, *completed(entry.job_id, ("validation", "captioning")))
+    assert client.wait(entry.job_id).finished
+
+
+def test_all_pages(client: Client, photo: Path) -> None:
+    group = photo.parent.name
+    made = {client.submit(f"https://example.com/{n}", group=group).job_id for n in range(5)}
+    first = client.page(group=group, limit=2, counts=True)
+    assert first.counts is not None
+    assert (first.counts.total, first.counts.pending, first.counts.capped) == (5, 5, False)
+    rest = client.page(group=group, limit=200, cursor=first.cursor)
+    assert {job.job_id for job in (*first.jobs, *rest.jobs)} == made
+    assert {job.job_id for job in client.jobs(group=group)} == made
+    assert list(client.jobs(group=group, status=["failed", "completed"])) == []
+
+
+def test_streaming_a_job_that_is_done(client: Client, gateway: Serving, photo: Path) -> None:
+    entry = client.submit(photo, stages=["captioning"])
+    apply(gateway, *completed(entry.job_id, ("validation", "captioning")))
+    (change,) = client.stream(entry.job_id)
+    assert (change.status, change.stages["captioning"]) == ("completed", "completed")
+    assert list(client.stream(entry.job_id, last_event_id=change.event_id)) == []
+
+
+def test_downloading(client: Client, gateway: Serving, photo: Path, tmp_path: Path) -> None:
+    entry = client.submit(photo)
+    pictures = {f"originals/{SHA}": b"o", f"shots/{SHA}/1/neck.jpg": b"neck"}
+    for key, content in pictures.items():
+        gateway.artifacts.put(key, content)
+    validated = {
+        **{"sha256": SHA, "perceptual_hash": "0", "original": f"originals/{SHA}"},
+        **{"working": f"working/{SHA}.jpg", "width": 3, "height": 4, "format": "PNG", "bytes": 1},
+    }
+    box = {"left": 0, "top": 0, "right": 1, "bottom": 1}
+    shot = {"key": f"shots/{SHA}/1/neck.jpg", "box": box, "reason": "r", "confidence": 1}
+    shots = {"shots": [{"label": "neck", **shot}, {"label": "neck", **shot}]}
+    apply(gateway, *completed(entry.job_id, validation=validated, shots=shots))
+    files = client.download(entry.job_id, tmp_path / "out" / "deep")
+    assert [file.name for file in files] == ["original.png", "neck.jpg", "neck-2.jpg", "job.json"]
+    assert (tmp_path / "out/deep/neck.jpg").read_bytes() == b"neck"
+    assert json.loads(files[-1].read_text())["job_id"] == entry.job_id
+    assert sorted(files) == sorted((tmp_path / "out" / "deep").iterdir())
+
+
+def test_deleting_and_running_again(client: Client, gateway: Serving, photo: Path) -> None:
+    entry = client.submit(photo, stages=["captioning"])
+    apply(gateway, *completed(entry.job_id, ("validation", "captioning")))
+    remote = client.submit("https://example.com/again.jpg")
+    assert client.rerun(remote.job_id, stages=["captioning"], force=True).run == 2
+    client.delete(entry.job_id)
+    client.delete(entry.job_id)
+    with pytest.raises(JobNotFound):
+        client.job(entry.job_id)
+    with pytest.raises(JobNotFound):
+        client.rerun(entry.job_id)
+
+
+def test_errors_have_codes(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(JobNotFound) as missing:
+        client.job(NOBODY)
+    assert (missing.value.code, missing.value.status) == ("job-not-found", 404)
+    with pytest.raises(JobNotFound):
+        next(client.stream(NOBODY))
+    with pytest.raises(NothingThere):
+        client.submit(tmp_path / "no-such.jpg")
+    with pytest.raises(RequestRefused) as refused:
+        client.predict("ftp://example.com/a.jpg")
+    assert refused.value.code == "url-not-allowed"
+
+
+def test_where_everything_is(client: Client, gateway: Serving) -> None:
+    assert client.info().kafka == gateway.broker.bootstrap
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "http://"])
+def test_nobody_there(kind: str, url: str) -> None:
+    with either_client(kind, url) as client, pytest.raises(GatewayUnreachable) as error:
+        client.info()
+    assert error.value.code in ("gateway-unreachable", "not-a-gateway")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -12,14 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from asking import JPEG, NOBODY, apply, client, completed, problem, submit
 from serving import GRAPH, LIMITS, Serving, embedded_broker, first_message, serving
 
-from storage.jobs import JobUpdate, StageCompleted, StageError, StageGaveUp
+from storage.jobs import StageError, StageGaveUp
 from streams.broker_url import BrokerUrl
 from tests.polling import until
-
-JPEG = b"\xff\xd8\xff\xe0 not really a photo, and the gateway never looks"
-NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
 
 
 @pytest.fixture(scope="module")
@@ -30,34 +27,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture
 def http(gateway: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=gateway.url, timeout=20, trust_env=False) as client:
-        yield client
-
-
-def submit(http: httpx.Client, *photos: bytes, **form: object) -> list[dict]:
-    answer = http.post("/v1/jobs", files=[("files", ("p.jpg", each)) for each in photos], data=form)
-    assert answer.status_code == 202, answer.text
-    return answer.json()["jobs"]
-
-
-def problem(answer: httpx.Response) -> tuple[int, str]:
-    body = answer.json()
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert body["type"] == f"urn:lookstream:problem:{body['code']}"
-    assert body["status"] == answer.status_code
-    assert body["title"]
-    assert body["detail"]
-    assert body["instance"] == answer.request.url.path
-    return answer.status_code, body["code"]
-
-
-def apply(gateway: Serving, *updates: JobUpdate) -> None:
-    asyncio.run(gateway.jobs.apply(updates))
-
-
-def completed(job_id: str, stages: tuple[str, ...]) -> list[StageCompleted]:
-    now = datetime.now(UTC)
-    return [StageCompleted(job_id, 1, now, stage, {"model": "m1"}, stages) for stage in stages]
+    with client(gateway) as http:
+        yield http
 
 
 def test_an_upload_is_stored_recorded_and_published(gateway: Serving, http: httpx.Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from pathlib import Path
 from uuid import uuid4
@@ -106,6 +107,51 @@ def test_redelivered_after_the_end_it_answers_from_memory(
     event = uploaded(store, PHOTO)
     payload = new(stage, event, store)
     assert reused(stage, event, store) == payload
+
+
+def put_by_link(store: ArtifactStore, data: bytes) -> ImageSubmitted:
+    job_id = str(uuid4())
+    store.put(keys.upload(job_id), data)
+    return ImageSubmitted(job_id=job_id, source=Source(object=keys.upload(job_id)))
+
+
+def test_what_was_put_by_link_leaves_quarantine_as_well(
+    stage: Stage, store: DirectoryArtifacts
+) -> None:
+    event = put_by_link(store, PHOTO)
+    assert store.get(new(stage, event, store).original) == PHOTO
+    assert not store.list("uploads/")
+
+
+def test_submitted_in_three_ways_at_once_it_is_one_photo(
+    stage: Stage, store: DirectoryArtifacts
+) -> None:
+    event = put_by_link(store, PHOTO)
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda _: outcome(stage, event, store), range(3)))
+    payloads = [each.payload if isinstance(each, Reused) else each for each in found]
+    assert payloads == [payloads[0]] * 3
+    assert isinstance(payloads[0], Validated)
+    assert not store.list("uploads/")
+
+
+def test_a_link_used_again_does_not_change_the_photo_of_its_job(
+    stage: Stage, store: DirectoryArtifacts
+) -> None:
+    event = put_by_link(store, PHOTO)
+    payload = new(stage, event, store)
+    store.put(keys.upload(event.job_id), jpeg(dress()))
+    assert reused(stage, event, store) == payload
+    assert not store.list("uploads/")
+
+
+def test_a_photo_put_in_place_of_a_bad_one_is_taken(
+    stage: Stage, store: DirectoryArtifacts
+) -> None:
+    event = put_by_link(store, b"no image")
+    assert code_of(stage, event, store) == "not-an-image"
+    store.put(keys.upload(event.job_id), PHOTO)
+    assert new(stage, event, store).sha256 == SHA
 
 
 class Dying:

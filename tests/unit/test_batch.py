@@ -99,6 +99,42 @@ async def test_a_stage_may_say_itself_that_it_reused(sewing: Sewing) -> None:
     assert event.reused
 
 
+# -- jobs that were taken back -----------------------------------------------------------------
+
+
+async def test_nothing_is_done_for_a_deleted_job(sewing: Sewing) -> None:
+    sewing.deleted.add(cut(2).job_id)
+    events = await sewing.process(SEW, cut(1), cut(2), cut(3))
+    assert [number_of(event) for event in events] == [1, 3]
+    assert sorted(sewing.calls) == [1, 3]
+
+
+async def test_a_job_deleted_while_it_waits_for_its_turn_is_not_worked_on(sewing: Sewing) -> None:
+    def deleting(event: Cut, artifacts: ArtifactStore) -> Sewn:
+        sewing.deleted.add(cut(9).job_id)
+        return sew(event, artifacts)
+
+    sewing.stage_facts = {"batch": 2}
+    await sewing.process(one_by_one(deleting), *(cut(number) for number in range(1, 10)))
+    assert 9 not in sewing.calls
+
+
+async def test_a_deleted_job_is_not_tried_again(sewing: Sewing) -> None:
+    def failing(event: Cut, artifacts: ArtifactStore) -> Sewn:
+        sewing.deleted.add(event.job_id)
+        raise OSError("once")
+
+    assert await sewing.process(one_by_one(failing), cut(1)) == []
+    assert sewing.calls == [1]
+
+
+async def test_a_run_that_began_in_the_middle_wants_no_more_than_it_says(sewing: Sewing) -> None:
+    (event,) = await sewing.process(SEW, cut(1, stages=("sewing",)))
+    assert isinstance(event, ClothSewn)
+    assert event.stages == ("sewing",)
+    assert await sewing.process(SEW, cut(2, stages=("ironing",))) == []
+
+
 # -- failures ----------------------------------------------------------------------------------
 
 

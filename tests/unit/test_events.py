@@ -24,6 +24,7 @@ from streams.events import (
     ImageSubmitted,
     ImageThumbnailed,
     ImageValidated,
+    JobDeleted,
     JobUpdated,
     Keypoint,
     Label,
@@ -129,6 +130,7 @@ EXPECTED: tuple[Event, ...] = (
         started_at=BEGAN,
         stages=STAGES,
     ),
+    JobDeleted(**RUN),
     JobUpdated(
         **RUN,
         status="failed",

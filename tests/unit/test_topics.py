@@ -16,6 +16,7 @@ def test_every_topic_of_the_system_is_planned_once() -> None:
         "image-submitted",
         *(node.emits for node in PIPELINE),
         "stage-failed",
+        "job-deleted",
         "job-updated",
         "dead-letters",
     ]

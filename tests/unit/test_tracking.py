@@ -14,8 +14,11 @@ from agents.metrics import StageMetrics
 from agents.retry import RetryPolicy
 from agents.tracking import TrackingProcessor, update_of
 from storage import jobs as states
+from storage import keys
+from storage.directory import DirectoryArtifacts
 from storage.errors import StorageError, StoreUnavailable
 from storage.jobs import Job, JobUpdate
+from storage.signing import LinkSigner
 from storage.sqlite import SqliteJobs
 from streams.codec import Envelope, encode
 from streams.events import (
@@ -23,9 +26,12 @@ from streams.events import (
     Event,
     ImageCaptioned,
     ImageSubmitted,
+    ImageValidated,
+    JobDeleted,
     JobUpdated,
     Source,
     StageFailed,
+    StageResult,
 )
 from streams.graph import PIPELINE, StageGraph
 from streams.record import Record
@@ -53,6 +59,12 @@ def captioned(number: int = 1, **more: Any) -> ImageCaptioned:
 def failed(number: int = 1, stage: str = "pose", **more: Any) -> StageFailed:
     facts = {"kind": "error", "code": "stage-error", "message": "It broke."}
     return StageFailed(job_id=job_id(number), stage=stage, **{**facts, **more})
+
+
+def validated(number: int = 1, **more: Any) -> ImageValidated:
+    facts = {"sha256": SHA, "perceptual_hash": "0", "width": 1, "height": 1, "format": "JPEG"}
+    kept = {"bytes": 1, "original": keys.original(SHA), "working": keys.working(SHA)}
+    return ImageValidated(job_id=job_id(number), **{**facts, **kept, **more})
 
 
 def change(event: Event) -> JobUpdate:
@@ -118,6 +130,10 @@ def test_a_failure_blocks_what_comes_after() -> None:
     )
 
 
+def test_a_deletion_is_one() -> None:
+    assert change(JobDeleted(job_id=job_id(), run=2)) == states.Deleted(job_id(), 2, NOON)
+
+
 def test_other_events_are_not_for_tracking() -> None:
     with pytest.raises(TypeError, match="JobUpdated"):
         change(JobUpdated(job_id=job_id(), status="pending", revision=1, updated_at=NOON))
@@ -150,6 +166,8 @@ class Refusing(SqliteJobs):
 class Tracking:
     processor: TrackingProcessor
     jobs: Refusing
+    artifacts: DirectoryArtifacts
+    deleted: set[str]
     published: MemoryPublisher
 
     async def process(self, *events: Event | Record) -> list[JobUpdated]:
@@ -158,6 +176,10 @@ class Tracking:
         records = [each if isinstance(each, Record) else record(each) for each in events]
         await self.processor.process(records)
         return [each for each in self.published.events[before:] if isinstance(each, JobUpdated)]
+
+    def put(self, *names: str) -> None:
+        for name in names:
+            self.artifacts.put(name, b"bytes")
 
 
 def record(event: Event, offset: int = 0) -> Record:
@@ -168,15 +190,19 @@ def record(event: Event, offset: int = 0) -> Record:
 @pytest.fixture
 async def tracking(tmp_path: Path) -> AsyncIterator[Tracking]:
     jobs, published = Refusing(tmp_path / "jobs.sqlite"), MemoryPublisher()
+    artifacts = DirectoryArtifacts(tmp_path / "artifacts", LinkSigner(b"0123456789abcdef", ""))
+    deleted: set[str] = set()
     processor = TrackingProcessor(
         RESULT_EVENTS,
         graph=GRAPH,
         jobs=jobs,
+        artifacts=artifacts,
         publisher=published,
         metrics=StageMetrics(),
+        deleted=deleted,
         policy=RetryPolicy(base_s=0.001, cap_s=0.002),
     )
-    yield Tracking(processor, jobs, published)
+    yield Tracking(processor, jobs, artifacts, deleted, published)
     await jobs.close()
 
 
@@ -241,3 +267,55 @@ async def test_garbage_is_buried_by_the_one_who_reads_its_topic(tracking: Tracki
         b"image-captioned"  # no stage reads it; image-submitted is for validation to bury
     ]
     assert len(tracking.published.events) == 1
+
+
+# -- jobs that were taken back ---------------------------------------------------------------
+
+
+async def test_a_deletion_is_told_and_takes_the_artifacts(tracking: Tracking) -> None:
+    await tracking.process(submitted(), validated())
+    tracking.put(keys.original(SHA), keys.working(SHA), keys.result(SHA, "captioning", "1"))
+    (news,) = await tracking.process(JobDeleted(job_id=job_id()))
+    assert (news.status, news.stages) == ("deleted", {})
+    assert tracking.artifacts.list() == []
+
+
+async def test_what_another_job_has_as_well_stays(tracking: Tracking) -> None:
+    await tracking.process(submitted(1), validated(1), submitted(2), validated(2))
+    tracking.put(keys.original(SHA))
+    await tracking.process(JobDeleted(job_id=job_id(1)))
+    assert tracking.artifacts.list() == [keys.original(SHA)]
+
+
+@pytest.mark.parametrize("late", [validated(), captioned()], ids=lambda event: event.topic)
+async def test_what_comes_too_late_is_erased(tracking: Tracking, late: StageResult) -> None:
+    await tracking.process(submitted(), JobDeleted(job_id=job_id()))
+    tracking.put(keys.working(SHA), keys.result(SHA, "captioning", "1"))
+    (news,) = await tracking.process(late)
+    assert news.status == "deleted"
+    assert tracking.artifacts.list() == []
+
+
+async def test_an_upload_to_a_deleted_job_is_erased(tracking: Tracking) -> None:
+    tracking.deleted.add(job_id())
+    upload = keys.upload(job_id())
+    await tracking.process(JobDeleted(job_id=job_id()))
+    tracking.put(upload)
+    await tracking.process(ImageSubmitted(job_id=job_id(), source=Source(object=upload)))
+    assert tracking.artifacts.list() == []
+
+
+async def test_a_deletion_killed_half_way_is_finished(tracking: Tracking) -> None:
+    """Deleted by then, the job no longer says what it had; the note of it does."""
+    await tracking.process(submitted(), validated())
+    tracking.put(keys.original(SHA), keys.erasure(job_id()))
+    tracking.artifacts.put(keys.erasure(job_id()), b'{"source": {}, "sha256": "%s"}' % SHA.encode())
+    await tracking.jobs.apply([states.Deleted(job_id(), 1, NOON)])
+    await tracking.process(JobDeleted(job_id=job_id()))
+    assert tracking.artifacts.list() == []
+
+
+async def test_nothing_of_a_living_job_is_erased(tracking: Tracking) -> None:
+    tracking.put(keys.original(SHA))
+    await tracking.process(submitted(1), submitted(2), validated(2), JobDeleted(job_id=job_id(1)))
+    assert tracking.artifacts.list() == [keys.original(SHA)]

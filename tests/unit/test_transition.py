@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.jobs import (
+    Deleted,
     Job,
     JobUpdate,
     StageCompleted,
@@ -189,6 +190,16 @@ def test_a_sweep_restarts_the_clock_and_nothing_else() -> None:
     assert transition(None, Swept("job", 1, at(600))) is None
 
 
+def test_a_deleted_job_is_stripped_to_its_id_run_and_time() -> None:
+    job = after(submitted(run=3, group="album", metadata={"a": 1}), gave_up("pose", run=3))
+    tombstone = transition(job, Deleted("job", 1, at(60)))
+    assert tombstone == replace(
+        fold(None, [Deleted("job", 3, at(60))]) or job, revision=job.revision + 1
+    )
+    assert (tombstone.status, tombstone.run, tombstone.updated_at) == ("deleted", 3, at(60))
+    assert (tombstone.owner, tombstone.group, tombstone.submitted_at) == (None, None, None)
+
+
 STAGES = st.sampled_from(WANTED)
 SAME_RUN = st.lists(
     st.one_of(
@@ -199,6 +210,26 @@ SAME_RUN = st.lists(
     min_size=1,
     max_size=12,
 )
+
+
+def test_a_run_that_fails_leaves_the_results_of_the_run_before() -> None:
+    done = after(submitted(), *(completed(stage) for stage in WANTED))
+    failed = fold(done, [completed("validation", 2), gave_up("captioning", 2), gave_up("pose", 2)])
+    assert failed is not None
+    assert statuses(failed) == {
+        "validation": "completed",
+        "captioning": "failed",
+        "pose": "failed",
+        "shots": "skipped",
+    }
+    assert {name: state.result for name, state in failed.stages.items()} == {
+        name: {"of": name} for name in WANTED
+    }
+    again = fold(failed, [completed("pose", 2, result={"new": 1})])
+    assert again is not None
+    assert (again.stages["shots"].status, again.stages["shots"].run) == ("completed", 1)
+    assert again.stages["shots"].result == {"of": "shots"}
+    assert fold(again, [gave_up("pose", 2)]) is again
 
 
 @given(SAME_RUN, st.randoms(use_true_random=False))
@@ -224,3 +255,15 @@ def test_a_lower_run_never_shows_once_a_higher_has_begun(
     new = [replace(update, run=2) for update in new]
     known = after(*old, *new)
     assert fold(known, old) is known
+
+
+@given(SAME_RUN, SAME_RUN, st.integers(1, 3))
+def test_a_deletion_holds_wherever_it_comes(
+    before: list[JobUpdate], late: list[JobUpdate], run: int
+) -> None:
+    tombstone = after(*before, Deleted("job", 1, at(60)))
+    assert (tombstone.status, tombstone.stages, tombstone.metadata) == ("deleted", {}, {})
+    later = [replace(update, run=run) for update in late]
+    assert fold(tombstone, [*later, Deleted("job", run, at(99))]) is tombstone
+    first = after(Deleted("job", 1, at(60)), *before)
+    assert replace(tombstone, revision=1) == replace(first, revision=1)

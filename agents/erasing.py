@@ -1,0 +1,67 @@
+"""What becomes of a deleted job's artifacts, as tracking hears of the deletion and of late results."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Container, Iterable
+from typing import TypeVar
+
+import structlog
+
+from agents.processor import Holder
+from storage import erasure
+from storage.artifacts import ArtifactStore
+from storage.jobs import Job, JobStore, JobUpdate, Submitted
+from storage.transition import fold
+from streams.events import Event, JobDeleted, StageResult
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Eraser:
+    """Erases for tracking. Waits for a store that is away, and never raises: litter costs space,
+    a stop of tracking everything."""
+
+    def __init__(self, jobs: JobStore, artifacts: ArtifactStore, hold: Holder) -> None:
+        self._jobs = jobs
+        self._artifacts = artifacts
+        self._hold = hold
+
+    async def note(self, events: Iterable[Event]) -> None:
+        """Keep a note of what the jobs that are about to be deleted have; call it before."""
+        for event in events:
+            if isinstance(event, JobDeleted):
+                await self._try(event.job_id, self._note)
+
+    async def _note(self, job_id: str) -> None:
+        job = await self._jobs.get(job_id)
+        if job is not None and job.status != "deleted":
+            await erasure.prepare(self._artifacts, job)
+
+    async def erase(
+        self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
+    ) -> None:
+        """Erase what was noted, and what events brought of jobs that are in ``deleted``."""
+        for event, update in changes:
+            if isinstance(event, JobDeleted):
+                await self._try(event.job_id, self._finish)
+            elif event.job_id in deleted and isinstance(event, StageResult):
+                await self._try(event.sha256, self._content)
+            elif isinstance(update, Submitted) and event.job_id in deleted:
+                await self._try(fold(None, [update]), self._source)
+
+    async def _finish(self, job_id: str) -> None:
+        await erasure.finish(self._jobs, self._artifacts, job_id)
+
+    async def _content(self, sha256: str) -> None:
+        await erasure.erase_content(self._jobs, self._artifacts, sha256)
+
+    async def _source(self, job: Job | None) -> None:
+        if job is not None:
+            await erasure.erase(self._jobs, self._artifacts, job)
+
+    async def _try(self, what: T, erase: Callable[[T], Awaitable[None]]) -> None:
+        try:
+            await self._hold.until_back(lambda: erase(what))
+        except Exception:
+            log.exception("not erased", action="erase", what=str(what))

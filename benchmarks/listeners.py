@@ -1,0 +1,86 @@
+"""Live status under load: 300 listeners, 200 jobs, one gateway, and a third of them cut midway.
+
+    python -m benchmarks.listeners
+    python -m benchmarks.listeners --jobs 50 --listeners 60 --json
+
+Two thirds of the listeners follow one job each, the others all jobs of the group. Every third is
+cut when it has seen something, stays away, and resumes by Last-Event-ID. Each must see the end of
+its jobs. The system under test is a `lookstream up` of its own, on the backends that the
+environment names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks import photos as photo_source
+from benchmarks.crowd import Crowd
+from benchmarks.running import Running, running
+
+GROUP = "benchmark"
+WITHIN_S = 900.0
+
+
+def main() -> None:
+    """Measure, and print a table or one JSON object; exit with 1 when a listener missed anything."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--listeners", type=int, default=300, help="connections at once (300)")
+    parser.add_argument("--jobs", type=int, default=200, help="photos handed over (200)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    wanted = parser.parse_args()
+    figures = measure(wanted.listeners, wanted.jobs)
+    if wanted.json:
+        print(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name:24} {value}")
+    sys.exit(1 if figures["missed"] else 0)
+
+
+def measure(listeners: int, jobs: int) -> dict[str, float]:
+    """Return the figures; memory in MB, times in seconds."""
+    photos = photo_source.load(jobs + 1)
+    with running() as system:
+        system.wait(system.submit(photos.pop()))  # what is loaded late is loaded now
+        memory = [system.gateway_mb()]
+        crowd = Crowd(system.url, GROUP, of_group=listeners // 3, of_jobs=listeners * 2 // 3)
+        with _watching(system, memory):
+            asyncio.run(
+                asyncio.wait_for(
+                    crowd.listen(photos, lambda photo: system.submit(photo, group=GROUP)), WITHIN_S
+                )
+            )
+        return {
+            "gateway_mb_before": memory[0],
+            "gateway_mb_peak": max(memory),
+            **crowd.figures(),
+        }
+
+
+@contextmanager
+def _watching(system: Running, memory: list[float]) -> Iterator[None]:
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.25):
+            memory.append(system.gateway_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+if __name__ == "__main__":
+    main()

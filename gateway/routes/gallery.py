@@ -1,0 +1,72 @@
+"""The gallery at `/gallery`: every photo that was handed over, rendered here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.deps import GatewayDeps
+from gateway.gallery import MOST_COUNTED, PATH, STATUSES, Card, Filters, how_many, suggestions
+from gateway.html import Pages
+from gateway.problem_responses import as_problem
+from gateway.problems import Problem
+from gateway.waiting import canonical, living
+from storage.errors import StorageError
+
+
+class GalleryRoutes:
+    """`/gallery`, `/gallery/{job_id}`, and one card of it alone for a page that is open."""
+
+    def __init__(self, deps: GatewayDeps, pages: Pages) -> None:
+        self._deps = deps
+        self._pages = pages
+
+    def router(self) -> APIRouter:
+        routes = APIRouter(prefix=PATH, include_in_schema=False)
+        routes.add_api_route("", self.gallery, methods=["GET"])
+        routes.add_api_route("/{job_id}", self.job, methods=["GET"])
+        routes.add_api_route("/{job_id}/card", self.card, methods=["GET"])
+        return routes
+
+    async def gallery(self, request: Request, cursor: str = "") -> Response:
+        return await self._or_say_why(self._gallery(Filters.read(request.query_params), cursor))
+
+    async def job(self, job_id: str) -> Response:
+        return await self._or_say_why(self._job(job_id, "job.html"))
+
+    async def card(self, job_id: str) -> Response:
+        return await self._or_say_why(self._job(job_id, "card.html"))
+
+    async def _gallery(self, filters: Filters, cursor: str) -> Response:
+        page, total = await asyncio.gather(
+            self._deps.jobs.find(filters.query(cursor or None)),
+            self._deps.jobs.count(filters.query(), at_most=MOST_COUNTED + 1),
+        )
+        cards = [Card.of(job, self._link) for job in page.jobs]
+        return self._pages.answer(
+            "gallery.html",
+            filters=filters,
+            statuses=STATUSES,
+            cards=cards,
+            total=how_many(total, filters),
+            later=bool(cursor),
+            more=filters.address(page.cursor) if page.cursor else None,
+            suggested={name: suggestions(cards, name) for name in ("type", "colour")},
+        )
+
+    async def _job(self, job_id: str, template: str) -> Response:
+        job = await living(self._deps, canonical(job_id))
+        return self._pages.answer(template, card=Card.of(job, self._link))
+
+    async def _or_say_why(self, page: Awaitable[Response]) -> Response:
+        """Return the page, or one that says in plain words why there is none."""
+        try:
+            return await page
+        except (Problem, StorageError) as error:
+            problem = as_problem(error)
+            return self._pages.answer("trouble.html", status=problem.status, code=problem.code)
+
+    def _link(self, key: str) -> str:
+        return self._deps.signer.sign(key, expires_s=self._deps.link_expires_s)

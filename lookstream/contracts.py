@@ -1,0 +1,46 @@
+"""The contracts as files: what the running system serves, written where people read it.
+
+    python -m lookstream.contracts docs
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lookstream import wiring
+from lookstream.settings import Settings
+from streams.events_page import events_page
+
+_NOWHERE = "kafka://localhost:9092"
+"""The document names a broker; nobody connects to it."""
+
+
+def write(folder: Path) -> None:
+    """Write ``openapi.json``, ``asyncapi.json`` and ``events.md`` into ``folder``."""
+    for name, text in contracts().items():
+        (folder / name).write_text(text)
+
+
+def contracts() -> dict[str, str]:
+    """Return each file's content by its name, as of an installation without settings."""
+    with TemporaryDirectory() as home:
+        settings = wiring.resolved(Settings(home=Path(home), kafka=_NOWHERE, stages=""))
+        events = wiring.events_document(settings)
+        app = wiring.build_gateway(settings)
+        return {
+            "openapi.json": _json(app.openapi()),
+            "asyncapi.json": _json(events),
+            "events.md": events_page(events),
+        }
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

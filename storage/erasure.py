@@ -1,0 +1,97 @@
+"""Erase what a deleted job leaves in the artifact store, unless another job has the same content.
+
+A note of what is to be erased is kept from before the job is deleted until all is gone, since the
+deleted job itself no longer says what it was: whoever finds the note can finish the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from storage import keys
+from storage.artifacts import ArtifactStore
+from storage.errors import ArtifactNotFound
+from storage.jobs import Job, JobQuery, JobStore
+
+PAGE = 500
+
+
+async def prepare(artifacts: ArtifactStore, job: Job) -> None:
+    """Keep a note of what `finish` is to erase; call it before ``job`` is deleted."""
+    note = json.dumps({"source": dict(job.source), "sha256": content_of(job)})
+    await asyncio.to_thread(artifacts.put, keys.erasure(job.job_id), note.encode())
+
+
+async def finish(jobs: JobStore, artifacts: ArtifactStore, job_id: str) -> None:
+    """Erase what the note of a deleted job names; nothing where there is no note (any more).
+
+    Whatever is interrupted here can be called again.
+    """
+    try:
+        note = json.loads(await asyncio.to_thread(artifacts.get, keys.erasure(job_id)))
+    except ArtifactNotFound:
+        return
+    await _erase(jobs, artifacts, job_id, note["source"], note["sha256"])
+    await asyncio.to_thread(artifacts.delete, keys.erasure(job_id))
+
+
+async def erase(jobs: JobStore, artifacts: ArtifactStore, job: Job) -> None:
+    """Erase what ``job``, which is deleted by now, brought into the artifact store."""
+    await _erase(jobs, artifacts, job.job_id, job.source, content_of(job))
+
+
+async def erase_content(jobs: JobStore, artifacts: ArtifactStore, sha256: str) -> bool:
+    """Erase all that was made of one content, and say so, unless a living job has it."""
+    if (await jobs.find(JobQuery(sha256=sha256, limit=1))).jobs:
+        return False
+    await asyncio.to_thread(_erase_content, artifacts, sha256)
+    return True
+
+
+def content_of(job: Job) -> str | None:
+    """Return the SHA-256 of the job's photo, once validation has told."""
+    validated = job.stages.get("validation")
+    sha256: Any = validated and validated.result and validated.result.get("sha256")
+    return sha256 if isinstance(sha256, str) and sha256 else None
+
+
+async def _erase(
+    jobs: JobStore,
+    artifacts: ArtifactStore,
+    job_id: str,
+    source: Mapping[str, str],
+    sha256: str | None,
+) -> None:
+    remembered = await asyncio.to_thread(_remembered, artifacts, source.get("object", ""))
+    for content in sorted({sha256, remembered} - {None}, key=str):
+        await erase_content(jobs, artifacts, str(content))
+    await asyncio.to_thread(_erase_source, artifacts, job_id, source)
+
+
+def _remembered(artifacts: ArtifactStore, uploaded: str) -> str | None:
+    """Return the content that an uploaded object turned out to be, which the job may not have
+    been told before it was deleted."""
+    try:
+        known = json.loads(artifacts.get(keys.source_memory(uploaded))) if uploaded else {}
+    except ArtifactNotFound:
+        return None
+    return known.get("sha256")
+
+
+def _erase_source(artifacts: ArtifactStore, job_id: str, source: Mapping[str, str]) -> None:
+    """Forget where the photo came from. Whoever has the same URL only has to fetch it again."""
+    quarantined = (keys.incoming(job_id), keys.upload(job_id))
+    for key in quarantined:
+        artifacts.delete(key)
+    for place in {*source.values(), *quarantined}:
+        artifacts.delete(keys.source_memory(place))
+
+
+def _erase_content(artifacts: ArtifactStore, sha256: str) -> None:
+    for prefix in keys.of_content(sha256):
+        while found := artifacts.list(prefix, limit=PAGE):
+            for key in found:
+                artifacts.delete(key)

@@ -1,0 +1,97 @@
+"""What one listener has not read yet: bounded, however slowly it reads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from streams.events import JobUpdated
+
+MOST_JOBS = 1_000
+AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class News:
+    """A job's newest state. ``heard_ms`` (UTC) is when the first news of this job came that the
+    listener has not read: whatever waits behind it was heard later."""
+
+    update: JobUpdated
+    heard_ms: int
+
+
+class Mailbox:
+    """The newest state of each job that a listener has not read yet, oldest news first.
+
+    A newer state takes the place of an older one. With more than ``most`` jobs waiting it is
+    closed and emptied: its listener is too slow, and catches up from the job store. Everything is
+    to be called on the event loop's thread.
+    """
+
+    def __init__(self, most: int = MOST_JOBS) -> None:
+        self._most = most
+        self._waiting: dict[str, News] = {}
+        self._gap = False
+        self._closed = False
+        self._stirred = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing comes any more."""
+        return self._closed
+
+    def put(self, update: JobUpdated) -> None:
+        """Keep an update until it is taken, unless a newer one of its job is here already."""
+        if self._closed:
+            return
+        known = self._waiting.get(update.job_id)
+        if known is None:
+            self._waiting[update.job_id] = News(update, time.time_ns() // 1_000_000)
+        elif _age(update) > _age(known.update):
+            self._waiting[update.job_id] = replace(known, update=update)
+        if len(self._waiting) > self._most:
+            self.close()
+        self._stirred.set()
+
+    def leave_gap(self) -> None:
+        """Say that news may have been missed up to now."""
+        self._gap = True
+        self._stirred.set()
+
+    def close(self) -> None:
+        """Drop what waits and wake the listener for the last time."""
+        self._closed = True
+        self._waiting.clear()
+        self._stirred.set()
+
+    def take(self, most: int = AT_ONCE) -> list[News]:
+        """Return the news that have waited longest, at most so many, and forget them."""
+        taken = list(islice(self._waiting.values(), most))
+        for news in taken:
+            del self._waiting[news.update.job_id]
+        return taken
+
+    def take_gap(self) -> bool:
+        """Tell whether news may have been missed since the last call."""
+        gap, self._gap = self._gap, False
+        return gap
+
+    async def wait(self, timeout_s: float | None = None) -> None:
+        """Return when there is something to take, at the end, or when the time is over."""
+        if self._waiting or self._gap or self._closed:
+            return
+        self._stirred.clear()
+        # Not wait_for: cancelled in the moment that it is stirred, that would go on (Python 3.11).
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._stirred.wait()
+
+
+def _age(update: JobUpdated) -> tuple[int, int]:
+    return update.run, update.revision

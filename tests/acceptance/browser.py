@@ -1,0 +1,99 @@
+"""Chromium, as people use the pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM = shutil.which("chromium")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,1200",
+)
+DONE_WITHIN_S = 120
+
+Browser = webdriver.Chrome
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests: it takes longer to start than a page to load."""
+    if CHROMIUM is None or DRIVER is None:
+        if os.environ.get("LOOKSTREAM_REQUIRE_SERVERS") == "1":
+            pytest.fail("chromium and chromedriver are required but not installed")
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile: Path = tmp_path_factory.mktemp("chromium")
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """A tab of its own, which remembers nothing of the tests before."""
+    first = chromium.current_window_handle
+    chromium.switch_to.new_window("tab")
+    errors_of(chromium)
+    yield chromium
+    chromium.close()
+    chromium.switch_to.window(first)
+
+
+def wait(browser: Browser, condition: Callable[[Browser], T]) -> T:
+    """Return the condition's first true value; the page may be drawn anew in the middle of it."""
+    patient = WebDriverWait(
+        browser,
+        DONE_WITHIN_S,
+        0.05,
+        ignored_exceptions=[StaleElementReferenceException, NoSuchElementException],
+    )
+    return patient.until(condition)
+
+
+def texts(browser: Browser, selector: str) -> list[str]:
+    """Return the texts of all elements that ``selector`` finds."""
+    return [each.text for each in browser.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def click(browser: Browser, selector: str) -> None:
+    """Click on the first element that ``selector`` finds, however soon it is drawn anew."""
+
+    def clicked(driver: Browser) -> bool:
+        driver.find_element(By.CSS_SELECTOR, selector).click()
+        return True
+
+    wait(browser, clicked)
+
+
+def without_scripts(browser: Browser) -> None:
+    """Forbid this tab to run any JavaScript of a page."""
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+
+
+def errors_of(browser: Browser) -> list[str]:
+    """Return what the console has said since it was asked last."""
+    return [entry["message"] for entry in browser.get_log("browser")]

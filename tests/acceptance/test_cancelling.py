@@ -1,0 +1,33 @@
+"""A job that was taken back: nothing more is computed for it, and nothing of it stays."""
+
+from __future__ import annotations
+
+from confluent_kafka import Producer
+
+from streams.codec import encode
+from streams.events import JobDeleted
+from tests.acceptance.photos import photo, photos
+from tests.acceptance.rest import all_completed
+from tests.acceptance.system import System
+from tests.polling import until
+
+
+def test_queued_work_of_deleted_jobs_is_not_done(system: System) -> None:
+    last = photo("cancelling, the last")
+    (done,) = system.completed(photo("cancelling, before"))  # so that all is warm
+    before = sum(system.computed().values())
+    job_ids = system.submit(*photos("cancelling", 40))
+    _delete(system, job_ids)
+    (kept,) = system.submit(last)
+    all_completed(system.finish_all([done["job_id"], kept]))
+    until(lambda: not any(system.job(job_id) for job_id in job_ids), 60)
+    assert sum(system.computed().values()) - before < 40 * 7
+
+
+def _delete(system: System, job_ids: list[str]) -> None:
+    """Publish what the gateway does at a deletion, as another program might."""
+    producer = Producer({"bootstrap.servers": system.info["kafka"], "linger.ms": 0})
+    for job_id in job_ids:
+        event = encode(JobDeleted(job_id=job_id), source="/tests")
+        producer.produce(event.topic, event.value, event.key, headers=list(event.headers))
+    assert producer.flush(20) == 0

@@ -1,0 +1,217 @@
+"""The gallery in a real browser, with JavaScript and without, on a running system."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote, urlencode
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+from tests.acceptance.browser import Browser, click, errors_of, texts, wait, without_scripts
+from tests.acceptance.photos import photo
+from tests.acceptance.rest import Job
+from tests.acceptance.system import System
+from tests.acceptance.topics import attributes, headers, new_job_id, publish
+
+pytestmark = pytest.mark.parametrize("lasting_system", ["embedded"], indirect=True)
+
+EVIL = "</p><img src=x onerror=document.title='run'><script>document.title='run'</script>"
+A_PAGE = 48
+
+
+def show(browser: Browser, system: System, **filters: str) -> None:
+    browser.get(f"{system.gateway}/gallery?{urlencode(filters)}")
+
+
+def captioned(system: System, name: str, group: str) -> Job:
+    (job,) = system.completed(photo(name), group=group, stages="captioning,thumbnailing")
+    return job
+
+
+def failing(system: System, group: str, count: int) -> list[str]:
+    """Hand over what is no photo, which is soon done."""
+    ids = system.submit(*(f"{group} {number}".encode() for number in range(count)), group=group)
+    system.finish_all(ids)
+    return ids
+
+
+def claim(system: System, caption: str) -> str:
+    """Publish a caption as a stage would that was led astray; return its job's id."""
+    job_id = new_job_id()
+    data = {
+        "job_id": job_id,
+        "sha256": "ab" * 32,
+        "stages": ["captioning"],
+        "caption": caption,
+        "model": "astray",
+    }
+    publish(
+        system.info["kafka"],
+        job_id,
+        json.dumps(data).encode(),
+        headers(attributes(type="lookstream.image-captioned.v1")),
+        topic="image-captioned",
+    )
+    system.finish(job_id)
+    return job_id
+
+
+def fill(browser: Browser, name: str, text: str) -> None:
+    field = browser.find_element(By.ID, name)
+    field.clear()
+    field.send_keys(text)
+
+
+def mark_this_page(browser: Browser) -> None:
+    browser.execute_script("window.kept = true")
+
+
+def is_the_page_marked(browser: Browser) -> bool:
+    return bool(browser.execute_script("return window.kept"))
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_it_filters(system: System, browser: Browser, scripts: bool) -> None:
+    group = f"filtered with scripts {scripts}"
+    job = captioned(system, group, group)
+    failing(system, group, 2)
+    if not scripts:
+        without_scripts(browser)
+    show(browser, system)
+    if scripts:
+        mark_this_page(browser)
+    fill(browser, "group", group)
+    click(browser, "#filters button")
+    wait(browser, lambda driver: texts(driver, "#total") == ["3 photos that fit"])
+
+    Select(browser.find_element(By.ID, "status")).select_by_visible_text("failed")
+    click(browser, "#filters button")
+    wait(browser, lambda driver: texts(driver, "#total") == ["2 photos that fit"])
+    assert texts(browser, ".card .cause")[0].startswith("validation: not-an-image")
+
+    Select(browser.find_element(By.ID, "status")).select_by_visible_text("any")
+    fill(browser, "type", job["attributes"]["type"]["value"].upper())
+    fill(browser, "q", job["caption"].split()[-1])
+    click(browser, "#filters button")
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    assert texts(browser, ".card .caption") == [job["caption"]]
+    assert scripts == is_the_page_marked(browser)
+
+    fill(browser, "q", "nosuchword")
+    click(browser, "#filters button")
+    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photo fits. Show all of them."])
+    assert "q=nosuchword" in browser.current_url
+    browser.back()
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    assert errors_of(browser) == []
+
+
+def test_more_is_appended(system: System, browser: Browser) -> None:
+    ids = failing(system, "many", A_PAGE + 2)
+    show(browser, system, group="many")
+    mark_this_page(browser)
+    assert len(texts(browser, ".card")) == A_PAGE
+    click(browser, "#more a")
+    wait(browser, lambda driver: len(texts(driver, ".card")) == A_PAGE + 2)
+    assert is_the_page_marked(browser)
+    assert texts(browser, "#more a") == []
+    cards = browser.find_elements(By.CSS_SELECTOR, ".card")
+    assert [card.get_attribute("id") for card in cards] == [f"job-{each}" for each in ids[::-1]]
+    last = browser.switch_to.active_element.get_attribute("href")
+    assert last == f"{system.gateway}/gallery/{ids[1]}"
+
+    with system.http() as http:  # a change reaches those that were appended as well
+        assert http.post(f"/v1/jobs/{ids[0]}/runs").status_code == 202
+    wait(browser, lambda driver: _mark(driver, ids[0]).startswith("2."))
+
+    without_scripts(browser)
+    show(browser, system, group="many")
+    click(browser, "#more a")
+    assert len(texts(browser, ".card")) == 2
+    click(browser, "#results p a")
+    assert len(texts(browser, ".card")) == A_PAGE
+
+
+def _mark(browser: Browser, job_id: str) -> str:
+    return str(browser.find_element(By.ID, f"job-{job_id}").get_attribute("data-mark"))
+
+
+def test_a_finished_job_appears_and_a_deleted_one_goes(system: System, browser: Browser) -> None:
+    show(browser, system, group="live")
+    mark_this_page(browser)
+    assert texts(browser, ".nothing") == ["No photo fits. Show all of them."]
+    for count in (1, 2):
+        job = captioned(system, f"live {count}", "live")
+        wait(browser, lambda driver, n=count: texts(driver, ".status") == ["completed"] * n)
+        assert texts(browser, ".card .caption")[0] == job["caption"]
+    loaded = "return [...document.querySelectorAll('.card img')].every(i => i.naturalWidth > 0)"
+    wait(browser, lambda driver: driver.execute_script(loaded))
+    with system.http() as http:
+        assert http.delete(f"/v1/jobs/{job['job_id']}").status_code == 204
+    wait(browser, lambda driver: len(texts(driver, ".card")) == 1)
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    assert is_the_page_marked(browser)
+    assert errors_of(browser) == []
+
+
+def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
+    (job,) = system.completed(photo("a page of its own"), group="own page")
+    show(browser, system, group="own page")
+    click(browser, ".card a")
+    wait(browser, lambda driver: texts(driver, "h1") == [job["caption"]])
+    assert texts(browser, ".shots figcaption")[0].startswith(job["shots"][0]["label"])
+    assert {"original", "annotated", "everything as JSON"} <= set(texts(browser, ".links a"))
+    assert len(texts(browser, ".top5 li")) == 5
+    loaded = "return document.querySelector('.large img').naturalWidth === 1000"
+    wait(browser, lambda driver: driver.execute_script(loaded))
+
+    click(browser, "[data-act=again]")
+    wait(browser, lambda driver: texts(driver, "#job [role=status]") == ["completed run 2"])
+    click(browser, "[data-act=delete]")
+    click(browser, "dialog .danger")
+    wait(browser, lambda driver: driver.current_url == f"{system.gateway}/gallery")
+    assert errors_of(browser) == []
+    browser.get(f"{system.gateway}/gallery/{job['job_id']}")
+    assert texts(browser, "h1") == ["There is no such photo"]
+
+
+def test_what_others_wrote_stays_text(system: System, browser: Browser) -> None:
+    claimed = claim(system, EVIL[:80])
+    metadata = json.dumps({EVIL: EVIL, "nested": [{"a": EVIL}]})
+    (given,) = system.submit(b"hostile", group=EVIL, metadata=metadata)
+    system.finish(given)
+
+    for path in ("/gallery", f"/gallery?group={quote(EVIL)}", f"/gallery/{given}"):
+        browser.get(system.gateway + path)
+        assert "run" not in browser.title
+        assert browser.find_elements(By.CSS_SELECTOR, "img[src=x], main script") == []
+    assert EVIL in texts(browser, ".given dt")
+    assert texts(browser, ".given dd").count(EVIL) == 2  # the group, and the metadata
+    browser.get(f"{system.gateway}/gallery/{claimed}")
+    assert texts(browser, "h1") == [EVIL[:80]]
+    assert errors_of(browser) == []
+
+
+def test_everybody_can_use_it(system: System, browser: Browser) -> None:
+    failing(system, "for everybody", 2)
+    show(browser, system, group="for everybody")
+    for field in browser.find_elements(By.CSS_SELECTOR, "input, select"):
+        label = f"label[for={field.get_attribute('id')}]"
+        assert browser.find_elements(By.CSS_SELECTOR, label)
+    assert browser.find_element(By.ID, "total").get_attribute("role") == "status"
+    for width in (360, 1400):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        assert browser.execute_script("return document.documentElement.scrollWidth") == width
+    without_scripts(browser)
+    browser.refresh()
+    click(browser, ".card a")
+    assert not browser.find_element(By.ID, "actions").is_displayed()
+    with system.http() as http:
+        policy = http.get("/gallery").headers["content-security-policy"]
+        wrong = http.get("/gallery", params={"cursor": "not one of ours"})
+    assert "unsafe" not in policy
+    assert wrong.status_code == 422
+    assert "There is no such page" in wrong.text

@@ -1,0 +1,181 @@
+"""An operator changes a model and replays: every job gets the new results, and never has none."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from agents.vision.model import SHIPPED
+from tests.acceptance.photos import photo, photos
+from tests.acceptance.rest import Job, http_client
+from tests.acceptance.system import READY_WITHIN_S, System
+from tests.polling import until
+
+DONE_WITHIN_S = 240.0
+SEEING = {"captioning", "classification", "annotation"}
+RESULTS = ("caption", "description", "attributes", "top5", "pose", "thumbnails", "annotated")
+
+
+def test_a_new_model_over_finished_jobs(
+    system: System, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    shutil.copy(SHIPPED, weights)
+    with system.started_with(LOOKSTREAM_WEIGHTS=str(weights)):
+        began = datetime.now(UTC).isoformat()
+        jobs = Replayed(system, began, _many(system, 200))
+        old = jobs.models()
+        _change(weights)
+        _restart_workers(system)
+
+        computed, since = system.computed(), time.monotonic()
+        assert jobs.replay()["published"] == jobs.count
+        jobs.until_all_are(run=2)
+        record_property("replayed_in_s", round(time.monotonic() - since, 1))
+        assert len(old) == len(jobs.models()) == 1
+        assert old != jobs.models()
+        worked = _difference(system, computed)
+        assert {name for name, times in worked.items() if times} == SEEING
+        assert all(worked[name] >= jobs.count for name in SEEING)
+
+        computed = system.computed()
+        jobs.replay()
+        jobs.until_all_are(run=3)
+        assert not any(_difference(system, computed).values())
+
+        (one, *_) = jobs.ids
+        assert jobs.replay("--job", one, "--stage", "thumbnailing", "--force")["matched"] == 1
+        jobs.until_all_are(run=4, of=[one])
+        assert _difference(system, computed)["thumbnailing"] == 1
+
+
+class Replayed:
+    """Finished jobs, looked at again and again while their topic is replayed."""
+
+    def __init__(self, system: System, began: str, count: int) -> None:
+        self.count = count
+        self._system = system
+        self._began = began
+        self._group = f"replayed {began}"
+        contents = photos(self._group, count)
+        self.ids = system.submit(*contents, group=self._group)
+        self.until_all_are(run=1)
+        self._known = {job["job_id"]: _present(job) for job in self.now()}
+
+    def now(self) -> list[Job]:
+        """Return all of them as they are, none of which has lost a result that it had."""
+        with self._system.http() as http:
+            answer = http.get("/v1/jobs", params={"group": self._group, "limit": 200})
+        jobs: list[Job] = answer.raise_for_status().json()["jobs"]
+        for job in jobs:
+            known = getattr(self, "_known", {}).get(job["job_id"], set())
+            assert known <= _present(job), f"{known - _present(job)} missing in run {job['run']}"
+        return jobs
+
+    def until_all_are(self, *, run: int, of: list[str] | None = None) -> None:
+        wanted = set(of or self.ids)
+
+        def done() -> bool:
+            jobs = [job for job in self.now() if job["job_id"] in wanted]
+            assert not [job["error"] for job in jobs if job["status"] == "failed"]
+            states = {(job["run"], job["status"]) for job in jobs}
+            return len(jobs) == len(wanted) and states == {(run, "completed")}
+
+        until(done, DONE_WITHIN_S)
+
+    def models(self) -> set[str]:
+        return {job["models"][stage] for job in self.now() for stage in SEEING & set(job["models"])}
+
+    def replay(self, *more: str) -> dict[str, Any]:
+        """Replay what was validated since the test began."""
+        told = self._system.cli("replay", "image-validated", "--from", self._began, "--json", *more)
+        assert told.returncode == 0, told.stderr
+        answer: dict[str, Any] = json.loads(told.stdout)
+        assert answer["status"] == "completed"
+        return answer
+
+
+def test_a_dry_run_changes_nothing(system: System) -> None:
+    began = datetime.now(UTC).isoformat()
+    (job,) = system.completed(photo("dry run"))
+    told = system.cli("replay", "image-submitted", "--from", began, "--dry-run")
+    assert told.returncode == 0, told.stderr
+    assert "would replay at most 1 jobs" in told.stdout
+    after = system.job(job["job_id"])
+    assert after is not None
+    assert after["run"] == 1
+
+
+@pytest.mark.parametrize("topic", ["image-classified", "pose-estimated", "image-submitted"])
+def test_any_topic_that_a_stage_reads_brings_the_job_to_its_end(system: System, topic: str) -> None:
+    (job,) = system.completed(photo(f"replay of {topic}"))
+    told = system.cli("replay", topic, "--job", job["job_id"], "--json")
+    assert json.loads(told.stdout)["published"] == 1
+
+    def again() -> bool:
+        now = system.job(job["job_id"])
+        assert now is not None
+        assert _present(job) <= _present(now)
+        return (now["run"], now["status"]) == (2, "completed")
+
+    until(again, 60)
+
+
+def test_what_cannot_be_replayed_is_said(system: System) -> None:
+    told = system.cli("replay", "image-captioned")
+    assert told.returncode == 2
+    assert "topic-not-replayable" in told.stderr
+
+
+def _present(job: Job) -> set[str]:
+    return {name for name in RESULTS if job[name]}
+
+
+def _many(system: System, count: int) -> int:
+    """Return fewer where FerretDB stands in for MongoDB: it reads all jobs for each write."""
+    return count // 5 if system.kafka else count
+
+
+def _change(weights: Path) -> None:
+    """Put another network in the file's place: one that is a little less sure."""
+    with safe_open(weights, framework="pt") as file:
+        metadata = file.metadata()
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    name = next(key for key in state if key.endswith(".bias"))
+    state[name] = state[name] * 0.999
+    other = weights.with_suffix(".new")
+    save_file(state, other, metadata)
+    other.replace(weights)
+
+
+def _restart_workers(system: System) -> None:
+    """End the workers, as an operator does who brings a new model; `up` starts them again."""
+    workers = system.running_as("worker")
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGTERM)
+    until(lambda: len(system.running_as("worker") - workers) == len(workers), READY_WITHIN_S)
+    until(lambda: _ready(system), READY_WITHIN_S)
+
+
+def _ready(system: System) -> bool:
+    with contextlib.suppress(httpx.TransportError), http_client() as http:
+        answers = [http.get(f"{page}/health/ready") for page in system.worker_pages]
+        return all(answer.status_code == 200 for answer in answers)
+    return False
+
+
+def _difference(system: System, before: dict[str, float]) -> dict[str, float]:
+    return {name: value - before.get(name, 0) for name, value in system.computed().items()}

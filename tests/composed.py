@@ -1,0 +1,127 @@
+"""Services of docker-compose.yaml as plain processes: own commands, environments and checks.
+
+Each gets the environment that the image and the file give it, and nothing of the caller's. The
+containers' addresses become those of the real servers here; ports become free ones, as containers
+would have addresses of their own; and /tmp, the one place to write to, becomes a directory of each.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from deploy.local.server import free_port
+from lookstream.probe import reason
+from tests.composing import ROOT, services
+from tests.polling import until
+
+STOP_S = 15.0
+PORTS = ("LOOKSTREAM_WORKER_PORT", "LOOKSTREAM_PORT")
+IMAGE = dict(
+    re.findall(r"^(?:ENV|   ) (?!PIP_)([A-Z_]+)=(\S+)", (ROOT / "Dockerfile").read_text(), re.M)
+)
+
+
+class Composed:
+    """The lookstream services of the file. ``addresses`` tells where the containers' names are."""
+
+    def __init__(self, home: Path, addresses: Mapping[str, str]) -> None:
+        self.home = home
+        self._addresses = addresses
+        self._environments: dict[str, dict[str, str]] = {}
+
+    def run(self, name: str, *command: str, **extra: str) -> None:
+        """Run a service that is done once, to its end; ``command`` stands in for the image's."""
+        environment = {**self.environment(name), **extra}
+        done = subprocess.run(
+            command or self.command(name),
+            env=environment,
+            cwd=self._directory(name),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+
+    @contextmanager
+    def running(self, *names: str) -> Iterator[None]:
+        """Keep services running, all of them healthy by their own checks."""
+        with ExitStack() as stack:
+            running = {name: stack.enter_context(self._process(name)) for name in names}
+            for name, process in running.items():
+                until(lambda n=name, p=process: self._healthy(n, p), 100)
+            yield
+            for process in running.values():  # all at once, so that they drain beside each other
+                process.terminate()
+
+    def port(self, name: str) -> str:
+        """Return the port on which a service listens here."""
+        environment = self.environment(name)
+        return next(environment[each] for each in PORTS if each in environment)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return a service's environment, the same each time."""
+        if name not in self._environments:
+            settings = {**IMAGE, **services()[name]["environment"]}
+            settings = {key: self._here(name, str(value)) for key, value in settings.items()}
+            ports = {key: str(free_port()) for key in PORTS if key in settings}
+            place = {"PATH": "/usr/bin:/bin", "TMPDIR": str(self._directory(name))}
+            self._environments[name] = {**settings, **ports, **place, "PYTHONPATH": str(ROOT)}
+        return self._environments[name]
+
+    def command(self, name: str) -> list[str]:
+        """Return a service's command line behind the image's entry point."""
+        written = list(services()[name]["command"])
+        if "--port" in written:
+            written[written.index("--port") + 1] = self.port(name)
+        return [sys.executable, "-m", "lookstream", *written]
+
+    @contextmanager
+    def _process(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        with (self.home / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                self.command(name),
+                env=self.environment(name),
+                cwd=self._directory(name),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _healthy(self, name: str, process: subprocess.Popen[bytes]) -> bool:
+        """Tell whether the service's own check passes; asked only when it may, for it costs."""
+        assert process.poll() is None, f"{name} ended:\n{self._log(name)}"
+        if reason(int(self.port(name))) is not None:
+            return False
+        kind, program, *arguments = services()[name]["healthcheck"]["test"]
+        assert (kind, program) == ("CMD", "python")
+        check = [sys.executable, *arguments]
+        done = subprocess.run(check, env=self.environment(name), capture_output=True, check=False)
+        return done.returncode == 0
+
+    def _log(self, name: str) -> str:
+        return (self.home / f"{name}.log").read_text(errors="replace")[-3000:]
+
+    def _here(self, name: str, value: str) -> str:
+        for there, here in self._addresses.items():
+            value = value.replace(there, here)
+        return re.sub(r"^/tmp\b", str(self._directory(name)), value)
+
+    def _directory(self, name: str) -> Path:
+        directory = self.home / name
+        directory.mkdir(exist_ok=True)
+        return directory

@@ -1,0 +1,75 @@
+"""Several processes write the same jobs at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from storage.jobs import JobQuery, JobStore, StageCompleted
+from storage.open import open_jobs
+from tests.contract.job_stores import NOON, completed, opened, pages, submitted
+
+
+async def skip_where_updates_are_not_atomic(url: str) -> None:
+    if not url.startswith("mongodb"):
+        return
+    async with AsyncMongoClient[dict[str, object]](url) as client:
+        if "ferretdbVersion" in await client.admin.command("buildInfo"):
+            pytest.skip("FerretDB 1.24 loses concurrent updates by itself, $inc included")
+
+
+async def test_several_writers_change_many_jobs_at_once(store: JobStore, url: str) -> None:
+    """FerretDB hangs when the operations of all commands under way come to 100."""
+    await store.apply([submitted(number) for number in range(120)])
+    async with opened(url) as two, opened(url) as three, opened(url) as four:
+        changed = await asyncio.gather(
+            *(
+                writer.apply([completed(number) for number in range(start, 120, 4)])
+                for start, writer in enumerate((store, two, three, four))
+            )
+        )
+    assert [len(jobs) for jobs in changed] == [30] * 4
+    done = await store.apply([completed(number, "captioning") for number in range(120)])
+    assert [job.status for job in done] == ["completed"] * 120
+
+
+async def test_two_writers_of_one_job_lose_no_update(store: JobStore, url: str) -> None:
+    await skip_where_updates_are_not_atomic(url)
+    stages = [f"stage-{number}" for number in range(24)]
+
+    async def write(writer: JobStore, own: list[str]) -> None:
+        for stage in own:
+            wanted = tuple(stages)
+            await writer.apply(
+                [StageCompleted("job-0000", 1, NOON, stage, {"of": stage}, wanted), submitted(5)]
+            )
+
+    async with opened(url) as other, opened(url) as third:
+        await asyncio.gather(
+            write(store, stages[::3]), write(other, stages[1::3]), write(third, stages[2::3])
+        )
+    job = await store.get("job-0000")
+    assert job is not None
+    assert sorted(job.stages) == sorted(stages)
+    assert (job.status, job.revision) == ("completed", len(stages))
+
+
+async def test_two_writers_of_the_same_batch_agree(store: JobStore, url: str) -> None:
+    updates = [submitted(number) for number in range(150)]
+    async with opened(url) as other:
+        await asyncio.gather(store.apply(updates), other.apply(updates[::-1]))
+        jobs = [job for page in await pages(other, JobQuery(limit=150)) for job in page]
+    assert len(jobs) == 150
+    job = await store.get("job-0149")
+    assert job is not None
+    assert job.revision == 1
+
+
+async def test_several_processes_may_open_a_new_store_at_once(url: str) -> None:
+    stores = [open_jobs(url) for _ in range(6)]
+    await asyncio.gather(*(store.check() for store in stores))
+    changed = await asyncio.gather(*(store.apply([submitted()]) for store in stores))
+    assert sum(map(len, changed)) >= 1
+    await asyncio.gather(*(store.close() for store in stores))

@@ -1,0 +1,67 @@
+"""The OpenAPI document stays kind to old clients; ``tests/golden`` holds the released one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.builds import ServerUnavailable, built
+from tests.golden_records import GOLDEN
+from tests.servers import give_up
+
+RELEASED = GOLDEN / "openapi.released.json"
+CURRENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def oasdiff() -> Path:
+    try:
+        return built("oasdiff") / "oasdiff"
+    except ServerUnavailable as error:
+        give_up(str(error))
+
+
+def breaks(oasdiff: Path, old: Path, new: Path) -> list[str]:
+    """Return what breaks clients of ``old`` when the gateway serves ``new``."""
+    done = subprocess.run(
+        [oasdiff, "breaking", old, new, "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [each["id"] for each in json.loads(done.stdout or "[]") or [] if each["level"] == 3]
+
+
+def test_nothing_breaks_old_clients(oasdiff: Path) -> None:
+    assert breaks(oasdiff, RELEASED, CURRENT) == []
+
+
+def _schema(document: Document, name: str) -> Document:
+    found: Document = document["components"]["schemas"][name]
+    return found
+
+
+BREAKING: dict[str, Callable[[Document], object]] = {
+    "endpoint": lambda new: new["paths"].pop("/v1/jobs/{job_id}"),
+    "field": lambda new: _schema(new, "Job")["properties"].pop("caption"),
+    "type": lambda new: _schema(new, "Job")["properties"]["run"].update(type="string"),
+}
+
+
+@pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING.keys())
+def test_what_would_break_them_is_seen(
+    oasdiff: Path, tmp_path: Path, change: Callable[[Document], object]
+) -> None:
+    new = copy.deepcopy(json.loads(RELEASED.read_text()))
+    change(new)
+    changed = tmp_path / "openapi.json"
+    changed.write_text(json.dumps(new))
+    assert breaks(oasdiff, RELEASED, changed)

@@ -1,0 +1,199 @@
+"""What is said with photos: group, metadata, lane; and keys that make repeating harmless."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from asking import JPEG, client, problem, submit
+from serving import Serving, embedded_broker, first_message, serving
+
+from storage.jobs import JobQuery
+from streams.broker_url import BrokerUrl
+from streams.errors import EventTooLarge
+
+URL = "https://example.com/a.jpg"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with embedded_broker() as broker, serving(tmp_path_factory.mktemp("gw"), broker) as running:
+        yield running
+
+
+@pytest.fixture
+def http(gateway: Serving) -> Iterator[httpx.Client]:
+    with client(gateway) as http:
+        yield http
+
+
+def ids(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 202, answer.text
+    return [entry["job_id"] for entry in answer.json()["jobs"] if "job_id" in entry]
+
+
+def test_what_is_said_with_a_photo_is_kept_and_published(
+    gateway: Serving, http: httpx.Client
+) -> None:
+    said = {"group": "spring", "metadata": {"sku": "D-1", "$a.b": [[1.5, None]]}, "lane": "bulk"}
+    form = {**said, "metadata": json.dumps(said["metadata"])}
+    for job_id in (
+        submit(http, JPEG, **form)[0]["job_id"],
+        ids(http.post("/v1/jobs", json={"url": URL, **said}))[0],
+    ):
+        job = http.get(f"/v1/jobs/{job_id}").json()
+        event = json.loads(first_message(gateway.broker, "image-submitted", job_id).value() or b"")
+        for name, value in said.items():
+            assert job[name] == value
+            assert event[name] == value
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"group": "g" * 129}, 422, "invalid-request"),
+        ({"group": "a\nb"}, 422, "invalid-request"),
+        ({"group": 7}, 422, "invalid-request"),
+        ({"lane": "fast"}, 422, "invalid-request"),
+        ({"metadata": []}, 422, "invalid-request"),
+        ({"metadata": {"a": "\x00"}}, 422, "invalid-request"),
+        ({"metadata": {"\x00": 1}}, 422, "invalid-request"),
+        ({"metadata": {"a": 2**70}}, 422, "invalid-request"),
+        ({"metadata": {"a": "x" * 16_000}}, 422, "metadata-too-large"),
+        ({"force": "yes"}, 422, "invalid-request"),
+        ({"stages": [["pose"]]}, 422, "invalid-request"),
+    ],
+)
+def test_options_that_are_refused(
+    http: httpx.Client, body: dict[str, object], status: int, code: str
+) -> None:
+    assert problem(http.post("/v1/jobs", json={"url": URL, **body})) == (status, code)
+    form = {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()
+    }
+    if isinstance(body.get("group", ""), str) and body != {"force": "yes"} and "stages" not in body:
+        answer = http.post("/v1/jobs", files={"files": JPEG}, data=form)
+        assert problem(answer) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        '{"a": NaN}',
+        '{"a": 1e999}',
+        '{"a": "\\ud800"}',
+        '{"a": ' + "[" * 40 + "]" * 40 + "}",
+        '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
+        '{"a": 1',
+        '"text"',
+        "null",
+    ],
+)
+def test_metadata_that_no_store_could_keep(http: httpx.Client, metadata: str) -> None:
+    form = http.post("/v1/jobs", files={"files": JPEG}, data={"metadata": metadata})
+    assert problem(form) == (422, "invalid-request")
+    content = f'{{"url": "{URL}", "metadata": {metadata}}}'
+    headers = {"content-type": "application/json"}
+    answer = http.post("/v1/jobs", content=content, headers=headers)
+    assert problem(answer)[0] in (400, 422)
+
+
+def test_a_repeated_request_is_one_request(gateway: Serving, http: httpx.Client) -> None:
+    key = {"Idempotency-Key": "once"}
+    files = [
+        ("files", ("1.jpg", JPEG)),
+        ("files", ("2.jpg", b"")),
+        ("files", ("3.jpg", JPEG + b"3")),
+    ]
+    first, again = (
+        http.post("/v1/jobs", files=files, data={"group": "once"}, headers=key) for _ in range(2)
+    )
+    assert first.json() == again.json()
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    page = asyncio.run(gateway.jobs.find(JobQuery(group="once")))
+    assert sorted(job.job_id for job in page.jobs) == sorted(ids(first))
+    assert {job.idempotency_key for job in page.jobs} == {"once"}
+
+
+def test_another_request_under_the_same_key_is_a_conflict(http: httpx.Client) -> None:
+    key = {"Idempotency-Key": "taken"}
+    assert ids(http.post("/v1/jobs", files={"files": JPEG}, headers=key))
+    for other in (
+        http.post("/v1/jobs", files={"files": JPEG + b"!"}, headers=key),
+        http.post("/v1/jobs", files={"files": JPEG}, data={"group": "g"}, headers=key),
+        http.post("/v1/jobs", json={"url": URL}, headers=key),
+    ):
+        assert problem(other) == (409, "idempotency-conflict")
+
+
+def test_a_request_that_was_refused_does_not_use_up_its_key(http: httpx.Client) -> None:
+    key = {"Idempotency-Key": "mended"}
+    assert problem(http.post("/v1/jobs", json={"url": "nonsense"}, headers=key))[0] == 422
+    assert ids(http.post("/v1/jobs", json={"url": URL}, headers=key))
+
+
+def test_double_clicks_make_one_job_each(gateway: Serving) -> None:
+    def click(number: int) -> list[str]:
+        headers = {"Idempotency-Key": f"click {number % 4}"}
+        body = {"urls": [URL, URL + "?2"], "group": "clicks"}
+        with client(gateway) as http:
+            return ids(http.post("/v1/jobs", json=body, headers=headers))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(click, range(32)))
+    made = {job_id for answer in answers for job_id in answer}
+    assert len(made) == 8
+    page = asyncio.run(gateway.jobs.find(JobQuery(group="clicks", limit=100)))
+    assert {job.job_id for job in page.jobs} == made
+
+
+def test_a_repetition_finishes_what_was_interrupted(gateway: Serving, http: httpx.Client) -> None:
+    """As after a crash between keeping the key and recording the jobs: they are not there."""
+    body, key = {"urls": [URL, URL + "?2"], "group": "half"}, {"Idempotency-Key": "half"}
+    made = ids(http.post("/v1/jobs", json=body, headers=key))
+    jobs = gateway.jobs
+    asyncio.run(jobs.clear())
+    again = http.post("/v1/jobs", json=body, headers=key)
+    assert ids(again) == made
+    page = asyncio.run(jobs.find(JobQuery(group="half")))
+    assert sorted(job.job_id for job in page.jobs) == sorted(made)
+
+
+def test_a_repetition_does_not_bring_back_what_was_deleted(http: httpx.Client) -> None:
+    key = {"Idempotency-Key": "gone"}
+    [made] = ids(http.post("/v1/jobs", json={"url": URL}, headers=key))
+    assert http.delete(f"/v1/jobs/{made}").status_code == 204
+    assert ids(http.post("/v1/jobs", json={"url": URL}, headers=key)) == [made]
+    assert http.get(f"/v1/jobs/{made}").status_code == 404
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "sch\xf6n", "tab\there"])
+def test_keys_that_are_none(http: httpx.Client, key: str) -> None:
+    headers = [("Idempotency-Key", key.encode("latin-1"))]
+    answer = http.post("/v1/jobs", json={"url": URL}, headers=headers)
+    assert problem(answer) == (422, "invalid-request")
+
+
+def test_a_photo_whose_event_kafka_refuses_is_refused(tmp_path: Path) -> None:
+    class Narrow:
+        async def publish_all(self, _events: object) -> None:
+            raise EventTooLarge("Broker: Message size too large")
+
+        async def check(self) -> None: ...
+
+    with (
+        serving(tmp_path, BrokerUrl("127.0.0.1:1"), publisher=Narrow()) as narrow,
+        client(narrow) as http,
+    ):
+        answer = http.post("/v1/jobs", files={"files": JPEG})
+        assert problem(answer) == (413, "event-too-large")
+        page = asyncio.run(narrow.jobs.find(JobQuery(statuses=frozenset({"deleted"}))))
+        assert len(page.jobs) == 1
+        assert narrow.artifacts.list("incoming/") == []
+        assert asyncio.run(narrow.jobs.find(JobQuery())).jobs == ()

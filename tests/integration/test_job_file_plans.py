@@ -1,0 +1,102 @@
+"""No query of a job file goes through all jobs, or sorts more than it must: SQLite's own plans."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from storage.jobs import JobQuery
+from storage.sqlite_queries import FEW, bodies
+from storage.sqlite_schema import prepare
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+UNFINISHED = frozenset({"pending", "processing"})
+
+
+class Plans:
+    """The steps by which SQLite goes for what it is asked."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def of(self, query: JobQuery) -> list[str]:
+        """Return the steps of the last statement, which is the one that finds the page."""
+        statements: list[str] = []
+        self._connection.set_trace_callback(statements.append)
+        bodies(self._connection, query)
+        self._connection.set_trace_callback(None)
+        steps = self._connection.execute(f"EXPLAIN QUERY PLAN {statements[-1]}")
+        return [detail for *_, detail in steps]
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    prepare(connection)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def plans(connection: sqlite3.Connection) -> Plans:
+    return Plans(connection)
+
+
+@pytest.mark.parametrize(
+    ("query", "way"),
+    [
+        ({}, "jobs_in_order"),
+        ({"submitted_before": NOON}, "jobs_in_order (sort_at<?)"),
+        ({"statuses": UNFINISHED}, "jobs_by_status (status=?)"),
+        ({"group": "album"}, "jobs_by_group (group=?)"),
+        ({"group": "album", "statuses": UNFINISHED}, "jobs_by_group_status (group=? AND status=?)"),
+        ({"owner": "ann"}, "jobs_by_owner (owner=?)"),
+        ({"text": "red dress", "group": "album"}, "place USING PRIMARY KEY (term=?"),
+        (
+            {"type": "dress", "submitted_from": NOON},
+            "place USING PRIMARY KEY (term=? AND sort_at>?)",
+        ),
+    ],
+    ids=str,
+)
+def test_a_page_is_read_in_the_order_of_an_index(
+    plans: Plans, query: dict[str, object], way: str
+) -> None:
+    steps = plans.of(JobQuery(**query))  # type: ignore[arg-type]
+    assert any(way in step for step in steps), steps
+    assert sum("TEMP B-TREE" in step for step in steps) == 1, steps  # of one page, at the end
+
+
+@pytest.mark.parametrize(
+    ("query", "way"),
+    [
+        ({"written_after": NOON}, "jobs_by_writing (written_at>?)"),
+        ({"written_after": NOON, "group": "a"}, "jobs_by_group_writing (group=? AND written_at>?)"),
+        (
+            {"updated_before": NOON, "statuses": UNFINISHED},
+            "jobs_by_age (status=? AND updated_at<?)",
+        ),
+    ],
+    ids=str,
+)
+def test_what_happened_lately_is_found_by_its_time(
+    plans: Plans, query: dict[str, object], way: str
+) -> None:
+    steps = plans.of(JobQuery(**query))  # type: ignore[arg-type]
+    assert any(way in step for step in steps), steps
+
+
+def test_a_time_with_many_jobs_on_its_side_gives_way_to_the_order(
+    plans: Plans, connection: sqlite3.Connection
+) -> None:
+    connection.executemany(
+        "INSERT INTO jobs (job_id, status, updated_at, written_at, sort_at, body)"
+        " VALUES (?, 'pending', 'later', 'later', 'later', '{}')",
+        [(str(number),) for number in range(FEW)],
+    )
+    steps = plans.of(JobQuery(written_after=NOON))
+    assert any("jobs_in_order" in step for step in steps), steps
+    assert not any("jobs_by_writing" in step for step in steps), steps

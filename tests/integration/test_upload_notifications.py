@@ -1,0 +1,73 @@
+"""MinIO tells Kafka of what clients put into it, and intake understands what it says."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from agents.intake import Put, uploads
+from deploy.local.servers import Minio
+from lookstream.wiring import NOTIFIED
+from storage import keys
+from storage.errors import StorageError
+from storage.minio import MinioArtifacts
+from storage.open import open_artifacts
+from storage.signing import LinkSigner
+from streams.admin import create_topics
+from streams.broker_url import BrokerUrl
+from streams.record import Record
+from streams.topics import OBJECT_CREATED, Topic
+from tests.broking import messages
+from tests.servers import KafkaServer, MinioServer
+
+SIGNER = LinkSigner(b"0123456789abcdef", "")
+
+
+@pytest.fixture
+def store(kafka_server: KafkaServer, tmp_path: Path) -> Iterator[MinioArtifacts]:
+    """A MinIO that knows the Kafka: the tests' common one has nobody to tell."""
+    create_topics(BrokerUrl.parse(kafka_server.url), [Topic(OBJECT_CREATED, 2)])
+    server = Minio(kafka=kafka_server.bootstrap)
+    server.start(tmp_path / "minio")
+    yield opened(MinioServer(server.url, server))
+    server.stop()
+
+
+def opened(server: MinioServer) -> MinioArtifacts:
+    store = open_artifacts(server.fresh(), SIGNER)
+    assert isinstance(store, MinioArtifacts)
+    return store
+
+
+def follow(link: str, data: bytes) -> None:
+    request = urllib.request.Request(link, data=data, method="PUT")
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def test_a_photo_put_by_link_is_told_once(store: MinioArtifacts, kafka_server: KafkaServer) -> None:
+    for _ in range(3):
+        store.announce("uploads/", NOTIFIED)
+    job_id = str(uuid4())
+    store.put(keys.incoming(job_id), b"of no interest")
+    follow(store.signed_link(keys.upload(job_id), expires_s=60, method="PUT"), b"a photo")
+    last = str(uuid4())
+    follow(store.signed_link(keys.upload(last), expires_s=60, method="PUT"), b"another")
+    broker = BrokerUrl.parse(kafka_server.url)
+    found = [
+        put
+        for message in messages(
+            broker, OBJECT_CREATED, 2, lambda each: store.bucket.encode() in each.value()
+        )
+        for put in uploads(Record.received(message).value or b"", store.bucket)
+    ]
+    assert sorted(put.job_id for put in found) == sorted([job_id, last])
+    assert Put(keys.upload(job_id), store.stat(keys.upload(job_id)).etag) in found
+
+
+def test_a_store_that_knows_no_kafka_says_so(minio_server: MinioServer) -> None:
+    with pytest.raises(StorageError):
+        opened(minio_server).announce("uploads/", NOTIFIED)

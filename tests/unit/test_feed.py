@@ -1,0 +1,74 @@
+"""Who hears of what."""
+
+from __future__ import annotations
+
+from streams.events import JobUpdated
+from streams.feed import JobFeed
+from streams.mailbox import Mailbox
+
+JOB = "01a20801-845d-768b-82dd-f448762e99cb"
+OTHER = "01a20801-845d-768b-82dd-f448762e99cc"
+
+
+def update(job_id: str, group: str | None = None, **more: object) -> JobUpdated:
+    fields = {"status": "pending", "revision": 1, "updated_at": "2026-01-02T03:04:05Z", **more}
+    return JobUpdated(job_id=job_id, group=group, **fields)  # type: ignore[arg-type]
+
+
+def heard(mailbox: Mailbox) -> list[str]:
+    return [news.update.job_id for news in mailbox.take()]
+
+
+def test_each_hears_what_it_listens_for() -> None:
+    feed = JobFeed()
+    with (
+        feed.of_job(JOB) as job,
+        feed.of_group("spring") as spring,
+        feed.of_group("autumn") as autumn,
+        feed.of_group(None) as everything,
+    ):
+        assert feed.listeners == 4
+        feed.deliver([update(JOB, "spring"), update(OTHER)])
+        assert heard(job) == [JOB]
+        assert heard(spring) == [JOB]
+        assert heard(autumn) == []
+        assert heard(everything) == [JOB, OTHER]
+
+
+def test_a_deleted_job_has_lost_its_group_so_all_groups_hear_of_it() -> None:
+    feed = JobFeed()
+    with feed.of_group("spring") as spring, feed.of_group(None) as everything:
+        feed.deliver([update(JOB, status="deleted")])
+        assert heard(spring) == heard(everything) == [JOB]
+
+
+def test_only_what_somebody_listens_for_is_wanted() -> None:
+    feed = JobFeed()
+    assert not feed.wants(JOB)
+    with feed.of_job(JOB):
+        assert feed.wants(JOB)
+        assert not feed.wants(OTHER)
+    with feed.of_group("spring"):
+        assert feed.wants(OTHER)
+    assert not feed.wants(JOB)
+    assert feed.listeners == 0
+
+
+def test_closed_it_ends_all_listening_until_it_is_opened() -> None:
+    feed = JobFeed()
+    with feed.of_job(JOB) as before:
+        feed.close()
+        assert before.closed
+        with feed.of_group(None) as after:
+            assert after.closed
+    feed.open()
+    with feed.of_job(JOB) as again:
+        assert not again.closed
+
+
+def test_a_gap_is_told_to_all() -> None:
+    feed = JobFeed()
+    with feed.of_job(JOB) as job, feed.of_group(None) as everything:
+        feed.leave_gap()
+        assert job.take_gap()
+        assert everything.take_gap()

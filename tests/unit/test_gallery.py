@@ -1,0 +1,97 @@
+"""What the gallery shows, and that nothing of it is ever markup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.gallery import MOST_COUNTED, STATUSES, Card, Filters, how_many, suggestions
+from gateway.html import Pages
+from storage.jobs import Job, StageError
+from tests.unit.test_views import RESULTS, done, job
+
+EVIL = "\"'><img src=x onerror=alert(1)>"
+
+
+def finished() -> Job:
+    return job(status="completed", stages={name: done(result) for name, result in RESULTS.items()})
+
+
+def card(of: Job) -> Card:
+    return Card.of(of, lambda key: f"http://gateway/{key}")
+
+
+def test_an_empty_form_is_no_condition() -> None:
+    filters = Filters.read({"q": "", "status": ""})
+    query = filters.query()
+    assert not filters
+    assert query.statuses == set(STATUSES)
+    assert (query.group, query.type, query.colour, query.text) == (None, None, None, None)
+    assert filters.address() == "/gallery"
+
+
+def test_a_filled_in_form_is_asked_and_linked() -> None:
+    filters = Filters.read({"q": "red dress", "status": "failed", "group": "a&b", "more": "no"})
+    query = filters.query("next")
+    assert (query.text, query.statuses, query.group) == ("red dress", {"failed"}, "a&b")
+    assert query.cursor == "next"
+    assert filters.address("x=") == "/gallery?q=red+dress&status=failed&group=a%26b&cursor=x%3D"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("  red ", "red"), ("r\x00e\nd", "red"), ("x" * 300, "x" * 200), ("\ud800", "")],
+)
+def test_what_no_store_can_be_asked_is_left_out(given: str, kept: str) -> None:
+    assert Filters.read({"colour": given}).colour == kept
+
+
+def test_no_other_status_is_asked_for() -> None:
+    assert Filters.read({"status": "deleted"}).query().statuses == set(STATUSES)
+
+
+@pytest.mark.parametrize(
+    ("total", "text"),
+    [(0, "0 photos"), (1, "1 photo"), (1_234, "1,234 photos"), (10_001, "more than 10,000 photos")],
+)
+def test_how_many_there_are(total: int, text: str) -> None:
+    assert total <= MOST_COUNTED + 1
+    assert how_many(total, Filters()) == text
+    assert how_many(total, Filters(q="red")) == f"{text} that fit"
+
+
+def test_suggestions_are_what_the_cards_have() -> None:
+    cards = [card(finished()), card(finished())]
+    assert suggestions(cards, "colour") == ["red"]
+    assert suggestions(cards, "unheard-of") == []
+
+
+def test_a_card_changes_its_mark_with_its_job() -> None:
+    before = finished()
+    assert card(before).mark != card(replace(before, revision=before.revision + 1)).mark
+
+
+def test_what_others_wrote_is_never_markup() -> None:
+    honest = finished()
+    words = {
+        "caption": EVIL,
+        "description": EVIL,
+        "attributes": {EVIL: {"value": EVIL, "confidence": 0.5}},
+        "model": EVIL,
+    }
+    hostile = replace(
+        honest,
+        group=EVIL,
+        source={"url": f"javascript:{EVIL}"},
+        metadata={EVIL: EVIL, "list": [EVIL]},
+        status="failed",
+        error=StageError(EVIL, "error", EVIL, EVIL),
+        stages={**honest.stages, "captioning": done(words)},
+    )
+    pages = Pages()
+    text = pages.text("job.html", card=card(hostile)) + pages.text("card.html", card=card(hostile))
+    assert text.count("onerror") > 10
+    assert "<img src=x" not in text
+    assert 'href="javascript:' not in text
+    assert "style=" not in text

@@ -1,0 +1,157 @@
+"""Intake: the store's notifications become submissions, each upload once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from agents.intake import IntakeProcessor, Put, uploads
+from agents.metrics import StageMetrics
+from agents.retry import RetryPolicy
+from storage.jobs import Deleted, Submitted
+from storage.sqlite import SqliteJobs
+from streams.events import Event, ImageSubmitted
+from streams.record import Record
+from tests.publishing import MemoryPublisher
+
+JOB = "01941f29-7c00-7000-8000-000000000001"
+KEY = f"uploads/{JOB}"
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def told(
+    key: str, *, bucket: str = "lookstream", event: str = "s3:ObjectCreated:Put", etag: str = "e1"
+) -> dict[str, Any]:
+    s3 = {"bucket": {"name": bucket}, "object": {"key": key, "size": 7, "eTag": etag}}
+    return {"eventName": event, "eventVersion": "2.0", "s3": s3}
+
+
+def notification(*records: dict[str, Any]) -> bytes:
+    return json.dumps({"EventName": "s3:ObjectCreated:Put", "Records": records}).encode()
+
+
+def record(value: bytes | None) -> Record:
+    return Record("object-created", 0, 7, b"lookstream/uploads", value)
+
+
+# -- notifications ---------------------------------------------------------------------------
+
+
+def test_only_what_was_put_among_the_uploads_of_our_bucket_counts() -> None:
+    found = uploads(
+        notification(
+            told(KEY),
+            told("uploads/a+b%2Fc.jpg", event="ObjectCreated:CompleteMultipartUpload", etag="e2"),
+            told(KEY, event="s3:ObjectRemoved:Delete"),
+            told("originals/x"),
+            told(KEY, bucket="another"),
+        ),
+        "lookstream",
+    )
+    assert found == [Put(KEY, "e1"), Put("uploads/a b/c.jpg", "e2")]
+
+
+def test_the_test_of_s3_is_no_upload() -> None:
+    assert uploads(b'{"Service": "Amazon S3", "Event": "s3:TestEvent"}', "lookstream") == []
+
+
+NONSENSE = [
+    b"",
+    b"\xff",
+    b"[]",
+    b"{}",
+    b'{"Records": 1}',
+    b'{"Records": [1]}',
+    b'{"Records": [{}]}',
+    notification({"eventName": 1, "s3": {}}),
+]
+
+
+@pytest.mark.parametrize("value", NONSENSE)
+def test_what_is_no_notification_says_so(value: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        uploads(value, "lookstream")
+
+
+def test_a_job_has_the_id_of_its_upload() -> None:
+    assert Put(KEY, "e1").job_id == JOB
+
+
+@pytest.mark.parametrize("name", ["dress.jpg", JOB.upper(), f"{JOB}/a", f"{{{JOB}}}", ""])
+def test_any_other_name_makes_an_id_with_its_content(name: str) -> None:
+    first = Put(f"uploads/{name}", "e1").job_id
+    assert str(UUID(first)) == first != JOB
+    assert Put(f"uploads/{name}", "e1").job_id == first
+    assert Put(f"uploads/{name}", "e2").job_id != first
+
+
+# -- the processor ---------------------------------------------------------------------------
+
+
+@dataclass
+class Intake:
+    processor: IntakeProcessor
+    jobs: SqliteJobs
+    published: MemoryPublisher
+
+    async def process(self, *values: bytes | None) -> list[Event]:
+        before = len(self.published.events)
+        await self.processor.process([record(value) for value in values])
+        return self.published.events[before:]
+
+
+@pytest.fixture
+async def intake(tmp_path: Path) -> AsyncIterator[Intake]:
+    jobs, published = SqliteJobs(tmp_path / "jobs.sqlite"), MemoryPublisher()
+    processor = IntakeProcessor(
+        "lookstream",
+        jobs=jobs,
+        publisher=published,
+        metrics=StageMetrics(),
+        policy=RetryPolicy(base_s=0.001, cap_s=0.002),
+    )
+    yield Intake(processor, jobs, published)
+    await jobs.close()
+
+
+async def test_an_upload_is_submitted(intake: Intake) -> None:
+    (event,) = await intake.process(notification(told(KEY)))
+    assert isinstance(event, ImageSubmitted)
+    assert (event.job_id, event.source.object, event.stages) == (JOB, KEY, ())
+
+
+async def test_what_its_uploader_asked_for_stays(intake: Intake) -> None:
+    wanted = ("validation", "captioning")
+    asked = Submitted(JOB, 1, NOON, {"object": KEY}, wanted, lane="bulk", group="g")
+    await intake.jobs.apply([asked])
+    (event,) = await intake.process(notification(told(KEY)))
+    assert isinstance(event, ImageSubmitted)
+    assert (event.stages, event.lane, event.run) == (wanted, "bulk", 1)
+
+
+async def test_an_upload_to_a_deleted_job_is_told_for_it_to_be_erased(intake: Intake) -> None:
+    await intake.jobs.apply([Deleted(JOB, 1, NOON)])
+    (event,) = await intake.process(notification(told(KEY)))
+    assert event.job_id == JOB
+
+
+async def test_garbage_is_dead_lettered_and_stops_nobody(intake: Intake) -> None:
+    long = told("uploads/" + "x" * 600)
+    events = await intake.process(b"junk", None, notification(long), notification(told(KEY)))
+    assert [event.job_id for event in events] == [JOB]
+    codes = [dict(letter.headers)["code"] for letter in intake.published.letters]
+    assert codes == [b"undecodable-notification"] * 3
+    assert intake.published.letters[0].value == b"junk"
+
+
+async def test_a_broker_that_is_away_is_waited_for(intake: Intake) -> None:
+    intake.published.failures = 4
+    assert len(await intake.process(notification(told(KEY)))) == 1
+    assert intake.processor.holding is None

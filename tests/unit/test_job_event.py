@@ -1,0 +1,54 @@
+"""The broker and the store say the same of a job."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from agents.tracking import updated_event
+from gateway.event_ids import JobMark
+from gateway.examples import JOB_EVENTS
+from gateway.job_event import JobEvent
+from storage.jobs import StageCompleted, StageError, StageGaveUp, Submitted
+from storage.transition import fold
+
+JOB = "01a20801-845d-768b-82dd-f448762e99cb"
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+WANTED = ("validation", "captioning")
+
+
+def test_heard_and_read_are_the_same() -> None:
+    error = StageError("captioning", "error", "timeout", "too slow", "secret")
+    submitted = Submitted(JOB, 1, NOW, {"url": "http://a/b"}, WANTED, group="spring", owner="me")
+    validated = StageCompleted(JOB, 1, NOW, "validation", {}, WANTED)
+    job = fold(None, [submitted, validated, StageGaveUp(JOB, 1, NOW, error, WANTED)])
+    assert job is not None
+    told = JobEvent.read(job)
+    assert told == JobEvent.heard(updated_event(job))
+    assert told.mark == JobMark(1, 3)
+    assert told.final
+    assert json.loads(told.model_dump_json()) == {
+        "job_id": JOB,
+        "status": "failed",
+        "run": 1,
+        "revision": 3,
+        "group": "spring",
+        "updated_at": "2026-01-02T03:04:05Z",
+        "stages": {"validation": "completed", "captioning": "failed"},
+        "error": {"stage": "captioning", "code": "timeout", "message": "too slow"},
+    }
+
+
+def test_a_job_under_way_has_no_error() -> None:
+    job = fold(None, [Submitted(JOB, 1, NOW, {"url": "http://a/b"}, WANTED)])
+    assert job is not None
+    told = JobEvent.read(job)
+    assert not told.final
+    assert "error" not in json.loads(told.model_dump_json())
+
+
+def test_the_example_is_a_stream_as_we_send_it() -> None:
+    data = [line[6:] for line in JOB_EVENTS.splitlines() if line.startswith("data: ")]
+    assert len(data) == 2
+    for line in data:
+        assert JobEvent.model_validate_json(line).model_dump_json() == line

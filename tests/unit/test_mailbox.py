@@ -1,0 +1,97 @@
+"""What waits for a listener: the newest state of each job, oldest news first, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streams.events import JobUpdated
+from streams.mailbox import Mailbox
+
+JOBS = [f"01a20801-845d-768b-82dd-{number:012x}" for number in range(5)]
+
+
+def update(job: int, revision: int = 1, run: int = 1) -> JobUpdated:
+    return JobUpdated(
+        job_id=JOBS[job],
+        run=run,
+        status="processing",
+        revision=revision,
+        updated_at="2026-01-02T03:04:05Z",
+    )
+
+
+def taken(mailbox: Mailbox, most: int = 100) -> list[tuple[int, int, int]]:
+    return [
+        (JOBS.index(news.update.job_id), news.update.run, news.update.revision)
+        for news in mailbox.take(most)
+    ]
+
+
+def test_a_newer_state_takes_the_place_of_an_older_one() -> None:
+    mailbox = Mailbox()
+    for each in (update(0, 1), update(1, 1), update(0, 3), update(0, 2)):
+        mailbox.put(each)
+    assert taken(mailbox) == [(0, 1, 3), (1, 1, 1)]
+    assert taken(mailbox) == []
+
+
+def test_a_higher_run_is_newer_whatever_its_revision() -> None:
+    mailbox = Mailbox()
+    for each in (update(0, 9, run=1), update(0, 2, run=2), update(0, 10, run=1)):
+        mailbox.put(each)
+    assert taken(mailbox) == [(0, 2, 2)]
+
+
+def test_what_waits_longest_is_taken_first_and_was_heard_first() -> None:
+    mailbox = Mailbox()
+    for job in (2, 0, 1):
+        mailbox.put(update(job))
+    first = mailbox.take(1)[0]
+    mailbox.put(update(0, 2))
+    rest = mailbox.take()
+    assert [news.update.job_id for news in rest] == [JOBS[0], JOBS[1]]
+    assert first.heard_ms <= rest[0].heard_ms <= rest[1].heard_ms
+
+
+def test_too_many_waiting_jobs_end_it_and_nothing_is_kept() -> None:
+    mailbox = Mailbox(most=2)
+    for _ in range(3):
+        mailbox.put(update(0))
+        mailbox.put(update(1))
+    assert not mailbox.closed
+    mailbox.put(update(2))
+    mailbox.put(update(3))
+    assert mailbox.closed
+    assert len(mailbox) == 0
+
+
+def test_a_gap_is_told_once() -> None:
+    mailbox = Mailbox()
+    assert not mailbox.take_gap()
+    mailbox.leave_gap()
+    assert mailbox.take_gap()
+    assert not mailbox.take_gap()
+
+
+@pytest.mark.parametrize("stir", [lambda box: box.put(update(0)), Mailbox.leave_gap, Mailbox.close])
+async def test_a_listener_wakes_for_everything_that_it_must_know(stir: object) -> None:
+    mailbox = Mailbox()
+    await mailbox.wait(0.01)  # nothing yet
+    waiting = asyncio.create_task(mailbox.wait())
+    await asyncio.sleep(0)
+    assert callable(stir)
+    stir(mailbox)
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(mailbox.wait(), 5)  # still so
+
+
+async def test_who_is_cancelled_in_the_moment_of_news_does_not_go_on() -> None:
+    mailbox = Mailbox()
+    waiting = asyncio.create_task(mailbox.wait(60))
+    await asyncio.sleep(0)
+    mailbox.put(update(0))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -1,0 +1,22 @@
+"""The colour of a thumbhash, against the stage that makes them."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image, ImageColor
+
+from agents.vision.thumbhash import thumbhash
+from gateway.placeholder import average_colour
+
+
+@pytest.mark.parametrize("colour", ["white", "black", "firebrick", "seagreen", "navy", "khaki"])
+def test_it_is_the_picture_s_average(colour: str) -> None:
+    found = average_colour(thumbhash(Image.new("RGB", (96, 128), colour)))
+    assert found is not None
+    pairs = zip(ImageColor.getrgb(found), ImageColor.getrgb(colour), strict=True)
+    assert max(abs(is_ - should) for is_, should in pairs) <= 8, (found, colour)
+
+
+@pytest.mark.parametrize("text", ["", "AA==", "no base64!", "ü"])
+def test_what_is_no_thumbhash_has_none(text: str) -> None:
+    assert average_colour(text) is None

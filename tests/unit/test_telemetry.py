@@ -1,0 +1,74 @@
+"""Where traces go; and where they go nowhere, they cost nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.trace import NoOpTracerProvider
+
+from deploy.local.server import free_port
+from lookstream.telemetry import STANDARD, open_telemetry
+from tests.collector import Collector
+
+OFF = """
+import sys
+from lookstream.telemetry import open_telemetry
+assert not open_telemetry("", "lookstream-worker").tracer.start_span("pose").is_recording()
+print(sum(name.startswith(("opentelemetry.sdk", "opentelemetry.exporter")) for name in sys.modules))
+"""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*STANDARD, "OTEL_SERVICE_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_an_address_the_sdk_is_not_loaded() -> None:
+    assert isinstance(open_telemetry("", "lookstream-gateway").provider, NoOpTracerProvider)
+    done = subprocess.run([sys.executable, "-c", OFF], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_what_is_left_is_sent_at_the_end(collector: Collector, slash: str) -> None:
+    telemetry = open_telemetry(collector.url + slash, "lookstream-gateway")
+    span = telemetry.tracer.start_span("sweep", attributes={"lookstream.job_id": "j-1"})
+    span.end()
+    telemetry.close()
+    (sent,) = collector.of_job("j-1")
+    assert (sent.name, sent.service, sent.parent) == ("sweep", "lookstream-gateway", "")
+    assert int(sent.id, 16) == span.get_span_context().span_id
+
+
+@pytest.mark.parametrize("variable", STANDARD)
+def test_the_standard_s_own_variables_do_as_well(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    path = "/v1/traces" if "TRACES" in variable else ""
+    monkeypatch.setenv(variable, collector.url + path)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "photos")
+    telemetry = open_telemetry("", "lookstream-gateway")
+    telemetry.tracer.start_span("sweep", attributes={"lookstream.job_id": "j-2"}).end()
+    telemetry.close()
+    (sent,) = collector.of_job("j-2")
+    assert sent.service == "photos"
+
+
+def test_a_collector_that_is_away_holds_up_no_end() -> None:
+    telemetry = open_telemetry(f"http://127.0.0.1:{free_port()}", "lookstream-gateway")
+    telemetry.tracer.start_span("sweep").end()
+    began = time.monotonic()
+    telemetry.close()
+    assert time.monotonic() - began < 3
