@@ -18,9 +18,12 @@ WIDTH = 1000
 _TALLEST = 4000
 
 
-def annotation_stage(*, classification_version: str, timeout_s: float = 60.0) -> Stage:
-    """Build the stage. What it draws depends on the classes, so it has their version in its own."""
-    version = f"panel-1-{classification_version}"
+VERSION = "panel-1"
+
+
+def annotation_stage(*, timeout_s: float = 60.0) -> Stage:
+    """Build the stage. What it draws depends on the classes, so it goes by their model too: a
+    replay may bring those of an older one."""
 
     def work(event: ImageClassified, artifacts: ArtifactStore) -> Drawn:
         with Image.open(
@@ -29,7 +32,7 @@ def annotation_stage(*, classification_version: str, timeout_s: float = 60.0) ->
             picture = annotated(image.convert("RGB"), event.top5)
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=88)
-        key = keys.annotated(event.sha256, version)
+        key = keys.annotated(event.sha256, f"{VERSION}-{event.model}")
         artifacts.put(key, buffer.getvalue(), content_type="image/jpeg")
         return Drawn(key=key, width=picture.width, height=picture.height)
 
@@ -38,9 +41,10 @@ def annotation_stage(*, classification_version: str, timeout_s: float = 60.0) ->
         consumes=ImageClassified,
         emits=ImageAnnotated,
         payload=Drawn,
-        version=version,
+        version=VERSION,
         handle=one_by_one(work),
         timeout_s=timeout_s,
+        given=lambda event: str(event.model),
     )
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a deleted job's artifacts, as tracking hears of the deletion and of late results."""
+"""What becomes of a deleted job's artifacts, once tracking hears of it and of late results."""
 
 from __future__ import annotations
 

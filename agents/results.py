@@ -21,8 +21,8 @@ class ResultShelf:
         self._stage = stage
         self._artifacts = artifacts
 
-    def _key(self, sha256: str) -> str:
-        return keys.result(sha256, self._stage.name, self._stage.version)
+    def _key(self, event: StageResult) -> str:
+        return keys.result(event.sha256, self._stage.name, self._stage.version_for(event))
 
     def kept(self, events: Sequence[Any]) -> list[Reused | None]:
         """Return what is kept for each event's content and this version; None where nothing is.
@@ -45,7 +45,7 @@ class ResultShelf:
         if not isinstance(event, StageResult) or event.force:
             return None
         try:
-            kept = self._artifacts.get(self._key(event.sha256))
+            kept = self._artifacts.get(self._key(event))
             return Reused(self._stage.payload.model_validate_json(kept))
         except (ArtifactNotFound, ValidationError):
             return None  # never computed, cut off, or by a version that wrote another shape
@@ -57,7 +57,7 @@ class ResultShelf:
             return outcome
         try:
             self._artifacts.put(
-                self._key(event.sha256),
+                self._key(event),
                 outcome.model_dump_json().encode(),
                 content_type="application/json",
             )

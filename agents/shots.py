@@ -13,6 +13,7 @@ from storage.artifacts import ArtifactStore
 from streams.events import PoseEstimated, Shot, ShotsCut, ShotsTaken
 
 NAME = "shots"
+VERSION = "views-1"
 
 
 class Cuts(Protocol):
@@ -25,9 +26,9 @@ class Cuts(Protocol):
     def warm_up(self) -> None: ...
 
 
-def shots_stage(*, decoder: Cuts, pose_version: str, timeout_s: float = 90.0) -> Stage:
-    """Build the stage. Where it cuts depends on the pose, so it has that version in its own."""
-    version = f"views-1-{pose_version}"
+def shots_stage(*, decoder: Cuts, timeout_s: float = 90.0) -> Stage:
+    """Build the stage. Where it cuts depends on the pose, so it goes by its model too: a replay may
+    bring the pose of an older one."""
 
     def work(event: PoseEstimated, artifacts: ArtifactStore) -> ShotsTaken:
         if event.subject == "none":
@@ -37,7 +38,7 @@ def shots_stage(*, decoder: Cuts, pose_version: str, timeout_s: float = 90.0) ->
         pictures = decoder.crops(data, [_edges(view) for view in views])
         shots = []
         for view, picture in zip(views, pictures, strict=True):
-            key = keys.shot(event.sha256, version, view.label)
+            key = keys.shot(event.sha256, f"{VERSION}-{event.model}", view.label)
             artifacts.put(key, picture, content_type="image/jpeg")
             shots.append(
                 Shot(
@@ -55,10 +56,11 @@ def shots_stage(*, decoder: Cuts, pose_version: str, timeout_s: float = 90.0) ->
         consumes=PoseEstimated,
         emits=ShotsCut,
         payload=ShotsTaken,
-        version=version,
+        version=VERSION,
         handle=one_by_one(work),
         timeout_s=timeout_s,
         warm_up=decoder.warm_up,
+        given=lambda event: str(event.model),
     )
 
 

@@ -29,7 +29,9 @@ class Stage:
     ``handle(events, artifacts)`` returns one payload, `Reused` payload or exception for each
     event, in order; it runs in a worker thread, several calls at a time, and may raise, in which
     case all of its events have failed. ``version`` changes whenever the same content would give
-    another payload: results are kept by content and version. ``timeout_s`` is for one call.
+    another payload: results are kept by content and version. Where the payload depends on what the
+    event says besides the content, ``given`` returns the version of that, which is added.
+    ``timeout_s`` is for one call.
     """
 
     name: str
@@ -41,10 +43,15 @@ class Stage:
     batch: int = 8
     timeout_s: float = 60.0
     warm_up: Callable[[], None] | None = None
+    given: Callable[[Any], str] | None = None
 
     @property
     def node(self) -> Node:
         return Node(self.name, self.consumes.topic, self.emits.topic)
+
+    def version_for(self, event: Any) -> str:
+        """Return the version that the result of ``event`` is kept under."""
+        return f"{self.version}-{self.given(event)}" if self.given else self.version
 
 
 def one_by_one(work: Callable[[Any, ArtifactStore], Payload | Reused]) -> Handle:

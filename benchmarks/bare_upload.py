@@ -1,6 +1,6 @@
 """The ceiling: a bare FastAPI endpoint that writes an upload to the same store, and nothing else.
 
-    python -m benchmarks.bare_upload DIRECTORY PORT
+python -m benchmarks.bare_upload DIRECTORY PORT
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from tests.sse import Event, EventReader
 FINAL = frozenset({"completed", "failed", "deleted"})
 AWAY_S = 2.0
 UPLOADS = 4
+GROUP_CUT = 300
+"""Events after which a listener of the group is cut, of some two to seven a job."""
 
 
 class Listener:
@@ -76,7 +78,7 @@ class Crowd:
         self._url = url
         self._group = group
         self._of_group = [
-            Listener("/v1/events", group, _third(number, 200)) for number in range(of_group)
+            Listener("/v1/events", group, _third(number, GROUP_CUT)) for number in range(of_group)
         ]
         self._of_jobs = of_jobs
         self._of_job: dict[Listener, str] = {}
@@ -86,14 +88,17 @@ class Crowd:
     async def listen(self, photos: Sequence[bytes], submit: Callable[[bytes], str]) -> None:
         """Listen to the group, hand over the photos, listen to the jobs, until all have ended."""
         limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(base_url=self._url, timeout=60, limits=limits) as http:
-            async with asyncio.TaskGroup() as tasks:
-                self._began = time.monotonic()
-                for listener in self._of_group:
-                    tasks.create_task(listener.follow(http, self._all_ended(len(photos))))
-                for listener in self._of_group:
-                    await listener.listening.wait()
-                await self._submit(photos, submit, lambda job: self._follow(tasks, http, job))
+        async with (
+            httpx.AsyncClient(base_url=self._url, timeout=60, limits=limits) as http,
+            asyncio.TaskGroup() as tasks,
+        ):
+            self._began = time.monotonic()
+            for listener in self._of_group:
+                tasks.create_task(listener.follow(http, self._all_ended(len(photos))))
+            for listener in self._of_group:
+                await listener.listening.wait()
+            each = -(-self._of_jobs // len(photos))
+            await self._submit(photos, submit, lambda job: self._follow(tasks, http, job, each))
         self._ended = time.monotonic()
 
     def figures(self) -> dict[str, float]:
@@ -129,11 +134,12 @@ class Crowd:
     def _all_ended(self, jobs: int) -> Callable[[set[str]], bool]:
         return lambda ended: len(self._job_ids) == jobs and ended >= self._job_ids
 
-    def _follow(self, tasks: asyncio.TaskGroup, http: httpx.AsyncClient, job_id: str) -> None:
-        """Let as many listeners follow a new job as it takes for all of them to have one."""
+    def _follow(
+        self, tasks: asyncio.TaskGroup, http: httpx.AsyncClient, job_id: str, listeners: int
+    ) -> None:
         self._job_ids.add(job_id)
-        number = len(self._of_job)
-        if number < self._of_jobs:
+        numbers = range(len(self._of_job), self._of_jobs)[:listeners]
+        for number in numbers:
             listener = Listener(f"/v1/jobs/{job_id}/events", None, _third(number, 1))
             self._of_job[listener] = job_id
             tasks.create_task(listener.follow(http, lambda ended: job_id in ended))

@@ -11,8 +11,8 @@ from pathlib import Path
 import uuid_utils
 
 from agents.stage import Reused, Stage
-from lookstream import wiring
 from lookstream.settings import Settings
+from lookstream.stage_wiring import build_stages
 from storage import keys
 from storage.artifacts import ArtifactStore
 from storage.directory import DirectoryArtifacts
@@ -26,7 +26,7 @@ class Floor:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         names = [node.name for node in PIPELINE]
-        self._stages = wiring.build_stages(settings, names)
+        self._stages = build_stages(settings, names)
         self._artifacts: ArtifactStore = DirectoryArtifacts(folder, LinkSigner(b"-" * 32, ""))
         for stage in self._stages:
             if stage.warm_up:

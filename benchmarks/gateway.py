@@ -116,7 +116,7 @@ def _servers() -> Iterator[tuple[_Served, _Served]]:
         try:
             for port in ports:
                 _until_it_accepts(port)
-            with urlopen(f"http://127.0.0.1:{ports[0]}/health/ready", timeout=10):  # noqa: S310
+            with urlopen(f"http://127.0.0.1:{ports[0]}/health/ready", timeout=10):
                 pass
             gateway, bare = map(_Served, processes, ports)
             yield gateway, bare

@@ -20,6 +20,7 @@ NEED_POSE = ("pose", "shots", "annotation")
 TYPES = sorted({member for members in BROADER_TYPES.values() for member in members})
 COLOURS = sorted({member for members in BROADER_COLOURS.values() for member in members})
 GROUP_SIZE = 100
+OWNER_SIZE = 500
 RARE = 20  # jobs that have the rare word, whatever the size of the store
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,7 +42,7 @@ def _updates(number: int, *, rare: bool, chance: random.Random) -> list[JobUpdat
         at,
         {"object": f"incoming/{job_id}"},
         WANTED,
-        owner=f"session-{number % 50}",
+        owner=f"session-{number // OWNER_SIZE}",
         group=f"album-{number // GROUP_SIZE}",
         metadata={"sku": f"A-{number:07}", "shelf": chance.randrange(400)},
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from gateway import problem_responses
+from gateway import metadata, problem_responses
 from gateway.deps import GatewayDeps
 from gateway.html import Pages
 from gateway.limits import BodyLimit
@@ -74,11 +76,19 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     app.include_router(page.router(pages))
     app.include_router(GalleryRoutes(deps, pages).router())
     problem_responses.install(app)
+    app.openapi = partial(_document, app.openapi)  # type: ignore[method-assign]
     # The one added last is the outermost.
     app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
     app.add_middleware(BodyLimit, limits=deps.limits)
     app.add_middleware(RequestContext, metrics=metrics)
     return app
+
+
+def _document(made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the OpenAPI document with the schemas that no model stands for."""
+    document = made()
+    document["components"]["schemas"] |= metadata.COMPONENTS
+    return document
 
 
 def _following(deps: GatewayDeps) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

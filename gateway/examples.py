@@ -111,8 +111,7 @@ RUN: dict[str, Any] = {"job_id": JOB_ID, "run": 2, "status": "pending", "links":
 
 JOB_LIST: dict[str, Any] = {
     "jobs": [JOB],
-    "cursor": "WyIyMDI2LTAxLTAyVDAzOjA0OjA1LjAwMDAwMCswMDowMCIsICIwMWEyMDgw"
-    "MS04NDVkLTc2OGItODJkZC1mNDQ4NzYyZTk5Y2IiXQ",
+    "cursor": f"1767323045000000.{JOB_ID}",
     "counts": {
         "total": 412,
         "pending": 3,

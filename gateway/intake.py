@@ -101,7 +101,7 @@ def _from_form(form: FormData, limits: Limits) -> Submission:
     fields: dict[str, Any] = {
         name: text for name in ("group", "lane") if isinstance(text := form.get(name), str) and text
     }
-    fields["stages"] = [part for part in form.getlist("stages") if isinstance(part, str)]
+    fields["stages"] = ",".join(part for part in form.getlist("stages") if isinstance(part, str))
     fields["metadata"] = _metadata(form.get("metadata"))
     fields["force"] = TRUTH.get(str(form.get("force", "")).lower(), "neither true nor false")
     try:

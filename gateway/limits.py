@@ -15,11 +15,13 @@ JSON_MARGIN = 1_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """``max_bytes`` is for one photo, ``max_request_bytes`` for one request's whole body."""
+    """``max_bytes`` is for one photo, ``max_request_bytes`` for one request's whole body;
+    ``predict_s`` is how long `POST /v1/predict` waits."""
 
     max_bytes: int = 50_000_000
     max_request_bytes: int = 1_000_000_000
     max_photos: int = 2_000
+    predict_s: float = 30.0
 
     def body(self, content_type: str) -> int:
         """Return the most bytes that a body of this type may have."""

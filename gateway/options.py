@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gateway.problems import Problem
-from streams.events import Lane, Metadata
+from gateway.metadata import KeptMetadata
+from streams.events import Lane
 
 LONGEST_GROUP = 128
-MOST_METADATA = 16_000
-
-# A NUL as JSON writes it; two backslashes before it are a backslash, and no NUL.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+PLAIN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 
 def plain(text: str) -> str:
@@ -26,27 +21,14 @@ def plain(text: str) -> str:
     return text
 
 
-def _sized(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what no store could keep. Raises `Problem` for what is merely too much."""
-    try:
-        text = json.dumps(
-            metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
-    except ValueError:
-        raise ValueError("numbers must be finite and texts must be Unicode") from None
-    if _NUL.search(text):
-        raise ValueError("NUL characters are not allowed")
-    if len(text) > MOST_METADATA:
-        raise Problem(
-            "metadata-too-large", f"metadata has {len(text)} bytes; {MOST_METADATA} are allowed"
-        )
-    return metadata
-
-
-Plain = Annotated[str, AfterValidator(plain)]
+Plain = Annotated[str, Field(json_schema_extra={"pattern": PLAIN}), AfterValidator(plain)]
 Group = Annotated[
     str,
-    Field(max_length=LONGEST_GROUP, description="a collection that the jobs belong to"),
+    Field(
+        max_length=LONGEST_GROUP,
+        description="a collection that the jobs belong to",
+        json_schema_extra={"pattern": PLAIN},
+    ),
     AfterValidator(plain),
 ]
 StageNames = Annotated[
@@ -62,7 +44,7 @@ class Options(BaseModel):
 
     stages: StageNames = Field(default_factory=list)
     group: Group | None = None
-    metadata: Annotated[Metadata, AfterValidator(_sized)] = Field(
+    metadata: KeptMetadata = Field(
         default_factory=dict,
         description="anything that you want to find in the job again, at most 16 kB as JSON",
     )
@@ -76,6 +58,7 @@ class Options(BaseModel):
 
 
 def stage_names(given: list[str] | str) -> tuple[str, ...]:
-    """Return the names in ``given``: a list of them, comma-separated text, or both."""
-    texts = [given] if isinstance(given, str) else given
-    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+    """Return the names in ``given``: a list of them, or text with commas between."""
+    if not isinstance(given, str):
+        return tuple(given)
+    return tuple(name.strip() for name in given.split(",") if name.strip())

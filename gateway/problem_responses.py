@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from gateway.problems import MEDIA_TYPE, PROBLEMS, Problem
 from storage.errors import InvalidCursor, StorageError, StoreUnavailable
@@ -18,6 +19,7 @@ from streams.errors import BrokerUnavailable, StreamError
 
 log = structlog.get_logger(__name__)
 
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 HANDLED: tuple[type[Exception], ...] = (
     Problem,
     HTTPException,
@@ -44,10 +46,25 @@ def install(app: FastAPI) -> None:
     """Answer every error that a route can raise with a problem document."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return render(as_problem(error), request.url.path)
+        problem = as_problem(error)
+        if problem.code == "method-not-allowed":
+            problem.headers["Allow"] = ", ".join(_methods(request))
+        return render(problem, request.url.path)
 
     for kind in HANDLED:
         app.add_exception_handler(kind, answer)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return all methods of this address; each route knows of its own only."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
 
 
 def as_problem(error: Exception) -> Problem:

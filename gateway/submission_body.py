@@ -7,7 +7,8 @@ from typing import Any
 
 from gateway.intake import FORM, JobRequest
 from gateway.json_body import JSON
-from gateway.options import LONGEST_GROUP
+from gateway.metadata import SCHEMA
+from gateway.options import LONGEST_GROUP, PLAIN, Options
 
 EXAMPLES: Mapping[str, Any] = {
     "one": {"url": "https://example.com/dress.jpg"},
@@ -19,6 +20,13 @@ EXAMPLES: Mapping[str, Any] = {
         "lane": "bulk",
     },
     "inline": {"image_base64": "/9j/4AAQSkZJRgABAQ=="},
+}
+
+BASE64 = r"^(?:data:[^,]*,)?(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+PHOTOS: Mapping[str, Any] = {
+    "url": {"type": "string"},
+    "urls": {"minItems": 1},
+    "image_base64": {"type": "string", "pattern": BASE64},
 }
 
 
@@ -41,16 +49,23 @@ def stages_schema(stages: Sequence[str]) -> dict[str, Any]:
         "description": "the stages wanted, with all they need; none means all",
         "anyOf": [
             {"type": "array", "items": {"type": "string", "enum": [*stages]}},
-            {"type": "string", "pattern": f"^(?:{names})(?:,(?:{names}))*$"},
+            {"type": "string", "pattern": f"^ *(?:(?:{names})? *, *)*(?:{names})? *$"},
         ],
     }
 
 
+def options_schema(kind: type[Options], stages: Sequence[str]) -> dict[str, Any]:
+    """Return the schema of ``kind`` with what its fields may hold here."""
+    schema = kind.model_json_schema()
+    schema["properties"] |= {"stages": stages_schema(stages), "metadata": SCHEMA}
+    return schema
+
+
 def _json(stages: Sequence[str]) -> dict[str, Any]:
-    schema = JobRequest.model_json_schema()
-    schema["properties"]["stages"] = stages_schema(stages)
-    schema["properties"]["urls"]["minItems"] = 1
-    schema["anyOf"] = [{"required": [name]} for name in ("url", "urls", "image_base64")]
+    schema = options_schema(JobRequest, stages)
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: holding}} for name, holding in PHOTOS.items()
+    ]
     return schema
 
 
@@ -70,12 +85,8 @@ def _form(stages: Sequence[str]) -> dict[str, Any]:
                 "items": {"type": "string", "enum": [*stages]},
                 "description": "the stages wanted, repeated or comma-separated; none means all",
             },
-            "group": {"type": "string", "maxLength": LONGEST_GROUP},
-            "metadata": {
-                "type": "string",
-                "contentMediaType": JSON,
-                "description": "a JSON object as text, at most 16 kB",
-            },
+            "group": {"type": "string", "maxLength": LONGEST_GROUP, "pattern": PLAIN},
+            "metadata": SCHEMA,
             "lane": {"type": "string", "enum": ["interactive", "bulk"]},
             "force": {"type": "boolean", "default": False},
         },

@@ -1,6 +1,6 @@
 """The contracts as files: what the running system serves, written where people read it.
 
-    python -m lookstream.contracts docs
+python -m lookstream.contracts docs
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import structlog
 
-from lookstream import wiring
+from lookstream import wiring, worker_wiring
 from lookstream.errors import UnsafeBind
 from lookstream.settings import Settings
 from lookstream.telemetry import open_telemetry
@@ -85,7 +85,7 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
 
     telemetry = open_telemetry(settings.otlp, "lookstream-worker")
     # In this loop's thread: Faust keeps the loop.
-    parts = wiring.build_worker(settings, names, telemetry)
+    parts = worker_wiring.build_worker(settings, names, telemetry)
     worker, warming = parts.worker, dict.fromkeys(parts.loading, "loading")
     health = HealthServer(
         settings.worker_host,
@@ -139,7 +139,7 @@ def _crash(error: BaseException) -> NoReturn:
     os._exit(1)
 
 
-async def _load(parts: wiring.WorkerParts, warming: dict[str, str]) -> None:
+async def _load(parts: worker_wiring.WorkerParts, warming: dict[str, str]) -> None:
     """Load the stages while their groups are joined, and what they load late before a photo
     pays for it."""
     loaded = await asyncio.to_thread(parts.load)

@@ -33,9 +33,7 @@ BAD_REQUEST = frozenset({"EntityTooLarge", "InvalidArgument", "InvalidRequest"})
 class MinioArtifacts:
     """An `ArtifactStore` in one bucket, which is made when it is not there.
 
-    ``endpoint`` is ``host:port``; ``secure`` asks for TLS. ``public`` is the same server's address
-    as clients see it, ``http(s)://host:port``, which signed links name; empty where that is the
-    endpoint. Waits are short and retries few, since
+    ``endpoint`` is ``host:port``; ``secure`` asks for TLS. Waits are short and retries few, since
     the runtime retries by itself and wants to know soon. ``links`` signs links where clients do
     not reach the server at ``endpoint``.
     """
@@ -65,7 +63,6 @@ class MinioArtifacts:
             ),
         )
         self._links = links or Presigner(self._client, bucket)
-        self._signing = _signing(public, access_key, secret_key, region) or self._client
         self._lock = Lock()
         self._made = False
 
@@ -234,20 +231,6 @@ class MinioArtifacts:
 
 def _same(wanted: QueueConfig, known: QueueConfig) -> bool:
     return (wanted.queue, wanted.prefix_filter_rule) == (known.queue, known.prefix_filter_rule)
-
-
-def _signing(public: str, access_key: str, secret_key: str, region: str) -> Minio | None:
-    """Return a client that signs for the public address: the host is a part of what is signed."""
-    scheme, _, host = public.partition("://")
-    if not host:
-        return None
-    return Minio(
-        host,
-        access_key=access_key,
-        secret_key=secret_key,
-        secure=scheme == "https",
-        region=region,
-    )
 
 
 class _Counted:

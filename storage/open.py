@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from storage.presigning import Signs
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-PUBLIC = re.compile(r"(https?://[A-Za-z0-9.-]+(:\d{1,5})?)?")
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -78,9 +77,7 @@ def _minio(parts: SplitResult, url: str, signer: LinkSigner) -> ArtifactStore:
     if secure is None or not BUCKET.fullmatch(bucket):
         raise InvalidStoreUrl(f"{redact(url)!r} needs one bucket, and secure=true or false")
     key, secret = unquote(parts.username), unquote(parts.password)
-    region, public = options.get("region", "us-east-1"), options.get("public", "")
-    if not PUBLIC.fullmatch(public):
-        raise InvalidStoreUrl(f"{redact(url)!r} needs public=https://host or https://host:port")
+    region = options.get("region", "us-east-1")
     try:
         links = _links(options.get("links", ""), signer, (key, secret, region, bucket))
         return MinioArtifacts(endpoint, key, secret, bucket, secure, region, links)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -34,7 +36,8 @@ class SqliteJobs:
     """A `JobStore` in one file. All of SQLite's work is done in one thread of its own.
 
     A batch is one IMMEDIATE transaction: it takes the write lock before it reads, so two
-    processes change jobs one after the other and no update is lost.
+    processes change jobs one after the other and no update is lost. Callers who come while one
+    is being written share the next: a sync costs the same for all of them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,9 +45,17 @@ class SqliteJobs:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-jobs")
         self._open: sqlite3.Connection | None = None
         self._closed = False
+        self._waiting: deque[_Turn] = deque()
 
     async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
-        return await self._run(lambda connection: _apply(connection, updates))
+        turn = _Turn(updates)
+        self._waiting.append(turn)
+        try:
+            await self._run(self._apply_waiting)
+        finally:
+            if turn in self._waiting:  # the file could not be opened, or the caller was cancelled
+                self._waiting.remove(turn)
+        return turn.outcome()
 
     async def get(self, job_id: str) -> Job | None:
         return await self._run(lambda connection: _read(connection, job_id))
@@ -84,6 +95,9 @@ class SqliteJobs:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
+    def _apply_waiting(self, connection: sqlite3.Connection) -> None:
+        _together(connection, [self._waiting.popleft() for _ in range(len(self._waiting))])
+
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,17 +121,45 @@ class SqliteJobs:
             self._open = None
 
 
+@dataclass(eq=False)
+class _Turn:
+    """One caller's batch, and what came of it."""
+
+    updates: Sequence[JobUpdate]
+    changed: list[Job] = field(default_factory=list)
+    error: StorageError | None = None
+
+    def outcome(self) -> list[Job]:
+        if self.error is not None:
+            raise self.error
+        return self.changed
+
+
+def _together(connection: sqlite3.Connection, turns: Sequence[_Turn]) -> None:
+    """Write for all in one transaction; a batch that is refused fails no other."""
+    try:
+        with _translated(), transaction(connection):
+            for turn in turns:
+                turn.changed = _apply(connection, turn.updates)
+    except StorageError as error:
+        if len(turns) > 1 and not isinstance(error, StoreUnavailable):
+            for turn in turns:
+                _together(connection, [turn])
+            return
+        for turn in turns:
+            turn.error = error
+
+
 def _apply(connection: sqlite3.Connection, updates: Sequence[JobUpdate]) -> list[Job]:
     """Change the jobs. The time of writing is read under the lock: it goes as the commits go."""
     changed: list[Job] = []
-    with transaction(connection):
-        now = timestamp(datetime.now(UTC))
-        for job_id, own in by_job(updates).items():
-            before = _read(connection, job_id)
-            after = fold(before, own)
-            if after is not None and after is not before:
-                _write(connection, before, after, now)
-                changed.append(after)
+    now = timestamp(datetime.now(UTC))
+    for job_id, own in by_job(updates).items():
+        before = _read(connection, job_id)
+        after = fold(before, own)
+        if after is not None and after is not before:
+            _write(connection, before, after, now)
+            changed.append(after)
     return changed
 
 

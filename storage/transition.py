@@ -29,11 +29,11 @@ def transition(job: Job | None, update: JobUpdate) -> Job | None:
     """Return ``job`` after ``update``; the very same object when the update changes nothing.
 
     A lower run than the job's is ignored, a higher one takes over: the job then wants what the
-    update wants, and the stages' old states stay until the new run's come; their results stay until
-    there are new ones, also where the new run fails. A stage's event may
-    come before the submission, which then fills in what the event did not know. A deletion leaves
-    a tombstone, also of a job not heard of yet, and nothing changes that. None only when a sweep
-    meets no job. The clock is never read.
+    update wants. The stages' old states stay until the new run's come, and their results until
+    there are new ones, also where the new run fails. A stage's event may come before the
+    submission, which then fills in what the event did not know. A deletion leaves a tombstone, also
+    of a job not heard of yet, and nothing changes that. None only when a sweep meets no job. The
+    clock is never read.
     """
     if job is not None and job.status == "deleted":
         return job

@@ -25,8 +25,9 @@ POLL_S = 0.2
 METADATA_TIMEOUT_S = 2.0
 REFRESH_KNOWN_S = 30.0
 REFRESH_UNKNOWN_S = 1.0
-# librdkafka's in-process broker holds every empty fetch for the whole of it.
-FETCH_WAIT_MS = 20
+# librdkafka's in-process broker holds every empty fetch for the whole of it, and would be asked
+# all the time by a shorter one.
+FETCH_WAIT_MS = 200
 
 
 class DeletedJobs:

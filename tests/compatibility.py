@@ -67,4 +67,6 @@ def _inside(where: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
     for word in ("items", "additionalProperties"):
         if isinstance(old.get(word), Mapping):
             after = new.get(word)
-            yield from _field(f"{where}[]", old[word], after if isinstance(after, Mapping) else None)
+            yield from _field(
+                f"{where}[]", old[word], after if isinstance(after, Mapping) else None
+            )

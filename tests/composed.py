@@ -19,6 +19,7 @@ from lookstream.probe import reason
 from tests.composing import ROOT, services
 from tests.polling import until
 
+HEALTHY_S = 150.0
 STOP_S = 15.0
 PORTS = ("LOOKSTREAM_WORKER_PORT", "LOOKSTREAM_PORT")
 IMAGE = dict(
@@ -54,7 +55,7 @@ class Composed:
         with ExitStack() as stack:
             running = {name: stack.enter_context(self._process(name)) for name in names}
             for name, process in running.items():
-                until(lambda n=name, p=process: self._healthy(n, p), 100)
+                self._await_health(name, process)
             yield
             for process in running.values():  # all at once, so that they drain beside each other
                 process.terminate()
@@ -101,6 +102,13 @@ class Composed:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def _await_health(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        try:
+            until(lambda: self._healthy(name, process), HEALTHY_S)
+        except AssertionError as error:
+            why = reason(int(self.port(name)))
+            raise AssertionError(f"{name} is not healthy: {why}\n{self._log(name)}") from error
 
     def _healthy(self, name: str, process: subprocess.Popen[bytes]) -> bool:
         """Tell whether the service's own check passes; asked only when it may, for it costs."""

@@ -9,8 +9,13 @@ const job = () => document.querySelector("#job");
 const { id } = job().dataset;
 
 async function refresh() {
-  const theirs = (await fetched(location.href)).querySelector("#job");
-  if (theirs.dataset.mark !== job().dataset.mark) job().replaceWith(theirs);
+  const page = await fetched(location.href);
+  const [ours, theirs] = [job(), page.querySelector("#job")];
+  if (theirs.dataset.mark === ours.dataset.mark) return;
+  const focused = ours.contains(document.activeElement);
+  ours.replaceWith(theirs);
+  document.title = page.title;
+  if (focused) document.querySelector("#title").focus();
 }
 
 actions.addEventListener("click", async (event) => {

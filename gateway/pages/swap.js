@@ -1,11 +1,15 @@
 // Links and forms that change a part of the page, with what the server renders for everybody: in
-// the manner of htmx, as much of it as these pages need (docs/adr/0009).
+// the manner of htmx, as much of it as these pages need (docs/adr/0010).
 //
 //   <form action="/gallery" data-get="#results">       puts the answer's #results in place of ours
 //   <a href="…" data-get="#more" data-append="#cards">  and adds the answer's #cards to ours
 //
 // Without this module they are an ordinary form and an ordinary link; when the answer is an error
 // they become one again, and the browser shows it.
+
+const address = () => location.pathname + location.search;
+
+let shown = address();
 
 // Return the page at an address. Nothing in it runs.
 export async function fetched(url) {
@@ -36,6 +40,7 @@ async function get(from, url) {
     // The link that was followed is gone: go on reading at what came in its place.
     if (focused && !from.isConnected) first?.querySelector("a")?.focus({ preventScroll: true });
     if (from.matches("form")) history.pushState(null, "", url);
+    shown = address();
   } catch {
     location.assign(url);
   } finally {
@@ -59,5 +64,5 @@ document.addEventListener("submit", (event) => {
   get(form, form.getAttribute("action") + (query && `?${query}`));
 });
 
-// Back and forward after a form changed the page in place.
-window.addEventListener("popstate", () => location.reload());
+// Back and forward after a form changed the page in place; a link within the page is none of that.
+window.addEventListener("popstate", () => { if (address() !== shown) location.reload(); });

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from gateway.deps import GatewayDeps
 from gateway.examples import JOB_LIST
@@ -23,17 +23,25 @@ from storage.jobs import JobQuery
 STATUSES: tuple[Status, ...] = ("pending", "processing", "completed", "failed")
 MOST_COUNTED = 10_000
 LONGEST_TEXT = 200
+CURSOR = r"^(?:-?[0-9]{1,18}\.[A-Za-z0-9-]{1,64})?$"
 
 
-def _utc(moment: datetime) -> datetime:
+def _moment(text: Any) -> Any:
+    """Read ISO 8601, in UTC where no zone is said; pydantic would take numbers as well."""
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("a time of this calendar, please") from None
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise ValueError("write a time as 2026-01-31T12:00:00Z") from None
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the calendar's first and last hours, elsewhere
+        return moment.replace(tzinfo=UTC)
 
 
 Text = Annotated[Plain, Field(max_length=LONGEST_TEXT)]
-Moment = Annotated[datetime, AfterValidator(_utc)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 Statuses = Annotated[list[Status] | None, Query(description="any of these; repeatable")]
 Group = Annotated[Text | None, Query(description="jobs of this group")]
@@ -44,7 +52,8 @@ Words = Annotated[Text | None, Query(description="words that the caption has all
 Since = Annotated[Moment | None, Query(description="submitted at this time or later")]
 Until = Annotated[Moment | None, Query(description="submitted before this time")]
 Cursor = Annotated[
-    Annotated[Plain, Field(max_length=1000)] | None, Query(description="of the answer before")
+    Annotated[str, Field(json_schema_extra={"pattern": CURSOR})] | None,
+    Query(description="of the answer before, as it came"),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="the most jobs of a page")]
 Counting = Annotated[bool, Query(description="count all that the filter finds, by status")]

@@ -21,7 +21,6 @@ from gateway.views import job_view
 from gateway.waiting import settled
 from storage.jobs import FINAL, Job
 
-WAIT_S = 30.0
 OPTIONS = Options(stages=["classification"])
 
 
@@ -36,11 +35,9 @@ class PredictionRequest(BaseModel):
 class PredictRoutes:
     """`POST /v1/predict`."""
 
-    def __init__(self, deps: GatewayDeps, metrics: Metrics, wait_s: float = WAIT_S) -> None:
+    def __init__(self, deps: GatewayDeps, metrics: Metrics) -> None:
         self._deps = deps
-        self._metrics = metrics
         self._submitter = Submitter(deps, metrics)
-        self._wait_s = wait_s
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/predict", tags=["predict"])
@@ -71,7 +68,9 @@ class PredictRoutes:
         asked = await read_json(request, PredictionRequest)
         submission = Submission([remote(asked.url)], OPTIONS)
         accepted = await self._submitter.accept(submission, traceparent=traceparent(request))
-        job = await settled(self._deps, request, str(accepted.entries[0]), self._wait_s)
+        job = await settled(
+            self._deps, request, str(accepted.entries[0]), self._deps.limits.predict_s
+        )
         return _prediction(job, asked.url)
 
 

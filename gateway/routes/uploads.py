@@ -22,7 +22,7 @@ from gateway.options import Options, plain
 from gateway.problem_responses import documented
 from gateway.problems import Problem
 from gateway.routes.jobs import IdempotencyKey
-from gateway.submission_body import stages_schema
+from gateway.submission_body import options_schema
 from gateway.trace import traceparent
 from gateway.views import links
 from gateway.waiting import canonical
@@ -149,7 +149,7 @@ class UploadRoutes:
         job_id = canonical(upload_id, "upload-not-found")
         self._deps.graph.closure(asked.names)
         job = await self._deps.jobs.get(job_id)
-        if job is not None and job.source != {"object": keys.upload(job_id)}:
+        if job is not None and not _is_upload(job):
             raise Problem("upload-not-found", f"no upload {job_id}")
         if job is None:
             await run_in_threadpool(self._check, job_id)
@@ -185,15 +185,16 @@ class UploadRoutes:
             force=job.force,
         )
         changes = {name: getattr(asked, name) for name in asked.model_fields_set}
-        event = self._event(job.job_id, known.model_copy(update=changes), run=job.run)
+        event = self._event(job.job_id, known.model_copy(update=changes)).model_copy(
+            update={"run": job.run, "source": Source(**job.source)}
+        )
         at = job.submitted_at or datetime.now(UTC)
         if await self._announcer.record([submitted(event, at)]):
             await self._announcer.publish([event], traceparent(request))
 
-    def _event(self, job_id: str, options: Options, run: int = 1) -> ImageSubmitted:
+    def _event(self, job_id: str, options: Options) -> ImageSubmitted:
         return ImageSubmitted(
             job_id=job_id,
-            run=run,
             source=Source(object=keys.upload(job_id)),
             group=options.group,
             stages=self._deps.graph.closure(options.names),
@@ -201,6 +202,12 @@ class UploadRoutes:
             lane=options.lane,
             force=options.force,
         )
+
+
+def _is_upload(job: Job) -> bool:
+    """Tell whether the job came by a link; one that was submitted again names its original."""
+    source = job.source.get("object", "")
+    return source == keys.upload(job.job_id) or source.startswith(keys.original(""))
 
 
 BODY_PROBLEMS = (
@@ -222,6 +229,5 @@ COMPLETE_PROBLEMS = (
 
 def _complete_body(stages: tuple[str, ...]) -> dict[str, Any]:
     body = body_of(Options, {"all": {}, "some": {"stages": ["captioning"], "group": "spring"}})
-    schema = body["requestBody"]["content"][JSON]["schema"]
-    schema["properties"]["stages"] = stages_schema(stages)
+    body["requestBody"]["content"][JSON]["schema"] = options_schema(Options, stages)
     return body

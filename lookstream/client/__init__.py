@@ -9,7 +9,7 @@ transports send it, on threads and on an event loop.
 """
 
 from lookstream.client.async_client import AsyncClient
-from lookstream.client.client import DEFAULT_GATEWAY, Client
+from lookstream.client.client import Client
 from lookstream.client.patience import Patience
 from lookstream.client.progress import Steps
 from lookstream.client.replies import (
@@ -36,7 +36,6 @@ from lookstream.errors import (
 )
 
 __all__ = [
-    "DEFAULT_GATEWAY",
     "Accepted",
     "AsyncClient",
     "Client",

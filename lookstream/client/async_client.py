@@ -11,7 +11,7 @@ from typing import Self, Unpack
 from lookstream.client import downloading, reading, submitting
 from lookstream.client.asking import Gateway
 from lookstream.client.async_transport import AsyncTransport, T
-from lookstream.client.client import ANSWER_WITHIN_S, DEFAULT_GATEWAY
+from lookstream.client.client import ANSWER_WITHIN_S
 from lookstream.client.connecting import Address
 from lookstream.client.exchange import Flow
 from lookstream.client.following import Following
@@ -41,14 +41,15 @@ class AsyncClient:
 
     def __init__(
         self,
-        base_url: str = DEFAULT_GATEWAY,
+        base_url: str | None = None,
         *,
         timeout_s: float = ANSWER_WITHIN_S,
         patience: Patience | None = None,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        address = Address.of(base_url, timeout_s)
+        self.base_url = address.base_url
         self._gateway = Gateway(patience or Patience())
-        self._transport = AsyncTransport(Address(self.base_url, timeout_s))
+        self._transport = AsyncTransport(address)
 
     # -- handing over ----------------------------------------------------------------------
 

@@ -33,12 +33,13 @@ from lookstream.client.transport import T, Transport
 from lookstream.client.wishes import Filters, ReplayWishes, RunAgain, Wishes
 from lookstream.errors import GatewayUnreachable, NotNow
 
-DEFAULT_GATEWAY = "http://127.0.0.1:8000"
 ANSWER_WITHIN_S = 30.0
 
 
 class Client:
     """Talks to one gateway. Thread-safe; to be closed, or used as a context.
+
+    Without an address it is the one of ``LOOKSTREAM_GATEWAY``, or this machine's own.
 
     Every method raises `GatewayUnreachable` when nobody answers, `NotNow` when the gateway stays
     too busy, and `RequestRefused` with the problem's code when it says no. Before that, what
@@ -47,14 +48,15 @@ class Client:
 
     def __init__(
         self,
-        base_url: str = DEFAULT_GATEWAY,
+        base_url: str | None = None,
         *,
         timeout_s: float = ANSWER_WITHIN_S,
         patience: Patience | None = None,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        address = Address.of(base_url, timeout_s)
+        self.base_url = address.base_url
         self._gateway = Gateway(patience or Patience())
-        self._transport = Transport(Address(self.base_url, timeout_s))
+        self._transport = Transport(address)
 
     # -- handing over ----------------------------------------------------------------------
 

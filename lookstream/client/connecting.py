@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import httpx
 from lookstream.client.exchange import Request
 from lookstream.errors import GatewayUnreachable, NotAGateway
 
+DEFAULT_GATEWAY = "http://127.0.0.1:8000"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 CHUNK = 1 << 18
 
@@ -52,6 +54,12 @@ class Address:
 
     base_url: str
     timeout_s: float
+
+    @classmethod
+    def of(cls, base_url: str | None, timeout_s: float) -> Address:
+        """Take the address that is given, that ``LOOKSTREAM_GATEWAY`` names, or this machine's."""
+        found = base_url or os.environ.get("LOOKSTREAM_GATEWAY") or DEFAULT_GATEWAY
+        return cls(found.rstrip("/"), timeout_s)
 
     def url(self, request: Request) -> str:
         """Return a request's whole address."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
 
@@ -65,12 +66,13 @@ class Bars:
         self._progress.stop()
 
 
-def bars(*, wait: bool) -> Bars:
+def bars(*, wait: bool, console: Console | None = None) -> Bars:
     """Return bars for handing over, and for completion where it is waited for."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     # On stderr, so that what is printed can be piped; in a notebook rich finds the cell itself.
-    console = Console(stderr=True)
-    return Bars(Progress(*columns, TimeElapsedColumn(), console=console, transient=True), wait=wait)
+    shown_on = console or Console(stderr=True)
+    progress = Progress(*columns, TimeElapsedColumn(), console=shown_on, transient=True)
+    return Bars(progress, wait=wait)

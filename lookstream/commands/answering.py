@@ -29,7 +29,7 @@ def failing_politely() -> Iterator[None]:
 
     try:
         yield
-    except LookstreamError as error:
+    except (LookstreamError, OSError) as error:
         complain(error)
         raise typer.Exit(UNREACHABLE) from None
 

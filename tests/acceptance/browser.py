@@ -75,8 +75,13 @@ def wait(browser: Browser, condition: Callable[[Browser], T]) -> T:
 
 
 def texts(browser: Browser, selector: str) -> list[str]:
-    """Return the texts of all elements that ``selector`` finds."""
-    return [each.text for each in browser.find_elements(By.CSS_SELECTOR, selector)]
+    """Return the texts, as they are seen, of all elements that ``selector`` finds."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText.trim())"
+    return list(browser.execute_script(script, selector))
+
+
+def count(browser: Browser, selector: str) -> int:
+    return len(browser.find_elements(By.CSS_SELECTOR, selector))
 
 
 def click(browser: Browser, selector: str) -> None:

@@ -7,9 +7,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from tests.acceptance.browser import Browser, click, errors_of, texts, wait, without_scripts
+from tests.acceptance.browser import Browser, click, count, errors_of, texts, wait, without_scripts
 from tests.acceptance.photos import photo
 from tests.acceptance.rest import Job
 from tests.acceptance.system import System
@@ -47,8 +48,10 @@ def claim(system: System, caption: str) -> str:
         "caption": caption,
         "model": "astray",
     }
+    with system.http() as http:
+        broker = http.get("/v1/info").json()["kafka"]
     publish(
-        system.info["kafka"],
+        broker,
         job_id,
         json.dumps(data).encode(),
         headers(attributes(type="lookstream.image-captioned.v1")),
@@ -56,6 +59,11 @@ def claim(system: System, caption: str) -> str:
     )
     system.finish(job_id)
     return job_id
+
+
+def delete(system: System, job_id: str) -> None:
+    with system.http() as http:
+        assert http.delete(f"/v1/jobs/{job_id}").status_code == 204
 
 
 def fill(browser: Browser, name: str, text: str) -> None:
@@ -112,13 +120,13 @@ def test_more_is_appended(system: System, browser: Browser) -> None:
     ids = failing(system, "many", A_PAGE + 2)
     show(browser, system, group="many")
     mark_this_page(browser)
-    assert len(texts(browser, ".card")) == A_PAGE
+    assert count(browser, ".card") == A_PAGE
     click(browser, "#more a")
-    wait(browser, lambda driver: len(texts(driver, ".card")) == A_PAGE + 2)
+    wait(browser, lambda driver: count(driver, ".card") == A_PAGE + 2)
     assert is_the_page_marked(browser)
     assert texts(browser, "#more a") == []
-    cards = browser.find_elements(By.CSS_SELECTOR, ".card")
-    assert [card.get_attribute("id") for card in cards] == [f"job-{each}" for each in ids[::-1]]
+    order = "return [...document.querySelectorAll('#cards > *')].map(({id}) => id)"
+    assert browser.execute_script(order) == [f"job-{each}" for each in ids[::-1]]
     last = browser.switch_to.active_element.get_attribute("href")
     assert last == f"{system.gateway}/gallery/{ids[1]}"
 
@@ -129,9 +137,9 @@ def test_more_is_appended(system: System, browser: Browser) -> None:
     without_scripts(browser)
     show(browser, system, group="many")
     click(browser, "#more a")
-    assert len(texts(browser, ".card")) == 2
+    assert count(browser, ".card") == 2
     click(browser, "#results p a")
-    assert len(texts(browser, ".card")) == A_PAGE
+    assert count(browser, ".card") == A_PAGE
 
 
 def _mark(browser: Browser, job_id: str) -> str:
@@ -142,16 +150,18 @@ def test_a_finished_job_appears_and_a_deleted_one_goes(system: System, browser: 
     show(browser, system, group="live")
     mark_this_page(browser)
     assert texts(browser, ".nothing") == ["No photo fits. Show all of them."]
-    for count in (1, 2):
-        job = captioned(system, f"live {count}", "live")
-        wait(browser, lambda driver, n=count: texts(driver, ".status") == ["completed"] * n)
+    for number in (1, 2):
+        job = captioned(system, f"live {number}", "live")
+        wait(browser, lambda driver, n=number: texts(driver, ".status") == ["completed"] * n)
         assert texts(browser, ".card .caption")[0] == job["caption"]
     loaded = "return [...document.querySelectorAll('.card img')].every(i => i.naturalWidth > 0)"
     wait(browser, lambda driver: driver.execute_script(loaded))
-    with system.http() as http:
-        assert http.delete(f"/v1/jobs/{job['job_id']}").status_code == 204
-    wait(browser, lambda driver: len(texts(driver, ".card")) == 1)
+    delete(system, job["job_id"])
+    wait(browser, lambda driver: count(driver, ".card") == 1)
     wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    (left,) = browser.find_elements(By.CSS_SELECTOR, ".card")
+    delete(system, str(left.get_attribute("id")).removeprefix("job-"))
+    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photo fits. Show all of them."])
     assert is_the_page_marked(browser)
     assert errors_of(browser) == []
 
@@ -163,7 +173,7 @@ def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
     wait(browser, lambda driver: texts(driver, "h1") == [job["caption"]])
     assert texts(browser, ".shots figcaption")[0].startswith(job["shots"][0]["label"])
     assert {"original", "annotated", "everything as JSON"} <= set(texts(browser, ".links a"))
-    assert len(texts(browser, ".top5 li")) == 5
+    assert count(browser, ".top5 li") == 5
     loaded = "return document.querySelector('.large img').naturalWidth === 1000"
     wait(browser, lambda driver: driver.execute_script(loaded))
 
@@ -205,6 +215,11 @@ def test_everybody_can_use_it(system: System, browser: Browser) -> None:
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         assert browser.execute_script("return document.documentElement.scrollWidth") == width
+    mark_this_page(browser)
+    browser.find_element(By.CSS_SELECTOR, ".skip").send_keys(Keys.ENTER)
+    assert browser.switch_to.active_element.get_attribute("id") == "main"
+    assert is_the_page_marked(browser)
+
     without_scripts(browser)
     browser.refresh()
     click(browser, ".card a")

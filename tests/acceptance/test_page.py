@@ -7,12 +7,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests import garments
 from tests.acceptance.browser import Browser, click, errors_of, texts, wait
+from tests.acceptance.rest import fetched
 from tests.acceptance.system import System
 
 pytestmark = pytest.mark.parametrize("lasting_system", ["embedded"], indirect=True)
@@ -70,6 +72,17 @@ def requested(browser: Browser) -> list[str]:
 
 def summary(browser: Browser) -> str:
     return browser.find_element(By.ID, "summary").text
+
+
+def listeners(system: System) -> float:
+    """Return how many streams of events the gateway has open."""
+    metrics = fetched(f"{system.gateway}/metrics").decode()
+    ((sample,),) = (
+        family.samples
+        for family in text_string_to_metric_families(metrics)
+        if family.name == "lookstream_gateway_sse_listeners"
+    )
+    return sample.value
 
 
 def test_a_photo_is_processed_before_ones_eyes(
@@ -154,6 +167,17 @@ def test_without_a_stream_it_polls(system: System, browser: Browser, tmp_path: P
     browser.get(system.gateway)
     hand_over(browser, fake(tmp_path, "polled.jpg"))
     row(browser, "polled.jpg", "failed")
+
+
+def test_a_page_that_nobody_looks_at_holds_no_stream(system: System, browser: Browser) -> None:
+    browser.get(system.gateway)
+    wait(browser, lambda _: listeners(system) == 1)
+    page = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    wait(browser, lambda _: listeners(system) == 0)
+    browser.close()
+    browser.switch_to.window(page)
+    wait(browser, lambda _: listeners(system) == 1)
 
 
 def test_it_comes_back_with_the_gateway(system: System, browser: Browser, tmp_path: Path) -> None:

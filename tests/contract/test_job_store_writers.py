@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from pymongo import AsyncMongoClient
 
+from storage.errors import StorageError
 from storage.jobs import JobQuery, JobStore, StageCompleted
 from storage.open import open_jobs
 from tests.contract.job_stores import NOON, completed, opened, pages, submitted
@@ -73,3 +74,21 @@ async def test_several_processes_may_open_a_new_store_at_once(url: str) -> None:
     changed = await asyncio.gather(*(store.apply([submitted()]) for store in stores))
     assert sum(map(len, changed)) >= 1
     await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_callers_at_once_hear_of_their_own_jobs(store: JobStore) -> None:
+    changed = await asyncio.gather(*(store.apply([submitted(number)]) for number in range(40)))
+    told = [[job.job_id for job in jobs] for jobs in changed]
+    assert told == [[f"job-{number:04}"] for number in range(40)]
+    again = await asyncio.gather(*(store.apply([submitted(number)]) for number in range(40)))
+    assert again == [[]] * 40
+
+
+async def test_a_batch_that_is_refused_fails_no_other(store: JobStore) -> None:
+    batches = [[submitted(number)] for number in range(12)]
+    batches[5] = [submitted(5, metadata={"a": float("nan")})]
+    done = await asyncio.gather(*map(store.apply, batches), return_exceptions=True)
+    assert isinstance(done[5], StorageError)
+    assert [len(each) for each in done if isinstance(each, list)] == [1] * 11
+    assert await store.get("job-0005") is None
+    assert await store.get("job-0011") is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 from asking import apply, completed
 from both_clients import KINDS, either_client
+from rich.console import Console
 from serving import LIMITS, Serving, embedded_broker, serving
 
 from gateway.limits import Limits
 from lookstream import Client, GatewayUnreachable, JobNotFound, NothingThere, RequestRefused
 from lookstream.client import WaitTimedOut
 from lookstream.client.photos import LARGE
+from lookstream.client.progress import bars
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
 ROOMY = Limits(max_bytes=3 * LARGE, max_request_bytes=3 * LARGE, max_photos=LIMITS.max_photos)
@@ -107,6 +110,14 @@ def test_many_of_which_some_are_refused(client: Client, photo: Path) -> None:
     ]
     codes = [each.error.code if each.error else each.status for each in outcomes]
     assert codes == ["pending", "empty-file", "url-not-allowed", "pending"]
+
+
+def test_bars_come_to_their_end(client: Client) -> None:
+    shown = io.StringIO()
+    steps = bars(wait=False, console=Console(file=shown, force_terminal=True, width=100))
+    client.submit_all([f"https://example.com/{n}.jpg" for n in range(3)], progress=steps)
+    assert steps.sent == 3
+    assert "3/3" in shown.getvalue()
 
 
 def test_what_is_wrong_with_all_of_them_ends_it(client: Client, photo: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_laid_out_tshirt_is_cut_from_the_original(
     cutout = picture(store, posed.cutout)
     assert cutout.mode == "RGBA"
     assert cutout.getchannel("A").getextrema() == (0, 255)
-    stage = shots_stage(decoder=decoder, pose_version=pose.VERSION)
+    stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
     assert {shot.label for shot in taken.shots} == {
         "full", "neck", "length", "zoom", "hem", "sleeve",
@@ -129,7 +129,7 @@ def test_trousers_give_no_neck_and_no_sleeve(
 ) -> None:
     event = validated(trousers((600, 800)), store, decoder)
     posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
-    stage = shots_stage(decoder=decoder, pose_version=pose.VERSION)
+    stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
     assert {shot.label for shot in taken.shots} == {"full", "zoom"}
 
@@ -142,7 +142,7 @@ def test_someone_wears_it(
     assert posed.subject == "worn"
     assert {"nose", "left_shoulder", "right_hip"} <= {point.name for point in posed.keypoints}
     assert posed.cutout
-    stage = shots_stage(decoder=decoder, pose_version=pose.VERSION)
+    stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
     assert {"full", "neck", "length"} <= {shot.label for shot in taken.shots}
 
@@ -153,7 +153,7 @@ def test_where_nothing_is_found_it_says_none(
     event = validated(textured((300, 300)), store, decoder)
     posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
     assert posed == Posed(subject="none", model=pose.VERSION)
-    stage = shots_stage(decoder=decoder, pose_version=pose.VERSION)
+    stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
     assert taken == ShotsTaken()
 
@@ -184,11 +184,14 @@ def test_thumbnails_fit_and_are_never_enlarged(
         assert thumbnail.width / thumbnail.height == pytest.approx(size[0] / size[1], rel=0.1)
 
 
-def test_versions_tell_what_they_depend_on() -> None:
+def test_versions_tell_what_they_depend_on(decoder: Decoder) -> None:
     small, large = thumbnailing_stage(sizes=((64, 64),)), thumbnailing_stage(sizes=((512, 512),))
     assert small.version != large.version
-    one, other = (annotation_stage(classification_version=version) for version in ("a", "b"))
-    assert one.version != other.version
+    facts = {"job_id": str(uuid4()), "sha256": "a" * 64}
+    classes = [ImageClassified(**facts, top5=(), model=model) for model in ("a", "b")]
+    poses = [PoseEstimated(**facts, subject="none", model=model) for model in ("a", "b")]
+    assert len({annotation_stage().version_for(event) for event in classes}) == 2
+    assert len({shots_stage(decoder=decoder).version_for(event) for event in poses}) == 2
 
 
 class Counting:
@@ -235,7 +238,7 @@ def test_the_classes_are_drawn(store: DirectoryArtifacts, decoder: Decoder) -> N
         event.sha256,
         Classified.model_validate({"top5": top5, "model": "m"}),
     )
-    drawn = run(annotation_stage(classification_version="m"), classified, store, Drawn)
+    drawn = run(annotation_stage(), classified, store, Drawn)
     assert (drawn.width, drawn.height) == (1000, 1333)
     assert picture(store, drawn.key).size == (1000, 1333)
 
@@ -250,5 +253,5 @@ def test_shots_of_an_original_that_no_longer_decodes_are_rejected(
             "box": {"left": 0, "top": 0, "right": 1, "bottom": 1},
         }
     )  # fmt: skip
-    (found,) = shots_stage(decoder=decoder, pose_version="m").handle([event], store)
+    (found,) = shots_stage(decoder=decoder).handle([event], store)
     assert isinstance(found, Rejected)

@@ -134,6 +134,8 @@ def test_addresses_that_are_not_there(http: httpx.Client) -> None:
     answer = http.delete("/v1/info")
     assert problem(answer) == (405, "method-not-allowed")
     assert answer.headers["allow"] == "GET"
+    assert http.put("/v1/jobs").headers["allow"] == "GET, POST"
+    assert http.put(f"/v1/jobs/{NOBODY}").headers["allow"] == "DELETE, GET"
 
 
 def test_a_long_poll_ends_with_the_job(gateway: Serving, http: httpx.Client) -> None:

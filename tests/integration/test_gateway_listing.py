@@ -13,6 +13,7 @@ from serving import GRAPH, Serving, embedded_broker, serving
 
 from storage.jobs import StageError, StageGaveUp, Submitted
 
+ALL = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CAPTION = {
     "caption": "Red Floral Midi Dress",
@@ -59,7 +60,7 @@ def found(http: httpx.Client, **asked: Any) -> list[int]:
 
 
 def test_the_newest_come_first(http: httpx.Client) -> None:
-    assert found(http) == list(range(9, -1, -1))
+    assert found(http) == ALL
 
 
 @pytest.mark.parametrize(
@@ -74,9 +75,10 @@ def test_the_newest_come_first(http: httpx.Client) -> None:
         ({"label": "dress"}, [3]),
         ({"q": "floral red"}, [3]),
         ({"q": "floral trousers"}, []),
-        ({"q": "", "type": ""}, [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]),
+        ({"q": "", "type": ""}, ALL),
         ({"since": "2026-03-01T07:00:00Z"}, [9, 8, 7]),
         ({"since": "2026-03-01T08:00:00+01:00", "until": "2026-03-01T09:00:00"}, [8, 7]),
+        ({"since": "0001-01-01T00:00:00+14:00", "until": "9999-12-31T23:59:59-12:00"}, ALL),
         ({"group": "nobody's"}, []),
         ({"group": "'; DROP TABLE jobs; --"}, []),
     ],
@@ -118,7 +120,7 @@ def test_counts_are_of_the_whole_filter(http: httpx.Client) -> None:
         "status=deleted",
         "status=",
         "since=yesterday",
-        "since=0001-01-01T00:00:00%2B14:00",
+        "since=0.5",
         "group=%00",
         "q=" + "a" * 201,
         "counts=perhaps",
@@ -129,13 +131,11 @@ def test_parameters_that_are_refused(http: httpx.Client, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "%25", "e30", "WzEsMl0", "WyJcdWQ4MDAiLCAiXHVkODAwIl0", "W" * 999, "é"]
+    "cursor", ["x", "%", "1", "1.", ".1", "1.é", "1.a/b", "1" * 19 + ".a", "1." + "a" * 65]
 )
 def test_cursors_that_are_not_ours(http: httpx.Client, cursor: str) -> None:
     answer = http.get("/v1/jobs", params={"cursor": cursor})
-    assert answer.status_code in (200, 422)
-    if answer.status_code == 422:
-        assert problem(answer)[1] == "cursor-invalid"
+    assert problem(answer) == (422, "cursor-invalid")
 
 
 def test_long_answers_are_compressed_for_those_who_take_it(http: httpx.Client) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 from asking import apply, client, completed, problem
-from serving import GRAPH, Serving, embedded_broker, serving
+from serving import GRAPH, LIMITS, Serving, embedded_broker, serving
 
 from storage.jobs import StageError, StageGaveUp
+from streams.broker_url import BrokerUrl
 from tests.polling import until
 
 URL = "https://example.com/dress.jpg"
@@ -73,6 +76,18 @@ def test_a_job_that_is_deleted_meanwhile_has_no_prediction(http: httpx.Client) -
     with predicting(http) as (job_id, answer):
         http.delete(f"/v1/jobs/{job_id}")
         assert problem(answer.result()) == (404, "job-not-found")
+
+
+def test_what_takes_too_long_goes_on_without_the_caller(tmp_path: Path) -> None:
+    limits = replace(LIMITS, predict_s=0.1)
+    with (
+        serving(tmp_path, BrokerUrl("127.0.0.1:1"), limits=limits) as hasty,
+        client(hasty) as http,
+    ):
+        answer = http.post("/v1/predict", json={"url": URL})
+        assert problem(answer) == (504, "prediction-timeout")
+        [job] = http.get("/v1/jobs").json()["jobs"]
+        assert job["job_id"] in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,20 @@ def test_completing_again_gives_the_same_answer(gateway: Serving, http: httpx.Cl
     assert (job["status"], job["group"], len(job["stages"])) == ("completed", "g", 2)
 
 
+def test_completing_again_is_answered_also_when_the_job_was_swept(
+    gateway: Serving, http: httpx.Client
+) -> None:
+    upload = begin(http)
+    put(upload)
+    address = f"/v1/uploads/{upload['id']}/complete"
+    assert http.post(address).status_code == 202
+    swept = {"object": "originals/" + "ab" * 32}
+    apply(gateway, Submitted(upload["id"], 1, datetime.now(UTC), swept, GRAPH.names))
+    assert http.post(address, json={"group": "late"}).status_code == 202
+    job = http.get(f"/v1/jobs/{upload['id']}").json()
+    assert (job["source"], job["group"]) == (swept, "late")
+
+
 def test_completing_adds_to_what_a_notification_began(gateway: Serving, http: httpx.Client) -> None:
     upload = begin(http)
     put(upload)

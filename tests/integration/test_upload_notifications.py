@@ -11,7 +11,7 @@ import pytest
 
 from agents.intake import Put, uploads
 from deploy.local.servers import Minio
-from lookstream.wiring import NOTIFIED
+from lookstream.worker_wiring import NOTIFIED
 from storage import keys
 from storage.errors import StorageError
 from storage.minio import MinioArtifacts

@@ -85,6 +85,15 @@ async def test_another_version_works_again(sewing: Sewing) -> None:
     assert sewing.calls == [1, 1]
 
 
+async def test_what_depends_on_more_than_the_content_is_kept_for_each(sewing: Sewing) -> None:
+    sewing.stage_facts = {"given": lambda event: event.lane}
+    await sewing.process(SEW, cut(1), cut(1, lane="interactive"), cut(1))
+    assert sorted(sewing.artifacts.list()) == [
+        f"results/{1:064}/sewing@1-bulk.json",
+        f"results/{1:064}/sewing@1-interactive.json",
+    ]
+
+
 async def test_a_kept_result_that_cannot_be_read_is_made_anew(sewing: Sewing) -> None:
     sewing.artifacts.put(f"results/{1:064}/sewing@1.json", b'{"seam"')
     (event,) = await sewing.process(SEW, cut(1))

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gateway.byte_range import ByteRange, parse_range
 from gateway.photos import Remote, Upload, decoded, remote, uploaded
 from gateway.problem_responses import as_problem, documented, render
 from gateway.problems import PROBLEMS, Problem
 from storage import errors as storage_errors
-from streams.errors import BrokerUnavailable, UnknownStage
+from streams.errors import BrokerUnavailable, EventTooLarge, UnknownStage
 
 DOCS = Path(__file__).parents[2] / "docs" / "rest.md"
 
@@ -50,8 +51,12 @@ def test_a_document_has_what_the_standard_asks() -> None:
         (storage_errors.InvalidKey("x"), 422, "invalid-key"),
         (storage_errors.InvalidLink("x"), 403, "invalid-link"),
         (storage_errors.LinkExpired("x"), 403, "link-expired"),
+        (storage_errors.InvalidCursor("x"), 422, "cursor-invalid"),
+        (storage_errors.StorageError("x"), 500, "internal-error"),
         (storage_errors.StoreUnavailable("db.internal:27017"), 503, "store-unavailable"),
         (BrokerUnavailable("10.0.0.7:9092"), 503, "broker-unavailable"),
+        (EventTooLarge("x"), 413, "event-too-large"),
+        (ClientDisconnect(), 400, "bad-request"),
         (UnknownStage("unknown stage ironing"), 422, "unknown-stage"),
         (ZeroDivisionError("secret"), 500, "internal-error"),
     ],

@@ -43,6 +43,23 @@ def test_unset_stores_lie_in_the_data_directory(tmp_path: Path) -> None:
     assert settings.jobs == f"sqlite://{tmp_path}/jobs.sqlite"
 
 
+@pytest.mark.parametrize(
+    ("notifications", "artifacts", "beside"),
+    [
+        (False, "s3://a:b@host/bucket", ["tracking"]),
+        (True, "file:///tmp/a", ["tracking"]),
+        (True, "s3://a:b@host/bucket", ["tracking", "intake"]),
+    ],
+)
+def test_uploads_are_taken_in_where_a_store_tells_of_them(
+    notifications: bool, artifacts: str, beside: list[str]
+) -> None:
+    settings = Settings(notifications=notifications, artifacts=artifacts)
+    assert wiring.beside_stages(settings) == beside
+    planned = "object-created" in {topic.name for topic in wiring.topic_plan(settings)}
+    assert planned is notifications
+
+
 def test_the_secret_is_kept_private(tmp_path: Path) -> None:
     settings = wiring.resolved(Settings(home=tmp_path))
     link = wiring.link_signer(settings).sign("thumbnails/a.jpg", expires_s=60)

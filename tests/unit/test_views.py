@@ -7,9 +7,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from gateway import examples
-from gateway.models import JobView, SubmissionView
+from gateway.models import (
+    JobListView,
+    JobView,
+    PredictionView,
+    RunView,
+    Shape,
+    SubmissionView,
+    UploadView,
+)
 from gateway.views import job_view
+from storage.documents import position
 from storage.jobs import Job, StageError, StageState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -191,7 +202,23 @@ def test_a_result_of_an_unreadable_version_does_not_hide_the_job() -> None:
     assert view["caption"] == "Red floral midi dress"
 
 
-def test_the_documented_examples_have_the_documented_shapes() -> None:
-    assert JobView.model_validate(examples.JOB).model_dump(mode="json") == examples.JOB
-    submission = SubmissionView.model_validate(examples.SUBMISSION)
-    assert submission.model_dump(mode="json") == examples.SUBMISSION
+@pytest.mark.parametrize(
+    ("shape", "example"),
+    [
+        (JobView, examples.JOB),
+        (JobListView, examples.JOB_LIST),
+        (SubmissionView, examples.SUBMISSION),
+        (SubmissionView, examples.COMPLETED_UPLOAD),
+        (RunView, examples.RUN),
+        (UploadView, examples.UPLOAD),
+        (PredictionView, examples.PREDICTION),
+    ],
+)
+def test_the_documented_examples_have_the_documented_shapes(
+    shape: type[Shape], example: dict[str, Any]
+) -> None:
+    assert shape.model_validate(example).model_dump(mode="json") == example
+
+
+def test_the_documented_cursor_is_one() -> None:
+    assert position(examples.JOB_LIST["cursor"])[1] == examples.JOB_ID

@@ -1,0 +1,96 @@
+"""The stages, built out of settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookstream.settings import Settings
+from lookstream.wiring import extra_stages
+from streams.graph import PIPELINE
+
+if TYPE_CHECKING:
+    from agents.decoding import Decoder
+    from agents.predictions import SharedPredictions
+    from agents.stage import Stage
+
+
+def build_stages(settings: Settings, names: Iterable[str]) -> list[Stage]:
+    """Build the named stages, and load only what they need (torch and mediapipe take seconds)."""
+    wanted = set(names)
+    parts = _Ingredients(settings)
+    builtin = [node.name for node in PIPELINE if node.name in wanted]
+    extras = [stage for stage in extra_stages(settings) if stage.name in wanted]
+    return [*(getattr(parts, name)() for name in builtin), *extras]
+
+
+class _Ingredients:
+    """One method a built-in stage; what several of them share is made once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        from agents.decoding import Decoder
+
+        return Decoder(
+            processes=self._settings.threads or os.cpu_count() or 1,
+            timeout_s=self._settings.decode_timeout_s,
+            max_pixels=self._settings.max_pixels,
+        )
+
+    @cached_property
+    def _predictions(self) -> SharedPredictions:
+        from agents.predictions import SharedPredictions
+        from agents.vision.model import GarmentModel
+
+        weights = self._settings.weights
+        return SharedPredictions(GarmentModel.load(Path(weights) if weights else None))
+
+    def validation(self) -> Stage:
+        from agents.fetching import Fetcher
+        from agents.validation import validation_stage
+
+        fetcher = Fetcher(
+            allowed_networks=self._settings.allowed_networks,
+            max_bytes=self._settings.max_bytes,
+            timeout_s=self._settings.url_timeout_s,
+        )
+        return validation_stage(
+            decoder=self._decoder, fetcher=fetcher, max_bytes=self._settings.max_bytes
+        )
+
+    def captioning(self) -> Stage:
+        from agents.captioning import captioning_stage
+
+        return captioning_stage(predictions=self._predictions)
+
+    def classification(self) -> Stage:
+        from agents.classification import classification_stage
+
+        return classification_stage(predictions=self._predictions)
+
+    def pose(self) -> Stage:
+        from agents.pose import pose_stage
+        from agents.vision.wearer import WearerFinder
+
+        return pose_stage(wearers=WearerFinder())
+
+    def shots(self) -> Stage:
+        from agents.shots import shots_stage
+
+        return shots_stage(decoder=self._decoder)
+
+    def thumbnailing(self) -> Stage:
+        from agents.thumbnailing import thumbnailing_stage
+
+        return thumbnailing_stage(sizes=self._settings.thumbnail_sizes)
+
+    def annotation(self) -> Stage:
+        from agents.annotation import annotation_stage
+
+        return annotation_stage()

@@ -1,0 +1,195 @@
+"""Workers, built out of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookstream.errors import CannotStart
+from lookstream.settings import Settings
+from lookstream.stage_wiring import build_stages
+from lookstream.telemetry import Telemetry
+from lookstream.wiring import (
+    INTAKE,
+    TRACKING,
+    beside_stages,
+    extra_stages,
+    link_signer,
+    stage_graph,
+)
+from storage.open import open_artifacts, open_jobs
+from streams.broker_url import BrokerUrl
+from streams.deletions import DeletedJobs
+from streams.events import RESULT_EVENTS
+from streams.graph import StageGraph
+from streams.producer import EventProducer
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+    from agents.compute import ComputePool
+    from agents.metrics import StageMetrics
+    from agents.processor import Loading, Processor
+    from agents.stage import Stage
+    from agents.sweeper import Sweeper
+    from agents.worker import Worker
+    from storage.artifacts import ArtifactStore
+    from storage.minio import MinioArtifacts
+
+
+NOTIFIED = "arn:minio:sqs::LOOKSTREAM:kafka"
+"""MinIO's name of the target that its ``MINIO_NOTIFY_KAFKA_…_LOOKSTREAM`` settings describe."""
+
+
+@dataclass(frozen=True)
+class WorkerParts:
+    """A worker, and what runs beside it: the sweeper where tracking runs, the follower of
+    deletions, and where intake runs `announce`, which has the store tell of uploads.
+
+    The worker can join its groups at once; `load` takes seconds, may run in a thread, and gives
+    the processors that `Loading` ones are to become.
+    """
+
+    worker: Worker
+    loading: Mapping[str, Loading]
+    load: Callable[[], list[tuple[Stage, Processor]]]
+    sweeper: Sweeper | None
+    deleted: DeletedJobs
+    announce: Callable[[], None] | None
+    pool: ComputePool
+    metrics: StageMetrics
+    producer: EventProducer
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all processors of one worker have in common."""
+
+    settings: Settings
+    graph: StageGraph
+    producer: EventProducer
+    pool: ComputePool
+    metrics: StageMetrics
+    deleted: DeletedJobs
+    tracer: Tracer
+
+    def artifacts(self) -> ArtifactStore:
+        return open_artifacts(self.settings.artifacts, link_signer(self.settings))
+
+
+def build_worker(
+    settings: Settings, names: Sequence[str], telemetry: Telemetry | None = None
+) -> WorkerParts:
+    """Build a worker of the named stages, ``tracking`` and ``intake`` among them; all when empty.
+
+    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, and
+    for an intake without a store that tells of uploads.
+    """
+    from agents.batch import TAKE
+    from agents.compute import ComputePool
+    from agents.metrics import StageMetrics
+    from agents.processor import Loading
+    from agents.runtime import Reader
+    from agents.worker import Worker
+
+    if settings.weights and not Path(settings.weights).is_file():
+        raise CannotStart(f"LOOKSTREAM_WEIGHTS: there is no file {settings.weights}")
+    graph = stage_graph(settings)
+    wanted = list(names) or [*graph.names, *beside_stages(settings)]
+    stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
+    graph.closure(stages)
+    broker = BrokerUrl.parse(settings.kafka)
+    shared = _Shared(
+        settings,
+        graph,
+        producer=EventProducer(broker, source="/lookstream/agents"),
+        pool=ComputePool(settings.threads),
+        metrics=StageMetrics(),
+        deleted=DeletedJobs(broker),
+        tracer=(telemetry or Telemetry()).tracer,
+    )
+    loading = {name: Loading(name, (graph.nodes[name].consumes,), TAKE) for name in stages}
+    processors: list[Processor] = list(loading.values())
+    sweeper, announce = None, None
+    if TRACKING in wanted:
+        tracking, sweeper = _tracking(shared)
+        processors.append(tracking)
+    if INTAKE in wanted:
+        intake, announce = _intake(shared)
+        processors.append(intake)
+    readers = [Reader(processor, broker) for processor in processors]
+    return WorkerParts(
+        Worker(readers, pool=shared.pool, metrics=shared.metrics),
+        loading,
+        partial(_load, shared, stages),
+        sweeper,
+        shared.deleted,
+        announce,
+        shared.pool,
+        shared.metrics,
+        shared.producer,
+    )
+
+
+def _load(shared: _Shared, names: Sequence[str]) -> list[tuple[Stage, Processor]]:
+    from agents.batch import StageProcessor
+
+    artifacts = shared.artifacts()
+
+    def processor(stage: Stage) -> Processor:
+        return StageProcessor(
+            stage,
+            graph=shared.graph,
+            artifacts=artifacts,
+            publisher=shared.producer,
+            pool=shared.pool,
+            metrics=shared.metrics,
+            deleted=shared.deleted,
+            tracer=shared.tracer,
+        )
+
+    return [(stage, processor(stage)) for stage in build_stages(shared.settings, names)]
+
+
+def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
+    from agents.sweeper import Sweeper
+    from agents.tracking import TrackingProcessor
+
+    settings, jobs = shared.settings, open_jobs(shared.settings.jobs)
+    results = [*RESULT_EVENTS, *(stage.emits for stage in extra_stages(settings))]
+    tracking = TrackingProcessor(
+        results,
+        graph=shared.graph,
+        jobs=jobs,
+        artifacts=shared.artifacts(),
+        publisher=shared.producer,
+        metrics=shared.metrics,
+        deleted=shared.deleted,
+        tracer=shared.tracer,
+    )
+    after_s, tracer = settings.sweep_after_s, shared.tracer
+    return tracking, Sweeper(jobs, shared.producer, after_s=after_s, tracer=tracer)
+
+
+def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:
+    from agents.intake import IntakeProcessor
+
+    store = _announcing(shared.artifacts())
+    intake = IntakeProcessor(
+        store.bucket,
+        jobs=open_jobs(shared.settings.jobs),
+        publisher=shared.producer,
+        metrics=shared.metrics,
+    )
+    return intake, partial(store.announce, "uploads/", NOTIFIED)
+
+
+def _announcing(store: ArtifactStore) -> MinioArtifacts:
+    from storage.minio import MinioArtifacts
+
+    if not isinstance(store, MinioArtifacts):
+        raise CannotStart("intake reads MinIO's notifications; LOOKSTREAM_ARTIFACTS is no s3://…")
+    return store

@@ -1,0 +1,222 @@
+"""The pure parts of the client: what is exported, said, read, named and waited for."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import lookstream
+from lookstream import NothingThere
+from lookstream.client.downloading import artifacts
+from lookstream.client.inputs import expand, listed
+from lookstream.client.patience import Patience, retry_after_s
+from lookstream.client.photos import key_of
+from lookstream.client.results import job
+from lookstream.client.sse import ServerEvent, SseReader
+from lookstream.client.wishes import ReplayWishes, form_fields, query, replay_body
+from lookstream.commands.options import moment
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_public_names() -> None:
+    assert lookstream.__all__ == [
+        "Accepted",
+        "AsyncClient",
+        "Client",
+        "GatewayUnreachable",
+        "Job",
+        "JobEvent",
+        "JobNotFound",
+        "LookstreamError",
+        "NotNow",
+        "NothingThere",
+        "Outcome",
+        "Patience",
+        "RequestRefused",
+        "WaitTimedOut",
+    ]
+    assert all(hasattr(lookstream, name) for name in lookstream.__all__)
+    with pytest.raises(AttributeError):
+        lookstream.nothing  # noqa: B018
+
+
+def test_both_clients_do_the_same() -> None:
+    both = lookstream.Client, lookstream.AsyncClient
+    plain, awaited = ({n for n in vars(each) if not n.startswith("_")} for each in both)
+    assert plain == awaited
+
+
+def test_importing_it_is_light() -> None:
+    code = (
+        "import sys, lookstream; before = 'httpx' in sys.modules; lookstream.Client;"
+        "print(before, *sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    before, *loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert before == "False"
+    assert {"pydantic", "typer", "fastapi", "structlog", "numpy"}.isdisjoint(loaded)
+
+
+def test_the_job_that_the_docs_show_can_be_read() -> None:
+    text = (DOCS / "rest.md").read_text()
+    shown = next(
+        found
+        for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+        if "caption" in (found := _document(block))
+    )
+    read = job(shown)
+    assert (read.status, read.caption) == ("completed", shown["caption"])
+    assert read.attributes["colour"].value == "red"
+    assert read.pose is not None
+    assert read.pose.keypoints[0].name == "left_shoulder"
+    assert read.shots[0].box is not None
+    assert read.original is not None
+    assert read.original.format == "JPEG"
+    assert read.stages["validation"].started_at == datetime.fromisoformat(
+        "2026-01-02T03:04:05.120Z"
+    )
+    assert read.raw is shown
+
+
+def _document(block: str) -> dict[str, object]:
+    try:
+        found = json.loads(block)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def test_what_a_gateway_does_not_say_is_empty() -> None:
+    read = job({"job_id": "x", "status": "pending", "new": "field"})
+    assert (read.caption, read.top5, dict(read.stages), read.finished) == (None, (), {}, False)
+
+
+def test_artifacts_have_names_of_their_own() -> None:
+    read = job(
+        {
+            "job_id": "x",
+            "status": "completed",
+            "original": {"url": "http://s/o/1?sig=a", "format": "HEIF"},
+            "annotated": {"url": "http://s/a/1.jpg?sig=a", "width": 1, "height": 1},
+            "cutout": {"url": "http://s/c/1.png"},
+            "shots": [
+                {"label": name, "url": "http://s/2.jpg"} for name in ("neck", "neck", "../x")
+            ],
+            "thumbnails": [{"url": "http://s/t.jpg", "width": 96, "height": 128}],
+        }
+    )
+    assert [artifact.name for artifact in artifacts(read)] == [
+        "original.heic",
+        "annotated.jpg",
+        "cutout.png",
+        "neck.jpg",
+        "neck-2.jpg",
+        "x.jpg",
+        "thumbnail-96x128.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("5", 5.0),
+        ("-1", 0.0),
+        ("Sat, 31 Jan 2026 12:00:07 GMT", 7.0),
+        ("Sat, 31 Jan 2026 11:00:00 GMT", 0.0),
+        ("soon", None),
+    ],
+)
+def test_retry_after(header: str | None, seconds: float | None) -> None:
+    assert retry_after_s(header, NOW) == seconds
+
+
+def test_pauses_grow_to_a_cap_and_never_undercut_what_was_asked() -> None:
+    patience = Patience(base_s=1, cap_s=5, dice=lambda: 1.0)
+    assert [patience.pause_s(attempt) for attempt in (1, 2, 3, 4, 999)] == [1, 2, 4, 5, 5]
+    assert patience.pause_s(1, 9) == 9
+    assert Patience(base_s=1, dice=lambda: 0.0).pause_s(1) == 0.5
+
+
+def test_events_of_lines() -> None:
+    reader = SseReader()
+    lines = "retry: 2000", "", ": hello", "event: job", "id: 7", "data: a", "data:b", "", "data: c"
+    assert [event for line in lines if (event := reader.read(line))] == [
+        ServerEvent("job", "a\nb", "7")
+    ]
+    assert (reader.retry_s, reader.last_event_id) == (2.0, "7")
+    reader.restart()
+    assert reader.read("data: d") is None
+    assert reader.read("") == ServerEvent("message", "d", "7")
+
+
+def test_an_event_that_broke_off_is_not_heard() -> None:
+    reader = SseReader("3")
+    reader.read("id: 4")
+    reader.read("data: half")
+    reader.restart()
+    assert reader.last_event_id == "3"
+    assert reader.read("") is None
+
+
+def test_wishes_as_form_query_and_body() -> None:
+    wishes = {"stages": ("a", "b"), "force": True, "metadata": {"b": 1}, "group": None, "lane": ""}
+    assert form_fields(wishes) == {"stages": "a,b", "force": "true", "metadata": '{"b": 1}'}
+    assert query({"status": ["failed", "pending"], "text": "red", "since": NOW, "group": None}) == [
+        ("status", "failed"),
+        ("status", "pending"),
+        ("q", "red"),
+        ("since", "2026-01-31T12:00:00+00:00"),
+    ]
+    asked = ReplayWishes(since=NOW, job_ids=("x",), dry_run=True, rate=None)
+    assert replay_body("image-validated", asked) == {
+        "topic": "image-validated",
+        "from": "2026-01-31T12:00:00+00:00",
+        "job_ids": ["x"],
+        "dry_run": True,
+    }
+
+
+def test_a_key_is_made_of_the_photo_and_the_wishes() -> None:
+    key = key_of("abc", {"group": "g", "stages": ()})
+    assert key == key_of("abc", {"stages": [], "group": "g", "force": False})
+    assert (
+        len({key, key_of("abd", {"group": "g"}), key_of("abc", {}), key_of("abc", {"x": 1})}) == 4
+    )
+    assert re.fullmatch(r"[\x20-\x7e]{1,255}", key_of("https://ü.example/" + "x" * 999, {}))
+
+
+def test_names_of_photos(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.heic", "notes.txt", "deep/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = expand([tmp_path, str(tmp_path / "n*.txt"), "https://example.com/*.jpg", b"bytes"])
+    assert found == [
+        *(tmp_path / name for name in ("a.heic", "b.JPG", "deep/c.png", "notes.txt")),
+        "https://example.com/*.jpg",
+        b"bytes",
+    ]
+    assert expand(tmp_path / "a.heic") == [tmp_path / "a.heic"]
+    for missing in ("none.jpg", "*.gif"):
+        with pytest.raises(NothingThere):
+            expand(str(tmp_path / missing))
+    assert listed(["# a list", "", " a.jpg \n"]) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90m", datetime(2026, 1, 31, 10, 30, tzinfo=UTC)),
+        ("2d", datetime(2026, 1, 29, 12, tzinfo=UTC)),
+        ("2026-01-30T10:00:00Z", datetime(2026, 1, 30, 10, tzinfo=UTC)),
+    ],
+)
+def test_times_of_the_command_line(text: str, expected: datetime) -> None:
+    assert moment(text, NOW) == expected
