@@ -26,6 +26,10 @@ ATTENDED = "LOOKSTREAM_ATTENDED"
 RESTARTED = "LOOKSTREAM_RESTARTED"
 """Set by `up` for its children: that it watches them, and that one of them died before."""
 
+SWITCH_S = 0.0005
+"""How long one thread may keep the interpreter from the others. An upload's thread comes back from a
+system call a dozen times, and would wait Python's 5 ms each time while the event loop is busy."""
+
 
 def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
     """Serve the REST API and the page until SIGTERM or SIGINT. Raises `UnsafeBind`."""
@@ -39,6 +43,7 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
             "bind 127.0.0.1, or say --insecure if you mean it"
         )
     _stop_with_parent()
+    sys.setswitchinterval(SWITCH_S)
     telemetry = open_telemetry(settings.otlp, "lookstream-gateway")
     app = wiring.build_gateway(settings, telemetry)
     config = uvicorn.Config(
