@@ -27,8 +27,8 @@ RESTARTED = "LOOKSTREAM_RESTARTED"
 """Set by `up` for its children: that it watches them, and that one of them died before."""
 
 SWITCH_S = 0.0005
-"""How long one thread may keep the interpreter from the others. An upload's thread comes back from a
-system call a dozen times, and would wait Python's 5 ms each time while the event loop is busy."""
+"""How long one thread may keep the interpreter from the others. An upload's thread comes back from
+a dozen system calls, and would wait Python's 5 ms each time while the event loop is busy."""
 
 
 def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
