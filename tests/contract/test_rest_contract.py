@@ -51,8 +51,8 @@ def _schema(document: Document, name: str) -> Document:
 
 BREAKING: dict[str, Callable[[Document], object]] = {
     "endpoint": lambda new: new["paths"].pop("/v1/jobs/{job_id}"),
-    "field": lambda new: _schema(new, "Job")["properties"].pop("caption"),
-    "type": lambda new: _schema(new, "Job")["properties"]["run"].update(type="string"),
+    "field": lambda new: _schema(new, "JobView")["properties"].pop("caption"),
+    "type": lambda new: _schema(new, "JobView")["properties"]["run"].update(type="string"),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lookstream.settings import Settings
-from lookstream.wiring import build_stages
+from lookstream.stage_wiring import build_stages
 from streams.errors import UnknownStage
 from streams.events import RESULT_EVENTS
 from streams.graph import PIPELINE, Node, StageGraph
