@@ -42,6 +42,7 @@ JOB: dict[str, Any] = {
     "stages": {
         name: {
             "status": "completed",
+            "run": 1,
             "attempts": 1,
             "started_at": "2026-01-02T03:04:05.120000Z",
             "finished_at": "2026-01-02T03:04:05.290000Z",

@@ -31,6 +31,7 @@ class StageView(Shape):
     """One stage of a job. `skipped` means that a stage it needs has failed."""
 
     status: Literal["pending", "completed", "failed", "skipped"]
+    run: int = Field(description="the job's run that this is of")
     attempts: int
     started_at: datetime | None
     finished_at: datetime | None

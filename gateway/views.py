@@ -82,10 +82,16 @@ def _stage(job: Job, name: str, state: StageState | None) -> StageView:
     # is shown until the new one is there.
     if state is None or (name in job.wanted and state.run < job.run):
         return StageView(
-            status="pending", attempts=0, started_at=None, finished_at=None, reused=False
+            status="pending",
+            run=job.run,
+            attempts=0,
+            started_at=None,
+            finished_at=None,
+            reused=False,
         )
     return StageView(
         status=state.status,
+        run=state.run,
         attempts=state.attempts,
         started_at=state.started_at,
         finished_at=state.finished_at,
