@@ -111,6 +111,7 @@ def test_a_fresh_job_has_every_field_and_nothing_in_it() -> None:
     assert list(view["stages"]) == list(STAGES)
     assert view["stages"]["pose"] == {
         "status": "pending",
+        "run": 1,
         "attempts": 0,
         "started_at": None,
         "finished_at": None,
