@@ -29,6 +29,18 @@ LastQuery = Annotated[
     str | None,
     Query(alias="last_event_id", description="the same, for clients that cannot set the header"),
 ]
+EVENT = {  # of each event, as tools that know Server-Sent Events read it
+    "type": "object",
+    "properties": {
+        "event": {"const": "job"},
+        "id": {"type": "string"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": JobEvent.model_json_schema(),
+        },
+    },
+}
 GROUP = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -43,7 +55,7 @@ class EventRoutes:
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1", tags=["events"])
         stream = {
-            "content": {"text/event-stream": {"example": JOB_EVENTS}},
+            "content": {"text/event-stream": {"schema": EVENT, "example": JOB_EVENTS}},
             "description": "events as they come, each the whole state of a job",
         }
         router.add_api_route(
