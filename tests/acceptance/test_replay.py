@@ -146,7 +146,7 @@ def _present(job: Job) -> set[str]:
 
 def _many(system: System, count: int) -> int:
     """Return fewer where FerretDB stands in for MongoDB: it reads all jobs for each write."""
-    return count // 5 if system.kafka else count
+    return count // 10 if system.kafka else count
 
 
 def _change(weights: Path) -> None:
