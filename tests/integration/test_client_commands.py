@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -254,7 +253,7 @@ def test_watching_a_group_until_ctrl_c(gateway: Serving) -> None:
 def test_completion_is_there() -> None:
     env = {**os.environ, "_LOOKSTREAM_COMPLETE": "complete_bash", "COMP_WORDS": "lookstream sub"}
     ran = subprocess.run(
-        [shutil.which("lookstream") or "lookstream"],
+        [Path(sys.executable).with_name("lookstream")],
         env={**env, "COMP_CWORD": "1"},
         capture_output=True,
         text=True,

@@ -33,7 +33,7 @@ def test_topics_are_created_as_planned(kafka_server: KafkaServer) -> None:
     assert create_topics(broker, wanted) == []
     admin = AdminClient(broker.confluent())
     found = admin.list_topics(timeout=10).topics
-    assert [len(found[topic.name].partitions) for topic in wanted] == [3, 3, 3, 3, 1]
+    assert [len(found[topic.name].partitions) for topic in wanted] == [3, 3, 3, 3, 3, 1]
     kinds = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
     answers = admin.describe_configs(kinds)
     for kind, topic in zip(kinds, wanted, strict=True):
