@@ -34,11 +34,7 @@ EVENT = {  # of each event, as tools that know Server-Sent Events read it
     "properties": {
         "event": {"const": "job"},
         "id": {"type": "string"},
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": JobEvent.model_json_schema(),
-        },
+        "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
 GROUP = r"^[^\x00-\x1f\x7f]*$"
