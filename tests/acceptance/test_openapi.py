@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.system import System
 
 CASES = 2000
-EACH = 80
+EACH = 120
 """Cases an operation, in each of schemathesis' phases."""
 
 EXCEPTIONS = Path(__file__).with_name("schemathesis.toml")
