@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from agents.predictions import SharedPredictions
 from agents.stage import Outcome, Stage
 from agents.vision import caption
-from agents.vision.model import Prediction
+from agents.vision.prediction import Prediction
 from storage.artifacts import ArtifactStore
 from streams.events import Attribute, Captioned, ImageCaptioned, ImageValidated
 

@@ -30,9 +30,9 @@ from streams.embedded import EmbeddedBroker
 
 log = structlog.get_logger()
 
-SEEING = ("captioning", "classification", "thumbnailing", "annotation")
-"""Stages of the second worker. The threads of one process wait for each other's interpreter lock:
-two did a tenth more. Each loads one of the large libraries, torch here and mediapipe there."""
+SEEING = ("captioning", "classification", "pose")
+"""Stages of the second worker: those that share one pass of the networks. The threads of one
+process wait for each other's interpreter lock: two did a tenth more."""
 
 STOP_S = 8.0
 """Seconds a child has to stop by itself, of the 10 that stopping may take."""

@@ -31,6 +31,31 @@ def random_views(studio: Tensor, people: Tensor, size: int) -> Tensor:
     return jpeg_noise(_blur(_light(views))).clamp_(0, 1)
 
 
+def masked_views(
+    studio: Tensor, people: Tensor, scenes: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    """Training input (n, 3, size, size) in 0-1 and what of it is garment or wearer (n, 1, ...).
+
+    Studio photos with alpha, then people's photos with a mask of theirs in its place; ``scenes``
+    lend their corners. All (n, h, w, 4) bytes.
+    """
+    keep = torch.rand(len(studio), 1, 1) < 0.2
+    made, masks = _composed(_planes(studio), _planes(scenes), size, keep)
+    real = _placed(_planes(people), size, (0.6, 1.1), math.radians(20), "reflection")
+    views = torch.cat([_shaded(made, masks), real[:, :3]])
+    views = jpeg_noise(_blur(_light(views))).clamp_(0, 1)
+    return views, torch.cat([masks, real[:, 3:]]).clamp_(0, 1)
+
+
+def _shaded(views: Tensor, masks: Tensor) -> Tensor:
+    """A soft shadow beside some cut-outs, as lamps throw."""
+    n, _, height, width = masks.shape
+    moved = F.pad(masks, (6, 0, 8, 0))[:, :, :height, :width]
+    soft = F.interpolate(F.avg_pool2d(moved, 8), size=(height, width), mode="bilinear")
+    dark = _uniform(n, 0.0, 0.5)[:, None, None, None] * (torch.rand(n, 1, 1, 1) < 0.6)
+    return views * (1 - dark * soft * (1 - masks))
+
+
 def _planes(photos: Tensor) -> Tensor:
     return photos.permute(0, 3, 1, 2).float().div_(255)
 
@@ -51,19 +76,32 @@ def _placed(
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     top = torch.stack([cos * mirror * stretch, -sin, _uniform(n, -1, 1) * slack], dim=1)
     bottom = torch.stack([sin * mirror, cos / stretch, _uniform(n, -1, 1) * slack], dim=1)
-    grid = F.affine_grid(torch.stack([top, bottom], dim=1), [n, 1, size, size], False)
+    grid = _tilted(n, size) @ torch.stack([top, bottom], dim=1)[:, None].transpose(2, 3)
     return F.grid_sample(photos, grid, "bilinear", padding, False)
+
+
+def _tilted(count: int, size: int) -> Tensor:
+    """Homogeneous coordinates (count, size, size, 3) of planes seen a little from the side."""
+    plain = F.affine_grid(torch.eye(2, 3).expand(count, 2, 3), [count, 1, size, size], False)
+    tilt = _uniform(count * 2, -0.12, 0.12).view(count, 1, 1, 2)
+    plane = plain / (1 + (plain * tilt).sum(dim=3, keepdim=True))
+    return torch.cat([plane, torch.ones_like(plane[..., :1])], dim=3)
 
 
 def _studio_views(photos: Tensor, scenes: Tensor, size: int) -> Tensor:
     keep = torch.rand(len(photos), 1, 1) < KEEP_STUDIO
     photos[:, 3] = torch.where(keep, 1.0, photos[:, 3])
+    return _composed(photos, scenes, size, keep)[0]
+
+
+def _composed(photos: Tensor, scenes: Tensor, size: int, keep: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut-outs on other grounds, on near-white where ``keep``; and their masks (n, 1, h, w)."""
     photos[:, :3] *= photos[:, 3:]
     seen = _placed(photos, size, (0.75, 1.35), math.radians(12), "zeros")
     ground = backgrounds(scenes, len(photos), size)
     ground = torch.where(keep[:, None], _uniform(len(photos), 0.94, 1.0)[:, None, None, None],
                          ground)  # fmt: skip
-    return seen[:, :3] + (1 - seen[:, 3:]) * ground
+    return seen[:, :3] + (1 - seen[:, 3:]) * ground, seen[:, 3:]
 
 
 def _people_views(scenes: Tensor, size: int) -> Tensor:

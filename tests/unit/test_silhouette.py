@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from agents.vision.silhouette import find_silhouette
 from PIL import Image
 
 from agents.vision.outline import Mask
-from agents.vision.silhouette import find_silhouette
 from tests.garments import dress, textured, trousers, tshirt
 
 
