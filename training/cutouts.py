@@ -13,7 +13,8 @@ def product_mask(rgb: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     """True on the product of a studio photo (h, w, 3); None where its white cannot be told apart.
 
     The surroundings are what is white and reaches the photo's edge. A white garment would leak
-    into them; there only what is white to the full counts.
+    into them; there only what is white to the full counts. White inside is the product's: a print
+    is likelier than a gap.
     """
     nearly, fully = (_surroundings(rgb, level) for level in (NEARLY_WHITE, WHITE))
     around = fully if nearly.mean() - fully.mean() > LEAK else nearly

@@ -6,6 +6,8 @@ Examples:
 """
 
 import argparse
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from torch.nn import functional as F
 
 from agents.vision.weights import EMBEDDING
 from training.checkpoint import Checkpoint
+from training.colours import Place, colour_places
 from training.data import CATALOGUES, TRAIN_PHOTOS, data_folder, default_cache, load_photos
 
 NAME, SAMPLE = "garment-2", 4000
@@ -45,11 +48,20 @@ def embedding_of(loaded: Checkpoint, data: Path, cache: Path) -> tuple[Tensor, T
     return scaled, -(scaled @ mean)
 
 
-def pack(net: Path, mask: Path, title: Path, embed: tuple[Tensor, Tensor], out: Path) -> None:
+def colours_of(net: Path, data: Path, cache: Path) -> dict[str, Place]:
+    """Where the network's colour words lie in CIELAB."""
+    with safe_open(net, framework="pt") as file:
+        words = tuple(json.loads(file.metadata()["colour"]))
+    return colour_places(load_photos(data, cache, CATALOGUES), words)
+
+
+def pack(
+    parts: Mapping[str, Path], embed: tuple[Tensor, Tensor], places: Mapping[str, Place], out: Path
+) -> None:
     """Write one file, tensors in half precision under their network's name."""
     state: dict[str, Tensor] = {"embed.weight": embed[0], "embed.bias": embed[1]}
-    metadata = {"name": NAME}
-    for part, path in (("net", net), ("mask", mask), ("title", title)):
+    metadata = {"name": NAME, "lab": json.dumps(places)}
+    for part, path in parts.items():
         with safe_open(path, framework="pt") as file:
             metadata.update({k: v for k, v in file.metadata().items() if k != "name"})
             state.update({f"{part}.{key}": file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
@@ -67,8 +79,11 @@ def main() -> None:
         parser.add_argument(f"--{part}", type=Path, required=True, help=f"the {part}'s weights")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     given = parser.parse_args()
-    embed = embedding_of(Checkpoint.load(given.net), data_folder(given.data), given.cache)
-    pack(given.net, given.mask, given.title, embed, given.out)
+    data = data_folder(given.data)
+    embed = embedding_of(Checkpoint.load(given.net), data, given.cache)
+    places = colours_of(given.net, data, given.cache)
+    parts = {"net": given.net, "mask": given.mask, "title": given.title}
+    pack(parts, embed, places, given.out)
 
 
 if __name__ == "__main__":

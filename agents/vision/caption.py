@@ -23,6 +23,7 @@ SURE = {
     "type": 0.5, "colour": 0.45, "gender": 0.8, "pattern": 0.6, "sleeve": 0.8, "neckline": 0.6,
 }  # fmt: skip
 SURE_WORD = 0.5
+CERTAIN_COLOUR = 0.7
 UNSTATED = "unstated"
 
 # Broader words, the narrowest first; the first whose members are together likely enough is said.
@@ -167,9 +168,9 @@ def attributes(seen: Prediction, own: Vocabulary = PLAIN) -> dict[str, Attribute
 
 
 def needs_review(seen: Prediction) -> bool:
-    """Whether a person should look: the type or the colour is not sure."""
+    """Whether a person should look: the type or the colour is not sure, or measured otherwise."""
     sure = what_is_sure(seen)
-    return sure.type is None or sure.colour is None
+    return sure.type is None or sure.colour is None or _measured_otherwise(seen, sure.colour)
 
 
 def what_is_sure(seen: Prediction) -> Sure:
@@ -255,6 +256,15 @@ def _stated(ranking: Ranking, head: str) -> Choice | None:
     if not ranking or ranking[0][0] == UNSTATED or ranking[0][1] < SURE[head]:
         return None
     return ranking[0]
+
+
+def _measured_otherwise(seen: Prediction, colour: str) -> bool:
+    """Whether a colour that is not quite sure has hardly any pixel of its kind on the garment."""
+    if not seen.measured or seen.colours[0][1] >= CERTAIN_COLOUR or colour == "multicolour":
+        return False
+    kin = {colour, *(m for members in BROADER_COLOURS.values() if colour in members
+                     for m in members), *BROADER_COLOURS.get(colour, ())}  # fmt: skip
+    return sum(share for word, share in seen.measured if word in kin) < 0.05
 
 
 def _detail(ranking: Ranking, head: str) -> str:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
+from agents.vision.measured_colour import Named, measured_colours
 from agents.vision.network import HEADS
 from agents.vision.prediction import Prediction, SoftMask, ranking
 from agents.vision.title_network import Seen
@@ -34,6 +35,7 @@ class Card:
     vocabularies: Mapping[str, tuple[str, ...]]
     temperatures: Mapping[str, float]
     title_words: tuple[str, ...]
+    colour_places: Named
 
 
 class GarmentModel:
@@ -87,13 +89,15 @@ class GarmentModel:
         titles = beam_search(parts.title, self._card.title_words, seen)
         rows = {head: share.double().tolist() for head, share in shares.items()}
         return [
-            self._prediction(rows, index, titles[index], masks[index], vectors[index])
+            self._prediction(
+                rows, index, titles[index], photos[index], masks[index], vectors[index]
+            )
             for index in range(len(photos))
         ]
 
     def _prediction(
         self, rows: Mapping[str, list[list[float]]], index: int, titles: tuple[Title, ...],
-        mask: Tensor, vector: Tensor,
+        photo: Tensor, mask: Tensor, vector: Tensor,
     ) -> Prediction:  # fmt: skip
         ranked = {head: ranking(self.vocabularies[head], rows[head][index]) for head in HEADS}
         return Prediction(
@@ -104,6 +108,9 @@ class GarmentModel:
             sleeves=ranked["sleeve"],
             necklines=ranked["neckline"],
             titles=titles,
+            measured=measured_colours(
+                photo.permute(1, 2, 0).numpy(), mask.numpy() > 127, self._card.colour_places
+            ),
             mask=SoftMask(self.input_size, mask.numpy().tobytes()),
             embedding=tuple(vector.tolist()),
         )
@@ -132,6 +139,7 @@ def _card(metadata: Mapping[str, str]) -> Card:
         vocabularies={head: tuple(json.loads(metadata[head])) for head in HEADS},
         temperatures={h: float(t) for h, t in json.loads(metadata["temperature"]).items()},
         title_words=tuple(json.loads(metadata["title"])),
+        colour_places={w: tuple(at) for w, at in json.loads(metadata["lab"]).items()},
     )
 
 

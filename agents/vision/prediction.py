@@ -39,7 +39,8 @@ class Prediction:
 
     Each ranking holds a whole vocabulary with calibrated probabilities, best first, that sum to at
     most 1; words of equal probability stand in alphabetical order. ``titles`` are the likeliest,
-    best first; ``embedding`` is a vector of length 1, alike where photos are.
+    best first; ``measured`` are the colours nearest to the pixels under the mask, with their
+    shares; ``embedding`` is a vector of length 1, alike where photos are.
     """
 
     types: Ranking
@@ -50,6 +51,7 @@ class Prediction:
     necklines: Ranking = ()
     titles: tuple[Title, ...] = ()
     mask: SoftMask | None = None
+    measured: Ranking = ()
     embedding: tuple[float, ...] = ()
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from agents.vision.silhouette import find_silhouette
 from PIL import Image
 
 from agents.vision.outline import Mask
 from tests.garments import dress, textured, trousers, tshirt
+from training.silhouette import find_silhouette
 
 
 def overlap(found: Mask, drawn: Image.Image) -> float:
