@@ -54,6 +54,12 @@ JOB: dict[str, Any] = {
     "description": "A midi dress in red with a floral print.",
     "attributes": {"colour": {"value": "red", "confidence": 0.93}},
     "needs_review": False,
+    "listings": {
+        "ebay": {
+            "title": "Women's red floral midi dress",
+            "description": "A midi dress in red with a floral print.",
+        }
+    },
     "top5": [
         {"label": "dress", "probability": 0.6},
         {"label": "jumpsuit", "probability": 0.2},

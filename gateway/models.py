@@ -102,6 +102,9 @@ class JobView(Shape):
     description: str | None
     attributes: dict[str, Attribute]
     needs_review: bool | None
+    listings: dict[str, dict[str, str]] = Field(
+        description="the caption as `ebay`, `poshmark`, `vinted` and `depop` want it"
+    )
     top5: list[Label] = Field(description="the five likeliest classes, best first")
     pose: Pose | None
     shots: list[ShotView]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from gateway.marketplaces import listings
 from gateway.models import (
     Failure,
     JobView,
@@ -115,6 +116,7 @@ def _words(job: Job) -> dict[str, Any]:
         "description": captioned and captioned.description,
         "attributes": captioned.attributes if captioned else {},
         "needs_review": captioned and captioned.needs_review,
+        "listings": listings(captioned) if captioned else {},
         "top5": list(classified.top5) if classified else [],
         "pose": posed
         and Pose(subject=posed.subject, keypoints=list(posed.keypoints), box=posed.box),
