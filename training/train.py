@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from agents.vision.network import HEADS, GarmentNet
 from training.augment import random_views
+from training.curves import History
 from training.data import (
     CATALOGUES,
     TRAIN_PHOTOS,
@@ -161,7 +162,7 @@ def logits_of(
 
 def save(
     trainer: Trainer, photos: Photos, targets: Targets, words: Words, size: int, out: Path
-) -> None:
+) -> dict[str, float]:
     """Write the averaged weights in half precision and, beside them, the held-out scores.
 
     `size` is the input's that they were trained at last: another one costs them much.
@@ -179,6 +180,7 @@ def save(
                "temperature": fitted, "top1": scores}  # fmt: skip
     out.with_suffix(".json").write_text(json.dumps(metrics, indent=2))
     print(json.dumps(metrics), flush=True)
+    return scores
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def train(data: Path, cache: Path, out: Path, plan: Plan) -> None:
     batches = draws(photos, np.random.default_rng(plan.seed))
     if plan.resume:
         trainer.resume(plan.resume)
-    began, progress = time.monotonic(), plan.begun
+    began, progress, history = time.monotonic(), plan.begun, History()
     while progress < 1:
         places = next(batches)
         pixels = torch.from_numpy(photos.pixels[places])
@@ -219,9 +221,12 @@ def train(data: Path, cache: Path, out: Path, plan: Plan) -> None:
         progress = plan.progress(trainer.step_count, spent)
         if trainer.step_count % 60 == 0:
             print(f"{trainer.step_count} {progress:.3f} {spent:.1f}min {loss:.3f}", flush=True)
+            history.losses.append((trainer.step_count, loss))
         if trainer.step_count % STEPS == 0:
-            save(trainer, photos, targets, words, size, out)
+            scores = save(trainer, photos, targets, words, size, out)
+            history.scores.append((trainer.step_count, scores))
     save(trainer, photos, targets, words, size, out)
+    history.draw(out.with_suffix(".png"), NAME)
 
 
 def main() -> None:

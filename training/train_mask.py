@@ -20,6 +20,7 @@ from agents.vision.encoder import Encoder
 from agents.vision.mask_network import MaskDecoder
 from training.augment import masked_views
 from training.checkpoint import Checkpoint
+from training.curves import History
 from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, default_cache, load_photos
 from training.silhouettes import silhouettes
 from training.train import rate_at
@@ -80,7 +81,7 @@ def train(data: Path, cache: Path, net: Path, out: Path, minutes: float) -> None
     studio, held_out = usable(photos, False), usable(photos, True)
     scenes = np.array([i for i, e in enumerate(photos.examples) if not e.is_catalogue])
     people = silhouettes(photos, scenes, cache)
-    began, step = time.monotonic(), 0
+    began, step, history = time.monotonic(), 0, History()
     while (progress := (time.monotonic() - began) / 60 / minutes) < 1:
         step += 1
         chosen = torch.from_numpy(photos.pixels[rng.choice(studio, STUDIO_BATCH, replace=False)])
@@ -98,8 +99,13 @@ def train(data: Path, cache: Path, net: Path, out: Path, minutes: float) -> None
         optimiser.step()
         if step % 50 == 0:
             print(f"{step} {progress:.3f} {loss.item():.3f}", flush=True)
+            history.losses.append((step, loss.item()))
+        if step % 400 == 0:
+            score = held_out_iou(encoder, decoder, photos, held_out)
+            history.scores.append((step, {"mask IoU": score}))
     score = held_out_iou(encoder, decoder, photos, held_out)
     save_file(decoder.state_dict(), out, {"iou": f"{score:.4f}", "steps": str(step)})
+    history.draw(out.with_suffix(".png"), "mask")
     print(json.dumps({"steps": step, "held_out_iou": round(score, 4)}), flush=True)
 
 

@@ -21,6 +21,7 @@ from agents.vision.title_network import BEGIN, END, Seen, TitleDecoder
 from agents.vision.weights import PLACE_FEATURES, TOLD, facts, places
 from training.augment import random_views
 from training.checkpoint import Checkpoint
+from training.curves import History
 from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, default_cache, load_photos
 from training.titles import caption_of, vocabulary_of
 
@@ -100,7 +101,7 @@ def train(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
     unseen = features_of(loaded.net, loaded.temperatures, photos, held, scenes, loaded.size, True)
     decoder = TitleDecoder(len(words), PLACE_FEATURES, seen[1].shape[1])
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=RATE, weight_decay=0.01)
-    steps = epochs * len(chosen) // BATCH
+    steps, history = epochs * len(chosen) // BATCH, History()
     for step in range(steps):
         rows = torch.randint(len(chosen), (BATCH,))
         batch = Seen(seen[0][rows].float(), seen[1][rows].float())
@@ -116,7 +117,9 @@ def train(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
                 whole = Seen(unseen[0].float(), unseen[1].float())
                 held_loss = loss_of(decoder.eval(), tokens[held], whole).item()
             print(f"{step}/{steps} {loss.item():.3f} held out {held_loss:.3f}", flush=True)
+            history.losses.append((step, held_loss))
     save_file(decoder.state_dict(), out, {"title": json.dumps(words)})
+    history.draw(out.with_suffix(".png"), "titles: loss on the held-out")
 
 
 def main() -> None:
