@@ -41,10 +41,11 @@ def masked_views(
     """
     keep = torch.rand(len(studio), 1, 1) < 0.2
     made, masks = _composed(_planes(studio), _planes(scenes), size, keep)
-    real = _placed(_planes(people), size, (0.6, 1.1), math.radians(20), "reflection")
-    views = torch.cat([_shaded(made, masks), real[:, :3]])
-    views = jpeg_noise(_blur(_light(views))).clamp_(0, 1)
-    return views, torch.cat([masks, real[:, 3:]]).clamp_(0, 1)
+    views = _shaded(made, masks)
+    if len(people):
+        real = _placed(_planes(people), size, (0.6, 1.1), math.radians(20), "reflection")
+        views, masks = torch.cat([views, real[:, :3]]), torch.cat([masks, real[:, 3:]])
+    return jpeg_noise(_blur(_light(views))).clamp_(0, 1), masks.clamp(0, 1)
 
 
 def _shaded(views: Tensor, masks: Tensor) -> Tensor:
