@@ -104,7 +104,8 @@ def train(data: Path, cache: Path, net: Path, out: Path, minutes: float) -> None
             score = held_out_iou(encoder, decoder, photos, held_out)
             history.scores.append((step, {"mask IoU": score}))
     score = held_out_iou(encoder, decoder, photos, held_out)
-    save_file(decoder.state_dict(), out, {"iou": f"{score:.4f}", "steps": str(step)})
+    state = {name: tensor.contiguous() for name, tensor in decoder.state_dict().items()}
+    save_file(state, out, {"iou": f"{score:.4f}", "steps": str(step)})
     history.draw(out.with_suffix(".png"), "mask")
     print(json.dumps({"steps": step, "held_out_iou": round(score, 4)}), flush=True)
 
