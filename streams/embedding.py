@@ -19,7 +19,7 @@ CHARACTERS = 344
 
 _HALVES = struct.Struct(f"<{SIZE}e")
 _ROUNDED = 0.01
-"""How far from 1 the length of a vector may be; rounding to halves takes less than a tenth of it."""
+"""How far from 1 the length of a vector may be. Halves take less than a tenth of that."""
 
 
 def encode(vector: Iterable[float]) -> str:
