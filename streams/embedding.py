@@ -18,7 +18,7 @@ SIZE = 128
 CHARACTERS = 344
 
 _HALVES = struct.Struct(f"<{SIZE}e")
-_ROUNDED = 0.01
+ROUNDED = 0.01
 """How far from 1 the length of a vector may be. Halves take less than a tenth of that."""
 
 
@@ -37,7 +37,7 @@ def encode(vector: Iterable[float]) -> str:
 def decode(text: str) -> tuple[float, ...]:
     """Return the `SIZE` numbers in ``text``. Raises ValueError for what `encode` never writes."""
     numbers: tuple[float, ...] = _HALVES.unpack(packed(text))
-    if not abs(math.hypot(*numbers) - 1.0) <= _ROUNDED:  # nor anything that is not a number
+    if not abs(math.hypot(*numbers) - 1.0) <= ROUNDED:  # nor anything that is not a number
         raise ValueError("an embedding is a vector of length 1")
     return numbers
 
