@@ -129,6 +129,23 @@ JOB_LIST: dict[str, Any] = {
     },
 }
 
+SIMILAR: dict[str, Any] = {
+    "jobs": [
+        {
+            "job_id": "01a20802-19c2-7f0b-9f7e-6d2a1f0c5b11",
+            "similarity": 0.9127,
+            "caption": "Women's red dress",
+            "group": "spring",
+            "thumbnails": JOB["thumbnails"],
+            "thumbhash": JOB["thumbhash"],
+            "links": {
+                "self": "/v1/jobs/01a20802-19c2-7f0b-9f7e-6d2a1f0c5b11",
+                "page": "/#01a20802-19c2-7f0b-9f7e-6d2a1f0c5b11",
+            },
+        }
+    ]
+}
+
 UPLOAD: dict[str, Any] = {
     "id": JOB_ID,
     "url": f"http://127.0.0.1:8000/v1/artifacts/uploads/{JOB_ID}?expires=…&method=PUT&signature=…",

@@ -177,6 +177,26 @@ class JobListView(Shape):
     counts: Counts | None = Field(default=None, exclude_if=lambda counts: counts is None)
 
 
+class SimilarView(Shape):
+    """A job whose photo is like another's; what a stage has not found out yet is null or empty."""
+
+    job_id: str
+    similarity: float = Field(ge=-1, le=1, description="the cosine: 1 for the same photo")
+    caption: str | None
+    group: str | None
+    thumbnails: list[SizedPicture]
+    thumbhash: str | None
+    links: Links
+
+
+class SimilarListView(Shape):
+    """The most similar photos, the best first, each once."""
+
+    model_config = ConfigDict(frozen=True, title="SimilarList")
+
+    jobs: list[SimilarView]
+
+
 class UploadView(Shape):
     """Where to put a photo's bytes: send them by ``method`` to ``url`` with these ``headers``."""
 
