@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -23,12 +24,16 @@ class History:
         loss, right = figure.subplots(1, 2)
         loss.plot(*_columns(self.losses))
         loss.set(xlabel="batches", ylabel="loss")
-        for name in self.scores[0][1] if self.scores else ():
+        if self.scores:
+            self._draw_scores(right)
+        figure.savefig(path)
+
+    def _draw_scores(self, right: Any) -> None:
+        for name in self.scores[0][1]:
             right.plot(*_columns([(step, found[name]) for step, found in self.scores]), label=name)
         right.set(xlabel="batches", ylabel="right of the held-out", ylim=(0.4, 1))
         right.grid(visible=True)
         right.legend()
-        figure.savefig(path)
 
 
 def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
