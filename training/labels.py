@@ -56,9 +56,9 @@ PHOTO_CLASSES: dict[str, tuple[str, ...]] = {
         "casual shoes", "sports shoes", "formal shoes", "heels", "flats", "sandals", "flip flops",
         "sports sandals",
     ),
-    "shorts": ("shorts", "lounge shorts"),
+    "shorts": ("shorts",),
     "skirt": ("skirt",),
-    "t-shirt": ("t-shirt", "lounge tshirt"),
+    "t-shirt": ("t-shirt",),
 }  # fmt: skip
 # Attributes that only titles name, by what they say; a title that says nothing is "unstated".
 PATTERNS = {
