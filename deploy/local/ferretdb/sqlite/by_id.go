@@ -21,18 +21,19 @@ const indexed = metadata.DefaultColumn + `->"_id"`
 // collection for each write that asks for a revision too. MongoDB never does.
 func byID(filter *types.Document) (string, []any) {
 	asked, _ := filter.Get("_id")
-	ids := must.NotFail(types.NewArray(asked))
+	ids := []any{asked}
 
 	if operators, ok := asked.(*types.Document); ok {
 		in, _ := operators.Get("$in")
-		if ids, ok = in.(*types.Array); !ok {
-			return "", nil
+		several, _ := in.(*types.Array)
+		ids = nil
+		for i := range several.Len() {
+			ids = append(ids, must.NotFail(several.Get(i)))
 		}
 	}
 
 	var args []any
-	for i := range ids.Len() {
-		id := must.NotFail(ids.Get(i))
+	for _, id := range ids {
 		switch id.(type) {
 		case string, types.ObjectID:
 			args = append(args, string(must.NotFail(sjson.MarshalSingleValue(id))))
