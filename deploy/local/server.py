@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from deploy.local.builds import ServerUnavailable, built
 
 HOST = "127.0.0.1"
+# Below those that the kernel hands out, so that nobody gets a server's while it is down.
+PORTS = range(20_000, 32_000)
 READY_S = 60.0
 STOP_S = 20.0
 
@@ -129,11 +132,9 @@ def _guard(pid: int) -> subprocess.Popen[bytes]:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody listens on now, nor is likely to be given soon."""
+    candidates = iter(lambda: secrets.choice(PORTS), None)
+    return next(port for port in candidates if not accepts(port))
 
 
 def accepts(port: int) -> bool:

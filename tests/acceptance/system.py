@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.server import accepts
+from deploy.local.server import accepts, free_port
 from tests.acceptance.process_tree import Process, alive, descendants
 from tests.acceptance.rest import (
     Job,
@@ -88,9 +87,11 @@ class System:
         if self.running:
             self.stop()
         self.start(**settings)
-        yield
-        if self.running:
-            self.stop()
+        try:
+            yield
+        finally:
+            if self.running:
+                self.stop()
 
     @property
     def worker_pages(self) -> list[str]:
@@ -245,7 +246,6 @@ class System:
 
 
 def _port_with_a_free_neighbour() -> int:
-    """Return a port that is free, and so is the next: each worker has a page. Below the range that
-    the kernel hands out, so that nobody is given one of them meanwhile."""
-    candidates = iter(lambda: secrets.choice(range(20_000, 32_000, 2)), None)
-    return next(port for port in candidates if not accepts(port) and not accepts(port + 1))
+    """Return a port that is free, and so is the next: each worker has a page."""
+    candidates = iter(free_port, None)
+    return next(port for port in candidates if not accepts(port + 1))
