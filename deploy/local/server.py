@@ -75,7 +75,7 @@ class Server(ABC):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._guard = _guard(self._process.pid)
+        self._guard = guard(self._process.pid)
         try:
             wait_until(self._ready, READY_S)
         except TimeoutError:
@@ -99,7 +99,7 @@ class Server(ABC):
             self._process.wait()
             self._process = None
         if self._guard is not None:
-            self._guard.communicate(b"ended\n")
+            dismiss(self._guard)
             self._guard = None
 
     def restart(self) -> None:
@@ -120,15 +120,20 @@ class Server(ABC):
         return self.answers()
 
 
-def _guard(pid: int) -> subprocess.Popen[bytes]:
-    """Start a shell that kills the server when this process is gone, however it went.
+def guard(pid: int) -> subprocess.Popen[bytes]:
+    """Start a shell that kills a process group once this process is gone, however it went.
 
-    It waits for a line from us; the end of the pipe without one means that we died.
+    It waits for a line from us, `dismiss`; the end of the pipe without one means that we died.
     """
     script = f"read -r line || kill -KILL -{pid}"
     return subprocess.Popen(  # noqa: S603
         ["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True
     )
+
+
+def dismiss(guarding: subprocess.Popen[bytes]) -> None:
+    """End a `guard` whose process has ended."""
+    guarding.communicate(b"ended\n")
 
 
 def free_port() -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.server import accepts, free_port
+from deploy.local.server import accepts, dismiss, free_port, guard
 from tests.acceptance.process_tree import Process, alive, descendants
 from tests.acceptance.rest import (
     Job,
@@ -56,6 +56,7 @@ class System:
         self._worker_port = _port_with_a_free_neighbour()
         self._log = home.with_suffix(".log")
         self._up: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._seen: set[Process] = set()
 
     # -- the process -----------------------------------------------------------------------
@@ -71,6 +72,8 @@ class System:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._dismiss_guard()
+        self._guard = guard(self._up.pid)
 
         def address() -> str | None:
             assert self.running, f"`up` ended by itself:\n{self.log()}"
@@ -112,6 +115,7 @@ class System:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"Ctrl-C does not stop it:\n{self.log()}") from None
         assert code == 0, f"Ctrl-C ends it with {code}:\n{self.log()}"
+        self._dismiss_guard()
         until(lambda: not alive(family), 5)
 
     def kill(self) -> set[Process]:
@@ -120,6 +124,7 @@ class System:
         family = self.processes()
         self._up.kill()
         self._up.wait()
+        self._dismiss_guard()
         return family
 
     def close(self) -> None:
@@ -130,6 +135,7 @@ class System:
         finally:
             if self.running:
                 self.kill()
+            self._dismiss_guard()
             for process in alive(self._seen):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
@@ -158,6 +164,11 @@ class System:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LOOKSTREAM_")}
         port = {"LOOKSTREAM_WORKER_PORT": str(self._worker_port)}
         return {**kept, **port, "COLUMNS": "200", **self._settings, **settings}
+
+    def _dismiss_guard(self) -> None:
+        if self._guard is not None:
+            dismiss(self._guard)
+            self._guard = None
 
     # -- the command line ------------------------------------------------------------------
 
