@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Of the tests: more than there are cores, since many wait rather than compute. One where servers
+# are lent, since each would run a whole Lookstream on them.
+PROCESSES ?= $(if $(LOOKSTREAM_TEST_KAFKA)$(LOOKSTREAM_TEST_ARTIFACTS)$(LOOKSTREAM_TEST_JOBS),0,3)
 PYTEST_ARGS ?=
 TRAINED ?= build/trained
 # Without these glibc hands every large tensor's memory back at once, and half the time is the kernel's.
@@ -31,7 +34,8 @@ up: $(VENV)/.ready ## Run everything: page and API on http://127.0.0.1:8000
 	@exec $(BIN)/lookstream up
 
 test: $(VENV)/.ready-dev ## All tests; real servers too where Java, Maven and Go are there
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "Running the tests in $(if $(filter 0,$(PROCESSES)),one process,$(PROCESSES) processes (PROCESSES=0: in one)) …"
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(VENV)/.ready-dev ## Style, types, import rules
 	@$(BIN)/ruff check .
