@@ -28,6 +28,8 @@ from gateway.routes.predict import PredictRoutes
 from gateway.routes.replays import ReplayRoutes
 from gateway.routes.system import SystemRoutes
 from gateway.routes.uploads import UploadRoutes
+from gateway.storing import Storing
+from gateway.submitter import Submitter
 from gateway.trace import request_tracing
 
 DESCRIPTION = """
@@ -63,11 +65,12 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     )
     app.state.end_streams = deps.follower.feed.close
     metrics = Metrics()
-    app.include_router(JobRoutes(deps, metrics).router())
+    submitter = Submitter(deps, metrics, Storing(deps.artifacts))
+    app.include_router(JobRoutes(deps, submitter).router())
     app.include_router(ListRoutes(deps).router())
     app.include_router(ControlRoutes(deps, metrics).router())
     app.include_router(UploadRoutes(deps, metrics).router())
-    app.include_router(PredictRoutes(deps, metrics).router())
+    app.include_router(PredictRoutes(deps, submitter).router())
     app.include_router(ReplayRoutes(deps).router())
     app.include_router(ArtifactRoutes(deps).router())
     app.include_router(EventRoutes(deps, metrics).router())
