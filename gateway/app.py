@@ -30,6 +30,8 @@ from gateway.routes.similar import SimilarRoutes
 from gateway.routes.system import SystemRoutes
 from gateway.routes.uploads import UploadRoutes
 from gateway.similar import SimilarJobs
+from gateway.storing import Storing
+from gateway.submitter import Submitter
 from gateway.trace import request_tracing
 
 DESCRIPTION = """
@@ -66,12 +68,13 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     app.state.end_streams = deps.follower.feed.close
     metrics = Metrics()
     similar = SimilarJobs(deps.jobs)
-    app.include_router(JobRoutes(deps, metrics).router())
+    submitter = Submitter(deps, metrics, Storing(deps.artifacts))
+    app.include_router(JobRoutes(deps, submitter).router())
     app.include_router(ListRoutes(deps).router())
     app.include_router(SimilarRoutes(deps, similar).router())
     app.include_router(ControlRoutes(deps, metrics).router())
     app.include_router(UploadRoutes(deps, metrics).router())
-    app.include_router(PredictRoutes(deps, metrics).router())
+    app.include_router(PredictRoutes(deps, submitter).router())
     app.include_router(ReplayRoutes(deps).router())
     app.include_router(ArtifactRoutes(deps).router())
     app.include_router(EventRoutes(deps, metrics).router())
