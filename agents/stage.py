@@ -18,7 +18,15 @@ class Reused:
     payload: Payload
 
 
-Outcome = Payload | Reused | Exception
+@dataclass(frozen=True)
+class Stopgap:
+    """A payload that stands in for one that could not be had: published, and never kept, so that
+    the stage is asked anew when the content comes again."""
+
+    payload: Payload
+
+
+Outcome = Payload | Reused | Stopgap | Exception
 Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 
 
@@ -26,12 +34,13 @@ Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 class Stage:
     """One step of the work, pure of Kafka.
 
-    ``handle(events, artifacts)`` returns one payload, `Reused` payload or exception for each
-    event, in order; it runs in a worker thread, several calls at a time, and may raise, in which
-    case all of its events have failed. ``version`` changes whenever the same content would give
-    another payload: results are kept by content and version. Where the payload depends on what the
-    event says besides the content, ``given`` returns the version of that, which is added.
-    ``timeout_s`` is for one call.
+    ``handle(events, artifacts)`` returns one payload, `Reused` or `Stopgap` payload or exception
+    for each event, in order; it runs in a worker thread, several calls at a time, and may raise, in
+    which case all of its events have failed. ``version`` changes whenever the same content would
+    give another payload: results are kept by content and version. Where the payload depends on what
+    the event says besides the content, ``given`` returns the version of that, which is added.
+    ``timeout_s`` is for one call. A stage that waits for other machines rather than compute has
+    ``threads`` of its own, so that it does not keep those of the process, one a core, from working.
     """
 
     name: str
@@ -42,6 +51,7 @@ class Stage:
     handle: Handle
     batch: int = 8
     timeout_s: float = 60.0
+    threads: int = 0
     warm_up: Callable[[], None] | None = None
     given: Callable[[Any], str] | None = None
 

@@ -21,6 +21,7 @@ from urllib.request import urlopen
 import structlog
 
 from lookstream import wiring
+from lookstream.caption_wiring import check_captions
 from lookstream.errors import CannotStart
 from lookstream.processes import ATTENDED, RESTARTED
 from lookstream.settings import Settings
@@ -87,6 +88,7 @@ def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> N
 
     Raises `CannotStart`.
     """
+    check_captions(settings)  # a worker that cannot start would be started for ever
     with _sole_user(settings.home), _broker(settings) as kafka:
         settings = settings.model_copy(update={"kafka": kafka, "port": _port(settings)})
         settings = wiring.resolved(settings)
