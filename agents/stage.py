@@ -26,7 +26,8 @@ class Stopgap:
     payload: Payload
 
 
-Outcome = Payload | Reused | Stopgap | Exception
+Made = Payload | Reused | Stopgap
+Outcome = Made | Exception
 Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 
 
@@ -64,7 +65,7 @@ class Stage:
         return f"{self.version}-{self.given(event)}" if self.given else self.version
 
 
-def one_by_one(work: Callable[[Any, ArtifactStore], Payload | Reused]) -> Handle:
+def one_by_one(work: Callable[[Any, ArtifactStore], Made]) -> Handle:
     """Make a `Handle` of a function of one event: each item's exception becomes its outcome."""
 
     def handle(events: Sequence[Any], artifacts: ArtifactStore) -> list[Outcome]:
@@ -74,7 +75,7 @@ def one_by_one(work: Callable[[Any, ArtifactStore], Payload | Reused]) -> Handle
 
 
 def _outcome(
-    work: Callable[[Any, ArtifactStore], Payload | Reused], event: Event, artifacts: ArtifactStore
+    work: Callable[[Any, ArtifactStore], Made], event: Event, artifacts: ArtifactStore
 ) -> Outcome:
     try:
         return work(event, artifacts)

@@ -30,7 +30,9 @@ class TransformersModel:
 
     def __init__(self, directory: Path, *, prompt: str = "", timeout_s: float = 30) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         self._processor: Any = AutoProcessor.from_pretrained(directory, **own)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
