@@ -5,6 +5,7 @@ It speaks OpenAI's chat completions and Gemini's generateContent, by the path th
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import socket
@@ -28,6 +29,9 @@ ANSWER: dict[str, Any] = {
 }
 
 
+GEMINIS = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request as it came."""
@@ -37,13 +41,13 @@ class Asked:
     body: dict[str, Any]
 
     @property
-    def picture(self) -> str:
-        """The photo that it shows, in base64."""
+    def picture(self) -> bytes:
+        """The photo that it shows."""
         if "contents" in self.body:
             data: str = self.body["contents"][0]["parts"][0]["inlineData"]["data"]
-            return data
+            return base64.urlsafe_b64decode(data)
         url: str = self.body["messages"][0]["content"][1]["image_url"]["url"]
-        return url.removeprefix("data:image/jpeg;base64,")
+        return base64.b64decode(url.removeprefix("data:image/jpeg;base64,"))
 
 
 class ModelServer(ThreadingHTTPServer):
@@ -105,7 +109,7 @@ def says(words: str, finish: str = "stop") -> Behaviour:
     def behave(to: Handler) -> None:
         if to.gemini:
             content = {"role": "model", "parts": [{"text": words}]}
-            told: Any = {"candidates": [{"content": content, "finishReason": finish.upper()}]}
+            told: Any = {"candidates": [{"content": content, "finishReason": GEMINIS[finish]}]}
         else:
             message = {"role": "assistant", "content": words}
             told = {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
