@@ -61,8 +61,9 @@ def build_captioning(settings: Settings, local: Callable[[], Captioner]) -> Stag
     if falls_back:
         captioner = FallbackCaptioner(captioner, local())
     at_once = 1 if settings.captions == "transformers" else settings.captions_at_once
-    # Each try may be two questions, the second without a schema; then the shipped network.
-    timeout_s = 2 * tries * settings.captions_timeout_s + 30.0
+    # Each try may be two questions, the second without a schema, and so may be one about a plain
+    # picture; then comes the shipped network.
+    timeout_s = 2 * (tries + 1) * settings.captions_timeout_s + 30.0
     return captioning_stage(captioner, batch=2 * at_once, timeout_s=timeout_s, threads=at_once)
 
 

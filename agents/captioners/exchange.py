@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import httpx
 
 from agents.captioners.answers import nonsense
-from agents.captioners.statuses import NAME
-from agents.errors import Unavailable
+from agents.captioners.statuses import NAME, Stumbled
 
 T = TypeVar("T")
 
@@ -45,7 +44,7 @@ class Exchange:
     def run(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return what ``ask``, which uses ``client``, returns.
 
-        Raises `Unavailable` where no whole answer came in time, `BadAnswer` for one without end,
+        Raises `Stumbled` where no whole answer came in time, `BadAnswer` for one without end,
         and whatever ``ask`` itself raises.
         """
         try:
@@ -74,8 +73,8 @@ class Exchange:
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - of an async client
         response.stream = _Capped(response.stream, self._max_bytes)
 
-    def _away(self, why: str) -> Unavailable:
-        return Unavailable(NAME, f"{self._model}: {why}")
+    def _away(self, why: str) -> Stumbled:
+        return Stumbled(NAME, f"{self._model}: {why}")
 
 
 class _Capped(httpx.AsyncByteStream):

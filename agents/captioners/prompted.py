@@ -20,7 +20,7 @@ from streams.events import Captioned
 
 LONGEST_REST_S = 300.0
 STUMBLES = 5
-"""How often a server may break down over one photo before it is asked about another."""
+"""How often a server may stumble over one photo before it is asked about another."""
 
 
 class VisionModel(Protocol):
@@ -45,8 +45,9 @@ class PromptedCaptioner:
     Where the model's server asks to be left alone it is, by all threads: until then every photo is
     `Unavailable` at once. So it is for ``rest_s`` after any other failure to reach it.
 
-    A server that breaks down over one photo, again and again, would hold all others for ever: so it
-    is asked about a plain picture then, and where it answers, it is the photo that fails.
+    A photo that its server breaks down over, or never comes to an end with, would hold all others
+    for ever: so after some tries it is asked about a plain picture, and where it answers, it is the
+    photo that fails.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class PromptedCaptioner:
     def _ask_once(self, picture: bytes) -> Captioned:
         left_s = self._until - self._clock()
         if left_s > 0:
-            raise Unavailable(NAME, f"{self.model_id} asked for a rest", retry_after_s=left_s)
+            raise Unavailable(NAME, f"{self.model_id} is left alone for now", retry_after_s=left_s)
         try:
             return self._model.ask(picture)
         except Unavailable as error:
@@ -107,7 +108,7 @@ class PromptedCaptioner:
     def _whose_fault(self, sha256: str, error: Stumbled) -> StageError:
         with self._lock:
             self._stumbles[sha256] += 1
-            if self._stumbles[sha256] < STUMBLES:
+            if self._stumbles[sha256] < STUMBLES or error.retry_after_s:
                 return error
         try:
             self._model.ask(_plain_picture())
@@ -115,9 +116,7 @@ class PromptedCaptioner:
             return error
         except StageError:
             pass  # no caption, but an answer
-        with self._lock:
-            del self._stumbles[sha256]
-        return BadAnswer("caption-request-refused", "The model's server broke down over it.")
+        return BadAnswer("caption-request-refused", "The model's server comes to no end with it.")
 
 
 def _plain_picture() -> bytes:

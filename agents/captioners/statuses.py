@@ -22,10 +22,11 @@ OPERATORS = {
     407: "a proxy asks for a password",
 }
 PASSING = frozenset({408, 409, 425, 429})
+BROKEN = frozenset({500, 502, 504})
 
 
 class Stumbled(Unavailable):
-    """The server broke down over a request (HTTP 500): it is ill, or the photo is."""
+    """The server did not come to an end with a request: it is ill, or the photo is."""
 
 
 def error_of(status: int, model: str, retry_after_s: float | None = None) -> StageError:
@@ -36,10 +37,9 @@ def error_of(status: int, model: str, retry_after_s: float | None = None) -> Sta
     """
     if status in OPERATORS:
         return Unavailable(NAME, f"{model}: HTTP {status}, {OPERATORS[status]}")
-    if status == 500:
-        return Stumbled(NAME, f"{model}: HTTP 500", retry_after_s=retry_after_s)
-    if status in PASSING or status > 500:
-        return Unavailable(NAME, f"{model}: HTTP {status}", retry_after_s=retry_after_s)
+    if status in PASSING or status >= 500:
+        kind = Stumbled if status in BROKEN else Unavailable
+        return kind(NAME, f"{model}: HTTP {status}", retry_after_s=retry_after_s)
     if status < 400:
         return Unavailable(NAME, f"{model}: HTTP {status}, the address leads elsewhere")
     return BadAnswer("caption-request-refused", f"The model refused the request (HTTP {status}).")

@@ -86,7 +86,7 @@ def test_the_shipped_network_is_loaded_only_where_it_may_speak() -> None:
     assert fallback.version == stage.version
 
 
-@pytest.mark.parametrize(("fallback", "questions"), [("none", 2), ("local", 4)])
+@pytest.mark.parametrize(("fallback", "questions"), [("none", 4), ("local", 6)])
 def test_a_stage_has_time_and_threads_for_its_questions(fallback: str, questions: int) -> None:
     settings = Settings(
         **OPENAI, captions_fallback=fallback, captions_timeout_s=100, captions_at_once=7

@@ -140,10 +140,11 @@ def test_a_photo_that_breaks_the_server_fails_alone_in_the_end(store: DirectoryA
     captioner = PromptedCaptioner(model)
     for _ in range(STUMBLES - 1):
         assert captioner.describe(PHOTOS[:2], store) == [broken, RED]
-    culprit, other = captioner.describe(PHOTOS[:2], store)
-    assert isinstance(culprit, BadAnswer)
-    assert culprit.code == "caption-request-refused"
-    assert other == RED
+    for _ in range(3):  # as often as the runtime tries
+        culprit, other = captioner.describe(PHOTOS[:2], store)
+        assert isinstance(culprit, BadAnswer)
+        assert culprit.code == "caption-request-refused"
+        assert other == RED
 
 
 def test_a_server_that_is_ill_blames_no_photo(store: DirectoryArtifacts) -> None:
