@@ -5,9 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST_ARGS ?=
+TRAINED ?= build/trained
+# Without these glibc hands every large tensor's memory back at once, and half the time is the kernel's.
+TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 \
+	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format contracts servers train-garment benchmark clean
+.PHONY: help up test check format contracts servers train train-net train-mask train-titles eyes benchmark clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,8 +49,22 @@ contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and even
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
 	@$(BIN)/python -m deploy.local build
 
-train-garment: $(VENV)/.ready-dev ## Train the shipped network anew from $LOOKSTREAM_DATA
-	@$(BIN)/python -m training.train --out agents/vision/weights/garment-net-1.safetensors
+train: train-net train-mask train-titles $(VENV)/.ready-dev ## Train the shipped networks anew from $LOOKSTREAM_DATA
+	@$(BIN)/python -m training.pack --net $(TRAINED)/net.safetensors --mask $(TRAINED)/mask.safetensors \
+		--title $(TRAINED)/title.safetensors --out agents/vision/weights/garment-2.safetensors
+
+train-net: $(VENV)/.ready-dev ## … the encoder and what it says of type, colour, gender, pattern …
+	@mkdir -p $(TRAINED)
+	@$(TRAIN) training.train --out $(TRAINED)/net.safetensors
+
+train-mask: $(VENV)/.ready-dev ## … the garment's mask, on the encoder that train-net left
+	@$(TRAIN) training.train_mask --net $(TRAINED)/net.safetensors --out $(TRAINED)/mask.safetensors
+
+train-titles: $(VENV)/.ready-dev ## … the titles, likewise
+	@$(TRAIN) training.train_titles --net $(TRAINED)/net.safetensors --out $(TRAINED)/title.safetensors
+
+eyes: $(VENV)/.ready-dev ## Draw what the networks say of 24 photos that they never saw: eyes.png
+	@$(BIN)/python -m training.eyes
 
 benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agents.predictions import SharedPredictions
 from agents.stage import Outcome, Stage
-from agents.vision.model import Prediction
+from agents.vision.prediction import Prediction
 from storage.artifacts import ArtifactStore
 from streams.events import Classified, ImageClassified, ImageValidated, Label
 

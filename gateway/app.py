@@ -26,8 +26,10 @@ from gateway.routes.jobs import JobRoutes
 from gateway.routes.listing import ListRoutes
 from gateway.routes.predict import PredictRoutes
 from gateway.routes.replays import ReplayRoutes
+from gateway.routes.similar import SimilarRoutes
 from gateway.routes.system import SystemRoutes
 from gateway.routes.uploads import UploadRoutes
+from gateway.similar import SimilarJobs
 from gateway.trace import request_tracing
 
 DESCRIPTION = """
@@ -63,8 +65,10 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     )
     app.state.end_streams = deps.follower.feed.close
     metrics = Metrics()
+    similar = SimilarJobs(deps.jobs)
     app.include_router(JobRoutes(deps, metrics).router())
     app.include_router(ListRoutes(deps).router())
+    app.include_router(SimilarRoutes(deps, similar).router())
     app.include_router(ControlRoutes(deps, metrics).router())
     app.include_router(UploadRoutes(deps, metrics).router())
     app.include_router(PredictRoutes(deps, metrics).router())
@@ -74,7 +78,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     app.include_router(SystemRoutes(deps, metrics).router())
     pages = Pages()
     app.include_router(page.router(pages))
-    app.include_router(GalleryRoutes(deps, pages).router())
+    app.include_router(GalleryRoutes(deps, pages, similar).router())
     problem_responses.install(app)
     app.openapi = partial(_document, app.openapi)  # type: ignore[method-assign]
     # The one added last is the outermost.

@@ -79,7 +79,7 @@ class _Ingredients:
         from agents.pose import pose_stage
         from agents.vision.wearer import WearerFinder
 
-        return pose_stage(wearers=WearerFinder())
+        return pose_stage(wearers=WearerFinder(), predictions=self._predictions)
 
     def shots(self) -> Stage:
         from agents.shots import shots_stage

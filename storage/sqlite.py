@@ -17,9 +17,10 @@ from typing import TypeVar
 from storage.batches import by_job
 from storage.documents import cursor, document, job, timestamp
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import Job, JobPage, JobQuery, JobUpdate, KeptRequest
+from storage.jobs import Job, JobPage, JobQuery, JobUpdate, JobVector, KeptRequest
 from storage.sqlite_queries import bodies, count
 from storage.sqlite_schema import ADD_TERM, REMOVE_TERM, prepare, term_rows, transaction
+from storage.sqlite_vectors import vectors
 from storage.transition import fold
 
 T = TypeVar("T")
@@ -68,6 +69,9 @@ class SqliteJobs:
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self._run(lambda connection: count(connection, query, at_most))
+
+    async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
+        return await self._run(lambda connection: vectors(connection, after, limit))
 
     async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
         return await self._run(lambda connection: _keep(connection, request, expired))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from agents.captioners.captioner import Described
 from agents.predictions import SharedPredictions
 from agents.vision import caption
-from agents.vision.model import Prediction
+from agents.vision.prediction import Prediction
 from storage.artifacts import ArtifactStore
 from streams.events import Attribute, Captioned
 
