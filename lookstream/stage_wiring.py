@@ -65,9 +65,10 @@ class _Ingredients:
         )
 
     def captioning(self) -> Stage:
-        from agents.captioning import captioning_stage
+        from agents.captioners.local import LocalCaptioner
+        from lookstream.caption_wiring import build_captioning
 
-        return captioning_stage(predictions=self._predictions)
+        return build_captioning(self._settings, lambda: LocalCaptioner(self._predictions))
 
     def classification(self) -> Stage:
         from agents.classification import classification_stage

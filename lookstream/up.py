@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lookstream import wiring
+from lookstream.caption_wiring import check_captions
 from lookstream.child import Child, answers
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
@@ -33,6 +34,7 @@ def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> N
 
     Raises `CannotStart`.
     """
+    check_captions(settings)  # a worker that cannot start would be started for ever
     with _sole_user(settings.home), _broker(settings) as kafka:
         settings = settings.model_copy(update={"kafka": kafka, "port": _port(settings)})
         settings = wiring.resolved(settings)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookstream.caption_wiring import check_captions
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from lookstream.stage_wiring import build_stages
@@ -85,8 +86,9 @@ def build_worker(
 ) -> WorkerParts:
     """Build a worker of the named stages, ``tracking`` and ``intake`` among them; all when empty.
 
-    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, and
-    for an intake without a store that tells of uploads.
+    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, for
+    captions by a model that is not wholly set, and for an intake without a store that tells of
+    uploads.
     """
     from agents.batch import TAKE
     from agents.compute import ComputePool
@@ -101,6 +103,8 @@ def build_worker(
     wanted = list(names) or [*graph.names, *beside_stages(settings)]
     stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
     graph.closure(stages)
+    if "captioning" in stages:
+        check_captions(settings)
     broker = BrokerUrl.parse(settings.kafka)
     shared = _Shared(
         settings,
@@ -136,6 +140,7 @@ def build_worker(
 
 def _load(shared: _Shared, names: Sequence[str]) -> list[tuple[Stage, Processor]]:
     from agents.batch import StageProcessor
+    from agents.compute import ComputePool
 
     artifacts = shared.artifacts()
 
@@ -145,7 +150,7 @@ def _load(shared: _Shared, names: Sequence[str]) -> list[tuple[Stage, Processor]
             graph=shared.graph,
             artifacts=artifacts,
             publisher=shared.producer,
-            pool=shared.pool,
+            pool=ComputePool(stage.threads) if stage.threads else shared.pool,
             metrics=shared.metrics,
             deleted=shared.deleted,
             tracer=shared.tracer,

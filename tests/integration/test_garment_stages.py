@@ -14,6 +14,7 @@ from PIL import Image
 
 from agents import pose
 from agents.annotation import annotation_stage
+from agents.captioners.local import LocalCaptioner
 from agents.captioning import captioning_stage
 from agents.classification import classification_stage
 from agents.decoding import Decoder
@@ -214,7 +215,7 @@ def test_captions_and_classes_come_from_one_pass(
     lost = events[0].model_copy(update={"sha256": "0" * 64})
     counting = Counting(model)
     predictions = SharedPredictions(counting)  # type: ignore[arg-type]
-    captions = captioning_stage(predictions=predictions).handle([*events, lost], store)
+    captions = captioning_stage(LocalCaptioner(predictions)).handle([*events, lost], store)
     classes = classification_stage(predictions=predictions).handle([*events, lost], store)
     assert counting.asked == [3]
     assert isinstance(captions[3], ArtifactNotFound)

@@ -96,7 +96,9 @@ def test_the_example_of_an_environment_names_what_is_asked_for() -> None:
     )
     assert set(example) >= REQUIRED
     assert not any(example[name] for name in REQUIRED)
-    assert set(example) <= set(re.findall(r"\$\{(\w+)", FILE.read_text()))
+    files = [FILE, *(ROOT / "deploy" / "compose").glob("*.yaml")]
+    asked_for = {name for file in files for name in re.findall(r"\$\{(\w+)", file.read_text())}
+    assert set(example) <= asked_for
 
 
 def test_kafka_is_the_one_that_the_tests_run() -> None:
