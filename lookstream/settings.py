@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     max_bytes: int = Field(default=50_000_000, ge=1, description="largest photo, in bytes")
     max_pixels: int = Field(default=100_000_000, ge=1, description="largest photo, in pixels")
     weights: str = Field(default="", description="garment network of your own, a .safetensors file")
+    vocabulary: str = Field(default="", description="your words for what is seen, a YAML file")
     captions: Literal["local", "gemini", "openai", "transformers"] = Field(
         default="local", description="who describes: local, gemini, openai or transformers"
     )

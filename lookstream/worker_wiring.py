@@ -13,6 +13,7 @@ from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from lookstream.stage_wiring import build_stages
 from lookstream.telemetry import Telemetry
+from lookstream.vocabulary_wiring import open_vocabulary
 from lookstream.wiring import (
     INTAKE,
     TRACKING,
@@ -86,9 +87,9 @@ def build_worker(
 ) -> WorkerParts:
     """Build a worker of the named stages, ``tracking`` and ``intake`` among them; all when empty.
 
-    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, for
-    captions by a model that is not wholly set, and for an intake without a store that tells of
-    uploads.
+    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, where
+    the vocabulary names what they do not know, for captions by a model that is not wholly set, and
+    for an intake without a store that tells of uploads.
     """
     from agents.batch import TAKE
     from agents.compute import ComputePool
@@ -105,6 +106,7 @@ def build_worker(
     graph.closure(stages)
     if "captioning" in stages:
         check_captions(settings)
+    open_vocabulary(settings)
     broker = BrokerUrl.parse(settings.kafka)
     shared = _Shared(
         settings,

@@ -21,8 +21,8 @@ from agents.vision.prediction import Prediction, SoftMask, ranking
 from agents.vision.title_network import Seen
 from agents.vision.titles import Title, beam_search
 from agents.vision.weights import Parts, facts, parts_of, places
+from agents.vision.weights_file import SHIPPED
 
-SHIPPED = Path(__file__).parent / "weights" / "garment-2.safetensors"
 BATCH = 32
 
 
