@@ -31,7 +31,7 @@ def every_word(settings: Settings) -> str:
     sections = {section: known[head] for section, head in SECTIONS.items()}
     sections["words"] = sorted(EXTRA_WORDS)
     content = {section: {word: [word] for word in words} for section, words in sections.items()}
-    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
+    return str(yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
 
 
 def classes(settings: Settings) -> dict[str, list[str]]:
