@@ -71,7 +71,7 @@ def features_of(
             scene = torch.from_numpy(photos.pixels[np.random.default_rng(start).choice(scenes, 16)])
             views = random_views(studio, scene, size)[: len(studio)]
         levels, top = net.encoder(views.contiguous(memory_format=torch.channels_last))
-        logits = net.logits(levels, top)
+        logits = net.logits(levels, top, views)
         shares = {head: (logits[head] / temperatures[head]).softmax(1) for head in TOLD}
         found.append((places(levels).half(), facts(shares).half()))
     return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
