@@ -62,7 +62,7 @@ class ModelServer(ThreadingHTTPServer):
         self.behaviour: Behaviour = says(json.dumps(ANSWER))
         self.closing = threading.Event()
         self.lock = threading.Lock()
-        self._connections: list[socket.socket] = []
+        self.connections: list[socket.socket] = []
 
     @property
     def url(self) -> str:
@@ -74,12 +74,12 @@ class ModelServer(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
-        self._connections.append(connection)
+        self.connections.append(connection)
         return connection, address
 
     def hang_up(self) -> None:
         """End what clients keep open: else its thread would go on answering them."""
-        for connection in self._connections:
+        for connection in self.connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
