@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.vision.kinds import Kind
 from agents.vision.outline import (
     Mask,
     compactness,
@@ -37,7 +38,7 @@ class Landmarks:
     points: dict[str, Point] = field(default_factory=dict)
 
 
-def find_landmarks(mask: Mask) -> Landmarks:
+def find_landmarks(mask: Mask, kind: Kind | None = None) -> Landmarks:
     """Read the landmarks off ``mask`` (height × width, True on the garment; at least one pixel).
 
     Points: ``neck``, ``left_shoulder``, ``right_shoulder``, ``left_sleeve_end``,

@@ -1,0 +1,28 @@
+"""The kinds of garment whose landmarks differ, and which kind a type's word names."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["top", "dress", "bottoms", "skirt", "other"]
+"""``bottoms`` have legs; ``other`` has no landmarks: hats, shoes, bags and what nobody wears."""
+
+_WORDS: dict[Kind, tuple[str, ...]] = {
+    "top": (
+        "bathrobe", "blouse", "camisole", "coat", "hoodie", "jacket", "kurti", "long sleeve top",
+        "longsleeve", "outerwear", "outwear", "shirt", "shrug", "sweater", "sweatshirt", "t-shirt",
+        "tank top", "top", "tunic", "undershirt", "vest", "waistcoat",
+    ),
+    "dress": ("babydoll", "dress", "kurta", "nightdress"),
+    "bottoms": (
+        "boxer shorts", "capri pants", "churidar", "jeans", "jeggings", "leggings", "lounge pants",
+        "pants", "patiala", "salwar", "shorts", "track pants", "trousers", "trunks",
+    ),
+    "skirt": ("skirt",),
+}  # fmt: skip
+_KINDS: dict[str, Kind] = {word: kind for kind, words in _WORDS.items() for word in words}
+
+
+def kind_of(word: str) -> Kind:
+    """Return the kind of what ``word`` names: a type of the garment network or of a caption."""
+    return _KINDS.get(word.lower(), "other")
