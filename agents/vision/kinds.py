@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 Kind = Literal["top", "dress", "bottoms", "skirt", "other"]
 """``bottoms`` have legs; ``other`` has no landmarks: hats, shoes, bags and what nobody wears."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _WORDS: dict[Kind, tuple[str, ...]] = {
     "top": (

@@ -1,0 +1,154 @@
+"""Drawn garments as photos and masks show them: crumpled, turned, cut off, half missed."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from training.patterns import Line, Pattern
+
+CANVAS = 128
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A mask (CANVAS, CANVAS) and the landmarks that a person could see, in its pixels."""
+
+    mask: Mask
+    points: Mapping[str, tuple[float, float]]
+
+
+def spoil(rng: Generator, pattern: Pattern) -> Drawn | None:
+    """One view of a pattern as a mask may have it; None where hardly anything is left of it."""
+    laid = _placed(rng, pattern.moved(_Crumpling(rng), dense=4).moved(_View(rng)))
+    mask = _filled(rng, laid)
+    frame = _frame(rng, mask)
+    left, top, right, bottom = frame
+    mask[:top], mask[bottom:], mask[:, :left], mask[:, right:] = False, False, False, False
+    before = int(mask.sum())
+    _bite(rng, mask)
+    mask = _ragged(rng, mask)
+    mask[:top], mask[bottom:], mask[:, :left], mask[:, right:] = False, False, False, False
+    if mask.sum() < max(0.4 * before, 60):
+        return None
+    slack = 3
+    seen = {
+        name: (x, y)
+        for name, (x, y) in laid.points.items()
+        if left - slack <= x <= right + slack and top - slack <= y <= bottom + slack
+    }
+    return Drawn(mask, seen)
+
+
+class _Crumpling:
+    """Smooth displacement: a few long waves."""
+
+    def __init__(self, rng: Generator, extent: float = 4.0) -> None:
+        self.waves = rng.normal(0, 1, (4, 2)) * rng.uniform(0.3, 1.8, (4, 1)) / extent * 2 * math.pi
+        self.phases = rng.uniform(0, 2 * math.pi, (4, 1))
+        self.reach = rng.normal(0, 1, (4, 2)) * rng.uniform(0, 0.018) * extent
+
+    def __call__(self, line: Line) -> Line:
+        swing = np.sin(self.waves @ line.T + self.phases)
+        moved: Line = line + swing.T @ self.reach
+        return moved
+
+
+class _View:
+    """A turn, unequal scales, a slant and a taper: the camera is seldom straight above."""
+
+    def __init__(self, rng: Generator) -> None:
+        wild = rng.random() < 0.08
+        angle = math.radians(rng.uniform(-30, 30) if wild else rng.normal(0, 5))
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        slant = np.array([[rng.uniform(0.85, 1.18), rng.normal(0, 0.04)], [rng.normal(0, 0.04), 1]])
+        self.matrix = turn @ slant
+        self.taper = rng.normal(0, 0.02)
+
+    def __call__(self, line: Line) -> Line:
+        tapered = line * np.stack([1 + self.taper * line[:, 1], np.ones(len(line))], axis=1)
+        moved: Line = tapered @ self.matrix.T
+        return moved
+
+
+def _placed(rng: Generator, pattern: Pattern) -> Pattern:
+    """The pattern in the canvas's pixels."""
+    every = np.concatenate(pattern.whole + pattern.loose)
+    low, high = every.min(axis=0), every.max(axis=0)
+    scale = rng.uniform(80, 116) / float((high - low).max())
+    room = CANVAS - (high - low) * scale
+    offset = room * rng.uniform(0.3, 0.7, 2) - low * scale
+    return pattern.moved(lambda line: line * scale + offset)
+
+
+def _filled(rng: Generator, pattern: Pattern) -> Mask:
+    picture = Image.new("1", (CANVAS, CANVAS))
+    brush = ImageDraw.Draw(picture)
+    missing = rng.random() < 0.06
+    shapes = list(pattern.whole)
+    for sleeve in pattern.loose:
+        if not (missing and rng.random() < 0.7):
+            shapes.append(sleeve)
+    for shape in shapes:
+        brush.polygon(shape.ravel().tolist(), fill=1)
+    for hole in pattern.holes:
+        brush.polygon(hole.ravel().tolist(), fill=0)
+    return np.array(picture)
+
+
+def _frame(rng: Generator, mask: Mask) -> tuple[int, int, int, int]:
+    """The photo's left, top, right and bottom: now and then within the garment."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows) or rng.random() > 0.25:
+        return 0, 0, CANVAS, CANVAS
+    high, wide = rows[-1] - rows[0], columns[-1] - columns[0]
+    cuts = np.where(rng.random(4) < 0.4, rng.uniform(-0.02, 0.14, 4), -1.0)
+    left, right = columns[0] + cuts[0] * wide, columns[-1] + 1 - cuts[1] * wide
+    top, bottom = rows[0] + cuts[2] * high, rows[-1] + 1 - cuts[3] * high
+    edges = np.clip(np.round([left, top, right, bottom]), 0, CANVAS).astype(int)
+    return int(edges[0]), int(edges[1]), int(edges[2]), int(edges[3])
+
+
+def _bite(rng: Generator, mask: Mask) -> None:
+    """Take pieces away and add some: what a mask gets wrong."""
+    ys, xs = np.mgrid[:CANVAS, :CANVAS]
+    outline = np.argwhere(mask & ~(_shifted(mask, 1, 0) & _shifted(mask, 0, 1)))
+    if not len(outline):
+        return
+    for _ in range(rng.poisson(0.7)):
+        y, x = outline[rng.integers(len(outline))]
+        a, b, turn = rng.uniform(2, 13), rng.uniform(2, 13), rng.uniform(0, math.pi)
+        u = (xs - x) * math.cos(turn) + (ys - y) * math.sin(turn)
+        v = (ys - y) * math.cos(turn) - (xs - x) * math.sin(turn)
+        mask[(u / a) ** 2 + (v / b) ** 2 < 1] = rng.random() < 0.5
+    if rng.random() < 0.06:  # a whole end is not seen
+        rows = np.flatnonzero(mask.any(axis=1))
+        level = round(rng.uniform(0.05, 0.3) * (rows[-1] - rows[0]))
+        lost = slice(rows[-1] - level, None) if rng.random() < 0.6 else slice(0, rows[0] + level)
+        mask[lost] = False
+
+
+def _shifted(mask: Mask, down: int, across: int) -> Mask:
+    return np.roll(np.roll(mask, down, axis=0), across, axis=1)
+
+
+def _ragged(rng: Generator, mask: Mask) -> Mask:
+    """Blur, add smooth noise and decide again: gaps close, corners round off, edges fray."""
+    blur = int(rng.integers(0, 4))
+    soft = _blurred(mask.astype(np.float32), blur)
+    noise = _blurred(rng.standard_normal(mask.shape, np.float32), int(rng.integers(2, 5)))
+    noise *= rng.uniform(0, 0.22) / max(float(noise.std()), 1e-6)
+    return np.asarray(soft + noise * (soft > 0.02) > rng.uniform(0.25, 0.6))
+
+
+def _blurred(field: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    for axis in (0, 1):
+        for step in range(reach):
+            span = step + 1
+            field = (np.roll(field, span, axis) + field + np.roll(field, -span, axis)) / 3
+    return field
