@@ -11,7 +11,10 @@ from PIL import Image
 
 from agents.predictions import working_copy
 from agents.stage import Stage, one_by_one
-from agents.vision.landmarks import find_landmarks
+from agents.vision.kinds import Kind
+from agents.vision.landmarks import MODEL as LANDMARKS
+from agents.vision.landmarks import Landmarks
+from agents.vision.outline import Mask
 from agents.vision.silhouette import find_silhouette
 from agents.vision.wearer import MODEL, Body
 from storage import keys
@@ -19,7 +22,7 @@ from storage.artifacts import ArtifactStore
 from streams.events import Box, ImageValidated, Keypoint, Posed, PoseEstimated
 
 NAME = "pose"
-VERSION = f"{MODEL}-silhouette-1"
+VERSION = f"{MODEL}-silhouette-1-{LANDMARKS}"
 
 Picture = NDArray[np.uint8]
 Cutout = tuple[Posed, Image.Image | None]
@@ -31,12 +34,20 @@ class FindsWearers(Protocol):
     def find(self, picture: Picture) -> Body | None: ...
 
 
-def pose_stage(*, wearers: FindsWearers, batch: int = 4, timeout_s: float = 60.0) -> Stage:
+class FindsLandmarks(Protocol):
+    """What pose needs of `agents.vision.landmarks.LandmarkFinder`."""
+
+    def find(self, mask: Mask, kind: Kind | None = None) -> Landmarks: ...
+
+
+def pose_stage(
+    *, wearers: FindsWearers, landmarks: FindsLandmarks, batch: int = 4, timeout_s: float = 60.0
+) -> Stage:
     """Build the stage."""
 
     def work(event: ImageValidated, artifacts: ArtifactStore) -> Posed:
         picture = np.asarray(working_copy(event.sha256, artifacts))
-        posed, cutout = estimate(picture, wearers)
+        posed, cutout = estimate(picture, wearers, landmarks)
         if cutout is None:
             return posed
         buffer = io.BytesIO()
@@ -61,7 +72,7 @@ def pose_stage(*, wearers: FindsWearers, batch: int = 4, timeout_s: float = 60.0
     )
 
 
-def estimate(picture: Picture, wearers: FindsWearers) -> Cutout:
+def estimate(picture: Picture, wearers: FindsWearers, landmarks: FindsLandmarks) -> Cutout:
     """Return the pose (its ``cutout`` key not set) and the cut-out, RGBA, of the garment's box."""
     body = wearers.find(picture)
     if body is not None:
@@ -69,7 +80,7 @@ def estimate(picture: Picture, wearers: FindsWearers) -> Cutout:
     silhouette = find_silhouette(picture)
     if silhouette is None:
         return Posed(subject="none", model=VERSION), None
-    marks = find_landmarks(silhouette.mask)
+    marks = landmarks.find(silhouette.mask)
     points = tuple(
         Keypoint(
             name=name, x=_unit(x), y=_unit(y), confidence=_unit(confidence * silhouette.confidence)

@@ -76,9 +76,10 @@ class _Ingredients:
 
     def pose(self) -> Stage:
         from agents.pose import pose_stage
+        from agents.vision.landmarks import LandmarkFinder
         from agents.vision.wearer import WearerFinder
 
-        return pose_stage(wearers=WearerFinder())
+        return pose_stage(wearers=WearerFinder(), landmarks=LandmarkFinder.load())
 
     def shots(self) -> Stage:
         from agents.shots import shots_stage

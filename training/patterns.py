@@ -158,7 +158,8 @@ def _side(rng: Generator, pattern: Pattern, side: str, cut: _Upper, dress: bool)
         pattern.loose.append(arm * mirror)
     for name, (x, y) in found.items():
         pattern.points[f"{side}_{name}"] = (float(x * mirror[0]), float(y))
-    return np.array(line) * mirror
+    outline: Line = np.array(line) * mirror
+    return outline
 
 
 def _eased(start: Line, end: Line) -> list[Line]:
@@ -285,7 +286,8 @@ def _other(rng: Generator) -> Pattern:
         shoe = shoe * (rng.choice([-1.0, 1.0]), _between(rng, 0.8, 1.5))
         pattern.whole.append(shoe)
         if _chance(rng, 0.5):
-            pattern.whole.append(shoe + (_between(rng, -0.5, 0.5), _between(rng, 0.5, 1.5)))
+            aside = np.array([_between(rng, -0.5, 0.5), _between(rng, 0.5, 1.5)])
+            pattern.whole.append(shoe + aside)
     else:
         high = _between(rng, 0.6, 1.4)
         pattern.whole.append(np.array([(-1, -high), (1, -high), (1.1, high), (-1.1, high)]))

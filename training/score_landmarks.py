@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.vision.kinds import Kind, kind_of
-from agents.vision.landmarks import Landmarks, find_landmarks
+from agents.vision.landmarks import LandmarkFinder, Landmarks
 from agents.vision.outline import Mask
 from agents.vision.silhouette import find_silhouette
 from training.data import VALIDATION_PHOTOS, data_folder, read_archive
@@ -98,14 +98,17 @@ def masks_of(folder: Path, marks: Iterable[Marked]) -> dict[str, Mask | None]:
 
 
 def score(
-    masks: Mapping[str, Mask | None], marks: Sequence[Marked], kinds: Mapping[str, Kind]
+    finder: LandmarkFinder,
+    masks: Mapping[str, Mask | None],
+    marks: Sequence[Marked],
+    kinds: Mapping[str, Kind],
 ) -> dict[str, Any]:
     """Shares within reach overall, by point and by class; `kinds` of files whose kind is known."""
     whole, points, classes = Tally(), dict[str, Tally](), dict[str, Tally]()
     names = {name for marked in marks for name in marked.points}
     for marked in marks:
         mask = masks.get(marked.file)
-        found = None if mask is None else find_landmarks(mask, kinds.get(marked.file))
+        found = None if mask is None else finder.find(mask, kinds.get(marked.file))
         for name in sorted(names):
             at = points.setdefault(name, Tally()), classes.setdefault(marked.label, Tally()), whole
             distance = _distance(marked, name, found, mask)
@@ -149,11 +152,14 @@ def _count(tally: Tally, marked: Marked, name: str, distance: float | None) -> N
 
 
 def score_halves(
-    masks: Mapping[str, Mask | None], marks: Sequence[Marked], kinds: Mapping[str, Kind]
+    finder: LandmarkFinder,
+    masks: Mapping[str, Mask | None],
+    marks: Sequence[Marked],
+    kinds: Mapping[str, Kind],
 ) -> dict[str, Any]:
     """`score` of all photos, and the shares of either half."""
-    parts = {name: score(masks, half, kinds)["all"] for name, half in halves(marks).items()}
-    return {**score(masks, marks, kinds), "halves": parts}
+    parts = {name: score(finder, masks, half, kinds)["all"] for name, half in halves(marks).items()}
+    return {**score(finder, masks, marks, kinds), "halves": parts}
 
 
 def main() -> None:
@@ -166,14 +172,15 @@ def main() -> None:
         help="tell the geometry each garment's true kind, or nothing (default: both, in turn)",
     )  # fmt: skip
     parser.add_argument("--misses", action="store_true", help="also list every point missed")
+    parser.add_argument("--weights", type=Path, help="weights to score; else the shipped ones")
     given = parser.parse_args()
-    marks = read_marks()
+    marks, finder = read_marks(), LandmarkFinder.load(given.weights)
     masks = masks_of(data_folder(given.data), marks)
     found: dict[str, Any] = {"without_mask": [m.file for m in marks if masks.get(m.file) is None]}
     if given.kind != "none":
-        found["true_kind"] = score_halves(masks, marks, {m.file: m.kind for m in marks})
+        found["true_kind"] = score_halves(finder, masks, marks, {m.file: m.kind for m in marks})
     if given.kind != "true":
-        found["no_kind"] = score_halves(masks, marks, {})
+        found["no_kind"] = score_halves(finder, masks, marks, {})
     for part in found.values():
         if isinstance(part, dict) and not given.misses:
             del part["misses"]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from training.patterns import Line, Pattern
 
-CANVAS = 128
+CANVAS = 96
 Mask = NDArray[np.bool_]
+_TURNS = np.linspace(0, 2 * math.pi, 14, endpoint=False)
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,11 @@ def spoil(rng: Generator, pattern: Pattern) -> Drawn | None:
     left, top, right, bottom = frame
     mask[:top], mask[bottom:], mask[:, :left], mask[:, right:] = False, False, False, False
     before = int(mask.sum())
-    _bite(rng, mask)
-    mask = _ragged(rng, mask)
+    mask = _ragged(rng, _bite(rng, mask))
     mask[:top], mask[bottom:], mask[:, :left], mask[:, right:] = False, False, False, False
     if mask.sum() < max(0.4 * before, 60):
         return None
-    slack = 3
+    slack = 2
     seen = {
         name: (x, y)
         for name, (x, y) in laid.points.items()
@@ -65,9 +65,8 @@ class _View:
     def __init__(self, rng: Generator) -> None:
         wild = rng.random() < 0.08
         angle = math.radians(rng.uniform(-30, 30) if wild else rng.normal(0, 5))
-        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         slant = np.array([[rng.uniform(0.85, 1.18), rng.normal(0, 0.04)], [rng.normal(0, 0.04), 1]])
-        self.matrix = turn @ slant
+        self.matrix = _turn(angle) @ slant
         self.taper = rng.normal(0, 0.02)
 
     def __call__(self, line: Line) -> Line:
@@ -80,7 +79,7 @@ def _placed(rng: Generator, pattern: Pattern) -> Pattern:
     """The pattern in the canvas's pixels."""
     every = np.concatenate(pattern.whole + pattern.loose)
     low, high = every.min(axis=0), every.max(axis=0)
-    scale = rng.uniform(80, 116) / float((high - low).max())
+    scale = rng.uniform(60, 88) / float((high - low).max())
     room = CANVAS - (high - low) * scale
     offset = room * rng.uniform(0.3, 0.7, 2) - low * scale
     return pattern.moved(lambda line: line * scale + offset)
@@ -90,11 +89,8 @@ def _filled(rng: Generator, pattern: Pattern) -> Mask:
     picture = Image.new("1", (CANVAS, CANVAS))
     brush = ImageDraw.Draw(picture)
     missing = rng.random() < 0.06
-    shapes = list(pattern.whole)
-    for sleeve in pattern.loose:
-        if not (missing and rng.random() < 0.7):
-            shapes.append(sleeve)
-    for shape in shapes:
+    kept = [sleeve for sleeve in pattern.loose if not (missing and rng.random() < 0.7)]
+    for shape in [*pattern.whole, *kept]:
         brush.polygon(shape.ravel().tolist(), fill=1)
     for hole in pattern.holes:
         brush.polygon(hole.ravel().tolist(), fill=0)
@@ -114,41 +110,36 @@ def _frame(rng: Generator, mask: Mask) -> tuple[int, int, int, int]:
     return int(edges[0]), int(edges[1]), int(edges[2]), int(edges[3])
 
 
-def _bite(rng: Generator, mask: Mask) -> None:
+def _bite(rng: Generator, mask: Mask) -> Mask:
     """Take pieces away and add some: what a mask gets wrong."""
-    ys, xs = np.mgrid[:CANVAS, :CANVAS]
-    outline = np.argwhere(mask & ~(_shifted(mask, 1, 0) & _shifted(mask, 0, 1)))
-    if not len(outline):
-        return
-    for _ in range(rng.poisson(0.7)):
-        y, x = outline[rng.integers(len(outline))]
-        a, b, turn = rng.uniform(2, 13), rng.uniform(2, 13), rng.uniform(0, math.pi)
-        u = (xs - x) * math.cos(turn) + (ys - y) * math.sin(turn)
-        v = (ys - y) * math.cos(turn) - (xs - x) * math.sin(turn)
-        mask[(u / a) ** 2 + (v / b) ** 2 < 1] = rng.random() < 0.5
+    rims = np.argwhere(mask[1:] != mask[:-1])
+    picture = Image.fromarray(mask)
+    brush = ImageDraw.Draw(picture)
+    for _ in range(rng.poisson(0.7) if len(rims) else 0):
+        y, x = rims[rng.integers(len(rims))]
+        angle, reach = rng.uniform(0, math.pi), rng.uniform(2, 10, 2)
+        ring = np.stack([np.cos(_TURNS), np.sin(_TURNS)], axis=1) * reach
+        turned = ring @ _turn(angle) + np.array([x, y])
+        brush.polygon(turned.ravel().tolist(), fill=int(rng.random() < 0.5))
+    bitten = np.array(picture)
     if rng.random() < 0.06:  # a whole end is not seen
         rows = np.flatnonzero(mask.any(axis=1))
         level = round(rng.uniform(0.05, 0.3) * (rows[-1] - rows[0]))
         lost = slice(rows[-1] - level, None) if rng.random() < 0.6 else slice(0, rows[0] + level)
-        mask[lost] = False
-
-
-def _shifted(mask: Mask, down: int, across: int) -> Mask:
-    return np.roll(np.roll(mask, down, axis=0), across, axis=1)
+        bitten[lost] = False
+    return bitten
 
 
 def _ragged(rng: Generator, mask: Mask) -> Mask:
     """Blur, add smooth noise and decide again: gaps close, corners round off, edges fray."""
-    blur = int(rng.integers(0, 4))
-    soft = _blurred(mask.astype(np.float32), blur)
-    noise = _blurred(rng.standard_normal(mask.shape, np.float32), int(rng.integers(2, 5)))
-    noise *= rng.uniform(0, 0.22) / max(float(noise.std()), 1e-6)
+    blur = ImageFilter.GaussianBlur(rng.uniform(0, 3.0))
+    soft = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).filter(blur)) / np.float32(255)
+    coarse = int(rng.integers(16, 48))
+    grain = Image.fromarray(rng.standard_normal((coarse, coarse), np.float32))
+    noise = np.asarray(grain.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC))
+    noise = noise * rng.uniform(0, 0.25)
     return np.asarray(soft + noise * (soft > 0.02) > rng.uniform(0.25, 0.6))
 
 
-def _blurred(field: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
-    for axis in (0, 1):
-        for step in range(reach):
-            span = step + 1
-            field = (np.roll(field, span, axis) + field + np.roll(field, -span, axis)) / 3
-    return field
+def _turn(angle: float) -> NDArray[np.float64]:
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +23,13 @@ from torch.nn import functional as F
 
 from agents.vision.framing import SIDE, Frame, framed
 from agents.vision.kinds import KINDS
-from agents.vision.landmark_network import POINTS, LandmarkNet
+from agents.vision.landmark_network import POINTS, TWINS, LandmarkNet
 from training.patterns import draw
 from training.spoiling import spoil
 
 NAME = "landmark-net-1"
 SHARES = (0.5, 0.18, 0.16, 0.1, 0.06)
 BATCH = 128
-
-
-def _twin(name: str) -> str:
-    side, _, rest = name.partition("_")
-    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name)
-
-
-TWINS = [POINTS.index(_twin(name)) for name in POINTS]
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,10 @@ class Garments:
     kinds: Tensor
 
 
-def drawn(seed: int, count: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
+Arrays = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]
+
+
+def drawn(seed: int, count: int) -> Arrays:
     """`count` garments of random kinds."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
@@ -71,15 +67,17 @@ def draw_many(count: int, seed: int, workers: int) -> Garments:
     """Draw in chunks, which alone have seeds, so that the number of workers changes nothing."""
     chunk = 1000
     seeds = range(seed * 100_000, seed * 100_000 + math.ceil(count / chunk))
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         parts = list(pool.map(drawn, seeds, [chunk] * len(seeds)))
-    return Garments(*(torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Garments(*(torch.from_numpy(column) for column in columns))
 
 
-def batches(garments: Garments, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def batches(garments: Garments, generator: torch.Generator) -> Iterator[Garments]:
     """One pass in random order, mirrored and shifted at random."""
     order = torch.randperm(len(garments.masks), generator=generator)
-    for places in order.split(BATCH):
+    for start in range(0, len(order), BATCH):
+        places = order[start : start + BATCH]
         masks = garments.masks[places].float()[:, None] / 255
         points, kinds = garments.points[places].clone(), garments.kinds[places]
         flip = torch.rand(len(places), generator=generator) < 0.5
@@ -87,9 +85,9 @@ def batches(garments: Garments, generator: torch.Generator) -> Iterator[tuple[Te
         turned = points[:, TWINS].clone()
         turned[..., 0] = 1 - turned[..., 0]
         points = torch.where(flip[:, None, None], turned, points)
-        down, across = torch.randint(-2, 3, (2,), generator=generator).tolist()
+        down, across = torch.randint(-1, 2, (2,), generator=generator).tolist()
         masks = torch.roll(masks, (down, across), (2, 3))
-        yield masks, points + torch.tensor([across, down]) / SIDE, kinds
+        yield Garments(masks, points + torch.tensor([across, down]) / SIDE, kinds)
 
 
 def told(kinds: Tensor, generator: torch.Generator) -> Tensor:
@@ -100,13 +98,14 @@ def told(kinds: Tensor, generator: torch.Generator) -> Tensor:
     return said * (draw_ < 0.55)[:, None]
 
 
-def loss_of(found: Tensor, guessed: Tensor, points: Tensor, kinds: Tensor) -> Tensor:
-    there = ~points[..., 0].isnan()
-    off = (found[..., :2] - points.nan_to_num()).abs().sum(dim=2)
+def loss_of(found: Tensor, guessed: Tensor, truth: Garments) -> Tensor:
+    """Laplacian likelihood of the places, and of what is there and what kind it is."""
+    there = ~truth.points[..., 0].isnan()
+    off = (found[..., :2] - truth.points.nan_to_num()).abs().sum(dim=2)
     spread = found[..., 2].clamp(-6, 1)
     places = (off * torch.exp(-spread) + 2 * spread)[there].mean()
     presence = F.binary_cross_entropy_with_logits(found[..., 3], there.float())
-    return places + 2 * presence + 0.3 * F.cross_entropy(guessed, kinds)
+    return places + 2 * presence + 0.3 * F.cross_entropy(guessed, truth.kinds)
 
 
 def train(network: nn.Module, garments: Garments, epochs: int, seed: int) -> None:
@@ -117,15 +116,17 @@ def train(network: nn.Module, garments: Garments, epochs: int, seed: int) -> Non
     began = time.monotonic()
     for epoch in range(epochs):
         total, count = 0.0, 0
-        for masks, points, kinds in batches(garments, generator):
-            loss = loss_of(*network(masks, told(kinds, generator)), points, kinds)
+        for batch in batches(garments, generator):
+            found, guessed = network(batch.masks, told(batch.kinds, generator))
+            loss = loss_of(found, guessed, batch)
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()
             total, count = total + loss.item(), count + 1
-        print(f"{epoch + 1} {total / count:.3f} {(time.monotonic() - began) / 60:.1f}min", flush=True)
+        spent = (time.monotonic() - began) / 60
+        print(f"{epoch + 1} {total / count:.3f} {spent:.1f}min", flush=True)
 
 
 def main() -> None:

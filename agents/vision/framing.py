@@ -1,4 +1,4 @@
-"""Masks as the landmark network takes them: cut to the garment, in a square with its proportions."""
+"""Masks as the landmark network takes them: cut to the garment, in a square, not squashed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-SIDE = 64
-INSIDE = 56
+SIDE = 32
+INSIDE = 28
 
 Mask = NDArray[np.bool_]
 

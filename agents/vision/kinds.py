@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 Kind = Literal["top", "dress", "bottoms", "skirt", "other"]
@@ -27,3 +28,15 @@ _KINDS: dict[str, Kind] = {word: kind for kind, words in _WORDS.items() for word
 def kind_of(word: str) -> Kind:
     """Return the kind of what ``word`` names: a type of the garment network or of a caption."""
     return _KINDS.get(word.lower(), "other")
+
+
+def likeliest_kind(types: Iterable[tuple[str, float]], sure: float = 0.6) -> Kind | None:
+    """Return the kind that a ranking of types speaks for; None where none has a share of ``sure``.
+
+    ``types`` are words and their probabilities, as in `agents.vision.model.Prediction.types`.
+    """
+    shares = dict.fromkeys(KINDS, 0.0)
+    for word, share in types:
+        shares[kind_of(word)] += share
+    best = max(KINDS, key=shares.__getitem__)
+    return best if shares[best] >= sure else None

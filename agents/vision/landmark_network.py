@@ -12,7 +12,12 @@ POINTS = (
     "neck", "left_shoulder", "right_shoulder", "left_armpit", "right_armpit", "left_sleeve_end",
     "right_sleeve_end", "left_waist", "right_waist", "left_hem", "right_hem",
 )  # fmt: skip
-WIDTHS = (16, 32, 64, 96)
+_OTHER = {"left": "right", "right": "left"}
+TWINS = [
+    POINTS.index("_".join(_OTHER.get(part, part) for part in name.split("_"))) for name in POINTS
+]
+"""Where each point's mirror image stands in `POINTS`."""
+WIDTHS = (16, 40, 64)
 FEATURES = 192
 
 
@@ -28,8 +33,8 @@ class LandmarkNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         inputs = 1
-        for place, width in enumerate(WIDTHS):
-            layers += [_layer(inputs, width, 2), *([_layer(width, width, 1)] if place else [])]
+        for width in WIDTHS:
+            layers.append(_layer(inputs, width))
             inputs = width
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.1))
         flat = inputs * (SIDE >> len(WIDTHS)) ** 2
@@ -46,7 +51,7 @@ class LandmarkNet(nn.Module):
         return torch.cat([places, rest], dim=2), self.kinds(seen)
 
 
-def _layer(inputs: int, outputs: int, stride: int) -> nn.Module:
+def _layer(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )

@@ -25,6 +25,7 @@ from agents.stage import Stage
 from agents.thumbnailing import thumbnailing_stage
 from agents.validation import validation_stage
 from agents.vision.figure import draw_figure
+from agents.vision.landmarks import LandmarkFinder
 from agents.vision.model import GarmentModel, Prediction
 from agents.vision.wearer import WearerFinder
 from storage import keys
@@ -67,6 +68,11 @@ def wearers() -> WearerFinder:
 
 
 @pytest.fixture(scope="module")
+def landmarks() -> LandmarkFinder:
+    return LandmarkFinder.load()
+
+
+@pytest.fixture(scope="module")
 def model() -> GarmentModel:
     return GarmentModel.load()
 
@@ -100,11 +106,11 @@ def picture(store: DirectoryArtifacts, key: str) -> Image.Image:
 
 
 def test_a_laid_out_tshirt_is_cut_from_the_original(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
 ) -> None:
     big = tshirt((1800, 2400), background=textured((1800, 2400)))
     event = validated(big, store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    posed = run(pose.pose_stage(wearers=wearers, landmarks=landmarks), event, store, Posed)
     assert posed.subject == "laid-out"
     assert posed.cutout
     cutout = picture(store, posed.cutout)
@@ -125,20 +131,20 @@ def test_a_laid_out_tshirt_is_cut_from_the_original(
 
 
 def test_trousers_give_no_neck_and_no_sleeve(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
 ) -> None:
     event = validated(trousers((600, 800)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    posed = run(pose.pose_stage(wearers=wearers, landmarks=landmarks), event, store, Posed)
     stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
-    assert {shot.label for shot in taken.shots} == {"full", "zoom"}
+    assert {shot.label for shot in taken.shots} == {"full", "zoom", "hem"}
 
 
 def test_someone_wears_it(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
 ) -> None:
     event = validated(draw_figure().resize((768, 960)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    posed = run(pose.pose_stage(wearers=wearers, landmarks=landmarks), event, store, Posed)
     assert posed.subject == "worn"
     assert {"nose", "left_shoulder", "right_hip"} <= {point.name for point in posed.keypoints}
     assert posed.cutout
@@ -148,10 +154,10 @@ def test_someone_wears_it(
 
 
 def test_where_nothing_is_found_it_says_none(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
 ) -> None:
     event = validated(textured((300, 300)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    posed = run(pose.pose_stage(wearers=wearers, landmarks=landmarks), event, store, Posed)
     assert posed == Posed(subject="none", model=pose.VERSION)
     stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
@@ -159,11 +165,16 @@ def test_where_nothing_is_found_it_says_none(
 
 
 def test_a_print_on_a_tshirt_is_no_wearer(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
 ) -> None:
     shirt = tshirt((900, 1200), "white", "saddlebrown")
     shirt.paste(draw_figure(background="white").resize((200, 250)), (350, 450))
-    posed = run(pose.pose_stage(wearers=wearers), validated(shirt, store, decoder), store, Posed)
+    posed = run(
+        pose.pose_stage(wearers=wearers, landmarks=landmarks),
+        validated(shirt, store, decoder),
+        store,
+        Posed,
+    )
     assert posed.subject == "laid-out"
 
 
