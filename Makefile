@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format contracts servers train-garment benchmark clean
+.PHONY: help up test check format contracts servers train-garment train-landmarks benchmark clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the te
 
 train-garment: $(VENV)/.ready-dev ## Train the shipped network anew from $LOOKSTREAM_DATA
 	@$(BIN)/python -m training.train --out agents/vision/weights/garment-net-1.safetensors
+
+train-landmarks: $(VENV)/.ready-dev ## Train the landmark network anew from drawn garments
+	@$(BIN)/python -m training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
 
 benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline
