@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from training.patterns import Line, Pattern
+from training.pattern import Line, Pattern
 
 CANVAS = 96
 Mask = NDArray[np.bool_]

@@ -134,8 +134,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
-    parser.add_argument("--garments", type=int, default=60_000, help="how many to draw")
-    parser.add_argument("--epochs", type=int, default=16, help="passes over them")
+    parser.add_argument("--garments", type=int, default=40_000, help="how many to draw")
+    parser.add_argument("--epochs", type=int, default=12, help="passes over them")
     parser.add_argument("--workers", type=int, default=2, help="processes that draw")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()

@@ -27,7 +27,7 @@ Point = tuple[float, float, float]
 """x and y in 0–1 of the picture, and a confidence in 0–1."""
 
 NEAR = 0.08
-_THERE = 0.5
+_THERE = 0.3
 _SMALL = 256
 _LOWER = {"left_waist", "right_waist", "left_hem", "right_hem"}
 _UPPER = set(POINTS) - {"left_waist", "right_waist"}
@@ -112,11 +112,11 @@ class LandmarkFinder:
             told[:, KINDS.index(kind)] = 1
         with torch.inference_mode():
             points, kinds = self._network(torch.stack([seen, seen.flip(1)])[:, None], told)
-        points[..., 3] = points[..., 3].sigmoid()
-        mirrored = points[1, TWINS].clone()
-        mirrored[:, 0] = 1 - mirrored[:, 0]
-        shares = kinds.softmax(dim=1).mean(dim=0)
-        return (points[0] + mirrored) / 2, told[0] if kind else shares
+            points[..., 3] = points[..., 3].sigmoid()
+            mirrored = points[1, TWINS]
+            mirrored[:, 0] = 1 - mirrored[:, 0]
+            shares = kinds.softmax(dim=1).mean(dim=0)
+            return (points[0] + mirrored) / 2, told[0] if kind else shares
 
 
 def _near(reach: float, spread: float) -> float:
