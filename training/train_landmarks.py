@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.vision.framing import SIDE, Frame, framed
+from agents.vision.framing import SIDE, Frame
 from agents.vision.kinds import KINDS
 from agents.vision.landmark_network import POINTS, TWINS, LandmarkNet
 from training.patterns import draw
@@ -57,7 +57,7 @@ def drawn(seed: int, count: int) -> Arrays:
         while seen is None:
             seen = spoil(rng, draw(rng, KINDS[kind]))
         frame = Frame.around(seen.mask)
-        masks[place] = (framed(seen.mask) * 255).byte().numpy()
+        masks[place] = (frame.cut(seen.mask) * 255).byte().numpy()
         for name, (x, y) in seen.points.items():
             points[place, POINTS.index(name)] = frame.within(x, y)
     return masks, points, kinds.astype(np.int64)

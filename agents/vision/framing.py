@@ -18,18 +18,27 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the square that the network sees lies in the mask, in the mask's pixels."""
+    """The square that the network sees: its left, top and side in the mask's pixels."""
 
-    left: float
-    top: float
-    side: float
+    left: int
+    top: int
+    side: int
 
     @classmethod
     def around(cls, mask: Mask) -> Frame:
         """Frame what is True in ``mask``, which has at least one such pixel, with a margin."""
         top, bottom, left, right = extent(mask)
-        side = max(bottom - top, right - left) * SIDE / INSIDE
-        return cls((left + right - side) / 2, (top + bottom - side) / 2, side)
+        side = max(-(-max(bottom - top, right - left) * SIDE // INSIDE), 2)
+        return cls((left + right - side) // 2, (top + bottom - side) // 2, side)
+
+    def cut(self, mask: Mask) -> Tensor:
+        """Return the mask in this frame, (SIDE, SIDE) in 0–1, with soft edges."""
+        square = np.zeros((self.side, self.side), np.float32)
+        top, bottom, left, right = extent(mask)
+        square[top - self.top : bottom - self.top, left - self.left : right - self.left] = mask[
+            top:bottom, left:right
+        ]
+        return F.adaptive_avg_pool2d(torch.from_numpy(square)[None, None], SIDE)[0, 0]
 
     def within(self, x: float, y: float) -> tuple[float, float]:
         """Return where the mask's ``x`` and ``y`` lie in 0–1 of the frame."""
@@ -44,14 +53,3 @@ def extent(mask: Mask) -> tuple[int, int, int, int]:
     """Return the first and last (exclusive) row and column with anything in them."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-
-
-def framed(mask: Mask) -> Tensor:
-    """Return the mask in its frame, (SIDE, SIDE) in 0–1, with soft edges."""
-    top, bottom, left, right = extent(mask)
-    scale = INSIDE / max(bottom - top, right - left)
-    high, wide = max(round((bottom - top) * scale), 1), max(round((right - left) * scale), 1)
-    cut = torch.from_numpy(np.ascontiguousarray(mask[top:bottom, left:right])).float()
-    small = F.adaptive_avg_pool2d(cut[None, None], (high, wide))[0, 0]
-    above, before = (SIDE - high) // 2, (SIDE - wide) // 2
-    return F.pad(small, (before, SIDE - wide - before, above, SIDE - high - above))

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from agents.vision.framing import Frame, extent, framed
+from agents.vision.framing import Frame, extent
 from agents.vision.kinds import KINDS, Kind
 from agents.vision.landmark_network import POINTS, TWINS, LandmarkNet
 from agents.vision.outline import Mask, largest_square
@@ -89,7 +89,7 @@ class LandmarkFinder:
         frame = Frame.around(mask)
         top, bottom, left, right = extent(mask)
         reach = NEAR * math.hypot(bottom - top, right - left) / frame.side
-        points, kinds = self._ask(framed(mask), kind)
+        points, kinds = self._ask(frame.cut(mask), kind)
         kind = kind or KINDS[int(kinds.argmax())]
         likely = float(kinds[KINDS.index(kind)])
         found: dict[str, Point] = {}
