@@ -14,7 +14,7 @@ TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=10000
 	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format contracts servers train train-net train-mask train-titles eyes benchmark clean
+.PHONY: help up test check format contracts servers train train-net train-mask train-titles train-landmarks eyes benchmark clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -69,6 +69,9 @@ train-titles: $(VENV)/.ready-dev ## … the titles, likewise
 
 eyes: $(VENV)/.ready-dev ## Draw what the networks say of 24 photos that they never saw: eyes.png
 	@$(BIN)/python -m training.eyes
+
+train-landmarks: $(VENV)/.ready-dev ## Train the landmark network anew from drawn garments
+	@$(BIN)/python -m training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
 
 benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,10 @@ from PIL import Image
 from agents.predictions import SharedPredictions, working_copy
 from agents.stage import Outcome, Stage
 from agents.vision.garment_mask import Garment, find_garment
-from agents.vision.landmarks import find_landmarks
+from agents.vision.kinds import Kind, likeliest_kind
+from agents.vision.landmarks import MODEL as LANDMARKS
+from agents.vision.landmarks import Landmarks
+from agents.vision.outline import Mask
 from agents.vision.prediction import Prediction
 from agents.vision.wearer import MODEL, Body
 from storage import keys
@@ -21,7 +25,6 @@ from storage.artifacts import ArtifactStore
 from streams.events import Box, ImageValidated, Keypoint, Posed, PoseEstimated
 
 NAME = "pose"
-LANDMARKS = "outline-2"
 
 Picture = NDArray[np.uint8]
 Cutout = tuple[Posed, Image.Image | None]
@@ -33,16 +36,31 @@ class FindsWearers(Protocol):
     def find(self, picture: Picture) -> Body | None: ...
 
 
+class FindsLandmarks(Protocol):
+    """What pose needs of `agents.vision.landmarks.LandmarkFinder`."""
+
+    def find(self, mask: Mask, kind: Kind | None = None) -> Landmarks: ...
+
+
+@dataclass(frozen=True)
+class Finders:
+    """What looks for a wearer, and for the landmarks of what nobody wears."""
+
+    wearers: FindsWearers
+    landmarks: FindsLandmarks
+
+
 def pose_stage(
-    *, wearers: FindsWearers, predictions: SharedPredictions, batch: int = 8,
-    timeout_s: float = 60.0,
+    *, wearers: FindsWearers, landmarks: FindsLandmarks, predictions: SharedPredictions,
+    batch: int = 8, timeout_s: float = 60.0,
 ) -> Stage:  # fmt: skip
     """Build the stage; a whole batch goes through the mask network at once."""
     version = f"{MODEL}-{LANDMARKS}-{predictions.model_id}"
+    finders = Finders(wearers, landmarks)
 
     def one(event: ImageValidated, seen: Prediction, artifacts: ArtifactStore) -> Posed:
         picture = np.asarray(working_copy(event.sha256, artifacts))
-        posed, cutout = estimate(picture, seen, wearers, version)
+        posed, cutout = estimate(picture, seen, finders, version)
         if cutout is None:
             return posed
         buffer = io.BytesIO()
@@ -80,15 +98,15 @@ def pose_stage(
     )
 
 
-def estimate(picture: Picture, seen: Prediction, wearers: FindsWearers, model: str) -> Cutout:
+def estimate(picture: Picture, seen: Prediction, finders: Finders, model: str) -> Cutout:
     """Return the pose (its ``cutout`` key not set) and the cut-out, RGBA, of the garment's box."""
     garment = find_garment(picture, seen.mask) if seen.mask else None
-    body = wearers.find(picture)
+    body = finders.wearers.find(picture)
     if body is not None:
         return _worn(picture, body, garment, model)
     if garment is None:
         return Posed(subject="none", model=model), None
-    marks = find_landmarks(garment.mask)
+    marks = finders.landmarks.find(garment.mask, likeliest_kind(seen.types))
     points = tuple(
         Keypoint(
             name=name, x=_unit(x), y=_unit(y), confidence=_unit(confidence * garment.confidence)

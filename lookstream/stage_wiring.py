@@ -86,9 +86,14 @@ class _Ingredients:
 
     def pose(self) -> Stage:
         from agents.pose import pose_stage
+        from agents.vision.landmarks import LandmarkFinder
         from agents.vision.wearer import WearerFinder
 
-        return pose_stage(wearers=WearerFinder(), predictions=self._predictions)
+        return pose_stage(
+            wearers=WearerFinder(),
+            landmarks=LandmarkFinder.load(),
+            predictions=self._predictions,
+        )
 
     def shots(self) -> Stage:
         from agents.shots import shots_stage

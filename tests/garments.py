@@ -26,6 +26,21 @@ _DRESS: Sequence[Point] = (
     (0.62, 0.05), (0.62, 0.20), (0.65, 0.26), (0.61, 0.42), (0.78, 0.94), (0.22, 0.94),
     (0.39, 0.42), (0.35, 0.26), (0.38, 0.20),
 )  # fmt: skip
+_TANK_TOP: Sequence[Point] = (
+    (0.34, 0.10), (0.40, 0.10), (0.42, 0.22), (0.50, 0.28), (0.58, 0.22), (0.60, 0.10),
+    (0.66, 0.10), (0.67, 0.28), (0.70, 0.36), (0.76, 0.40), (0.74, 0.65), (0.76, 0.90),
+    (0.24, 0.90), (0.26, 0.65), (0.24, 0.40), (0.30, 0.36), (0.33, 0.28),
+)  # fmt: skip
+_SKIRT: Sequence[Point] = (
+    (0.35, 0.15), (0.65, 0.15), (0.72, 0.30), (0.88, 0.82), (0.12, 0.82), (0.28, 0.30),
+)  # fmt: skip
+_HAT: Sequence[Point] = (
+    (0.25, 0.55), (0.28, 0.38), (0.38, 0.27), (0.50, 0.24), (0.62, 0.27), (0.72, 0.38),
+    (0.75, 0.55), (0.94, 0.60), (0.88, 0.68), (0.50, 0.72), (0.12, 0.68), (0.06, 0.60),
+)  # fmt: skip
+_SHOE: Sequence[Point] = (
+    (0.08, 0.38), (0.30, 0.34), (0.45, 0.50), (0.90, 0.58), (0.94, 0.68), (0.08, 0.68),
+)  # fmt: skip
 
 
 def tshirt(
@@ -53,6 +68,42 @@ def dress(
 ) -> Image.Image:
     """Draw a sleeveless dress."""
     return _drawn(_DRESS, size, colour, background)
+
+
+def tank_top(
+    size: tuple[int, int] = (480, 640),
+    colour: Colour = "teal",
+    background: Colour | Image.Image = "whitesmoke",
+) -> Image.Image:
+    """Draw a top without sleeves."""
+    return _drawn(_TANK_TOP, size, colour, background)
+
+
+def skirt(
+    size: tuple[int, int] = (480, 640),
+    colour: Colour = "purple",
+    background: Colour | Image.Image = "whitesmoke",
+) -> Image.Image:
+    """Draw a flared skirt."""
+    return _drawn(_SKIRT, size, colour, background)
+
+
+def hat(
+    size: tuple[int, int] = (480, 640),
+    colour: Colour = "sienna",
+    background: Colour | Image.Image = "whitesmoke",
+) -> Image.Image:
+    """Draw a hat with a brim."""
+    return _drawn(_HAT, size, colour, background)
+
+
+def shoe(
+    size: tuple[int, int] = (480, 640),
+    colour: Colour = "black",
+    background: Colour | Image.Image = "whitesmoke",
+) -> Image.Image:
+    """Draw a shoe from the side."""
+    return _drawn(_SHOE, size, colour, background)
 
 
 def textured(

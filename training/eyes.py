@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from agents.pose import estimate
+from agents.pose import Finders, estimate
 from agents.vision.caption import caption, needs_review
 from agents.vision.crops import plan_views
+from agents.vision.landmarks import LandmarkFinder
 from agents.vision.model import GarmentModel
 from agents.vision.wearer import WearerFinder
 from streams.events import Posed
@@ -37,13 +38,13 @@ def sheet(data: Path, count: int, seed: int) -> Image.Image:
 def _looked_at(
     data: Path, count: int, seed: int
 ) -> Iterator[tuple[Image.Image, Posed, Image.Image | None, list[str]]]:
-    model, wearers = GarmentModel.load(), WearerFinder()
+    model, finders = GarmentModel.load(), Finders(WearerFinder(), LandmarkFinder.load())
     photos = sorted(read_archive(data / f"{VALIDATION_PHOTOS}.tar"), key=lambda pair: pair[0])
     chosen = np.random.default_rng(seed).choice(len(photos), count, replace=False)
     for place in chosen:
         image = photos[place][1]
         (seen,) = model.predict([image])
-        posed, cutout = estimate(np.asarray(image), seen, wearers, model.model_id)
+        posed, cutout = estimate(np.asarray(image), seen, finders, model.model_id)
         words = [caption(seen) + (" (review)" if needs_review(seen) else "")]
         words += [f"{label} {share:.0%}" for label, share in seen.types[:3]]
         yield image, posed, cutout, words

@@ -55,17 +55,8 @@ class _Plan:
         points = self.points
         sure = max((p.confidence for p in points.values()), default=0.5)
         yield self._full("the whole garment", max(sure, 0.5))
-        neck, shoulders = points.get("neck"), self._pair("shoulder")
-        if neck and shoulders:
-            across = abs(shoulders[0].x - shoulders[1].x) * self.width
-            x, y = self._at(neck)
-            half = 0.36 * across
-            below = max(y + 0.4 * across, *(self._at(point)[1] for point in shoulders))
-            yield self._view(
-                "neck", (x - half, min(y, self.top) - 0.06 * across, x + half, below),
-                "around the collar, between the shoulders", neck.confidence,
-            )  # fmt: skip
-        hem = points.get("hem")
+        yield from self._neck()
+        neck, hem = points.get("neck"), points.get("hem")
         if neck and hem:
             yield self._view(
                 "length", (self.left, self.top, self.right, self._at(hem)[1] + 0.02 * self._tall),
@@ -74,6 +65,30 @@ class _Plan:
         yield from self._fabric()
         yield from self._hem()
         yield from self._sleeve()
+
+    def _neck(self) -> Iterator[View]:
+        """Yield the collar; nothing where the neck is not between the shoulders."""
+        neck, shoulders, across = self.points.get("neck"), self._pair("shoulder"), self._across()
+        if not neck or not shoulders or not across:
+            return
+        x, y = self._at(neck)
+        ends = sorted(self._at(shoulder)[0] for shoulder in shoulders)
+        if not ends[0] < x < ends[1]:
+            return
+        half = 0.36 * across
+        below = max(y + 0.4 * across, *(self._at(point)[1] for point in shoulders))
+        yield self._view(
+            "neck", (x - half, min(y, self.top) - 0.06 * across, x + half, below),
+            "around the collar, between the shoulders",
+            min(neck.confidence, *(point.confidence for point in shoulders)),
+        )  # fmt: skip
+
+    def _across(self) -> float:
+        """Return the width of the chest: straps may well be closer together than it is wide."""
+        shoulders, armpits = self._pair("shoulder"), self._pair("armpit")
+        between = abs(shoulders[0].x - shoulders[1].x) if shoulders else 0.0
+        below = abs(armpits[0].x - armpits[1].x) if armpits else 0.0
+        return max(between, 0.85 * below) * self.width
 
     def worn(self) -> Iterator[View]:
         shoulders, hips = self._pair("shoulder"), self._pair("hip")
@@ -120,11 +135,15 @@ class _Plan:
         )  # fmt: skip
 
     def _hem(self) -> Iterator[View]:
+        """Yield the lower edge or, where its ends have no middle, both legs' ends."""
         hem, ends = self.points.get("hem"), self._pair("hem")
-        if not hem or not ends:
+        if not ends:
+            return
+        left, right = sorted(self._at(end)[0] for end in ends)
+        if not hem:
+            yield from self._legs(ends, left, right)
             return
         y = self._at(hem)[1]
-        left, right = sorted(self._at(end)[0] for end in ends)
         margin = 0.05 * (right - left)
         yield self._view(
             "hem",
@@ -132,15 +151,24 @@ class _Plan:
             "along the lower edge", hem.confidence,
         )  # fmt: skip
 
+    def _legs(self, ends: tuple[Keypoint, Keypoint], left: float, right: float) -> Iterator[View]:
+        apart = right - left
+        high, low = sorted(self._at(end)[1] for end in ends)
+        edges = (
+            max(left - 0.65 * apart, self.left), high - 0.5 * apart,
+            min(right + 0.65 * apart, self.right), low + 0.12 * apart,
+        )  # fmt: skip
+        sure = min(end.confidence for end in ends)
+        yield self._view("hem", edges, "around the ends of both legs", sure)
+
     def _sleeve(self) -> Iterator[View]:
         """Yield the surer of both sleeves, or the lower one: its end is clear of the body."""
-        shoulders = self._pair("shoulder")
+        across = self._across()
         ends = [self.points.get(f"{side}_sleeve_end") for side in ("left", "right")]
         found = [end for end in ends if end]
-        if not found or not shoulders:
+        if not found or not across:
             return
         end = max(found, key=lambda point: (point.confidence, point.y))
-        across = abs(shoulders[0].x - shoulders[1].x) * self.width
         x, y = self._at(end)
         half = 0.28 * across
         yield self._view(

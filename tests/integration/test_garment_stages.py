@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents import pose
 from agents.annotation import annotation_stage
 from agents.captioners.local import LocalCaptioner
 from agents.captioning import captioning_stage
@@ -20,12 +19,14 @@ from agents.classification import classification_stage
 from agents.decoding import Decoder
 from agents.errors import Rejected
 from agents.fetching import Fetcher
+from agents.pose import pose_stage
 from agents.predictions import SharedPredictions
 from agents.shots import shots_stage
 from agents.stage import Stage
 from agents.thumbnailing import thumbnailing_stage
 from agents.validation import validation_stage
 from agents.vision.figure import draw_figure
+from agents.vision.landmarks import LandmarkFinder
 from agents.vision.model import GarmentModel, Prediction
 from agents.vision.wearer import WearerFinder
 from storage import keys
@@ -68,8 +69,18 @@ def wearers() -> WearerFinder:
 
 
 @pytest.fixture(scope="module")
+def landmarks() -> LandmarkFinder:
+    return LandmarkFinder.load()
+
+
+@pytest.fixture(scope="module")
 def model() -> GarmentModel:
     return GarmentModel.load()
+
+
+@pytest.fixture(scope="module")
+def posing(wearers: WearerFinder, landmarks: LandmarkFinder, model: GarmentModel) -> Stage:
+    return pose_stage(wearers=wearers, landmarks=landmarks, predictions=SharedPredictions(model))
 
 
 @pytest.fixture
@@ -101,11 +112,11 @@ def picture(store: DirectoryArtifacts, key: str) -> Image.Image:
 
 
 def test_a_laid_out_tshirt_is_cut_from_the_original(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     big = tshirt((1800, 2400), background=textured((1800, 2400)))
     event = validated(big, store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    posed = run(posing, event, store, Posed)
     assert posed.subject == "laid-out"
     assert posed.cutout
     cutout = picture(store, posed.cutout)
@@ -126,20 +137,18 @@ def test_a_laid_out_tshirt_is_cut_from_the_original(
 
 
 def test_trousers_give_no_neck_and_no_sleeve(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     event = validated(trousers((600, 800)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    posed = run(posing, event, store, Posed)
     stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
-    assert {shot.label for shot in taken.shots} == {"full", "zoom"}
+    assert {shot.label for shot in taken.shots} == {"full", "zoom", "hem"}
 
 
-def test_someone_wears_it(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
-) -> None:
+def test_someone_wears_it(store: DirectoryArtifacts, decoder: Decoder, posing: Stage) -> None:
     event = validated(draw_figure().resize((768, 960)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
+    posed = run(posing, event, store, Posed)
     assert posed.subject == "worn"
     assert {"nose", "left_shoulder", "right_hip"} <= {point.name for point in posed.keypoints}
     assert posed.cutout
@@ -149,22 +158,27 @@ def test_someone_wears_it(
 
 
 def test_where_nothing_is_found_it_says_none(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     event = validated(textured((300, 300)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers), event, store, Posed)
-    assert posed == Posed(subject="none", model=pose.VERSION)
+    posed = run(posing, event, store, Posed)
+    assert posed == Posed(subject="none", model=posing.version)
     stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
     assert taken == ShotsTaken()
 
 
 def test_a_print_on_a_tshirt_is_no_wearer(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     shirt = tshirt((900, 1200), "white", "saddlebrown")
     shirt.paste(draw_figure(background="white").resize((200, 250)), (350, 450))
-    posed = run(pose.pose_stage(wearers=wearers), validated(shirt, store, decoder), store, Posed)
+    posed = run(
+        posing,
+        validated(shirt, store, decoder),
+        store,
+        Posed,
+    )
     assert posed.subject == "laid-out"
 
 

@@ -13,6 +13,7 @@ TOP = {
 }  # fmt: skip
 HEM = {"hem": (0.5, 0.88), "left_hem": (0.72, 0.88), "right_hem": (0.28, 0.88)}
 FABRIC = {"fabric_top_left": (0.35, 0.35), "fabric_bottom_right": (0.65, 0.65)}
+LEGS = {"left_hem": (0.65, 0.88), "right_hem": (0.35, 0.86)}
 SLEEVES = {"left_sleeve_end": (0.88, 0.4), "right_sleeve_end": (0.12, 0.4)}
 BODY = {
     "nose": (0.5, 0.12), "left_shoulder": (0.65, 0.25), "right_shoulder": (0.35, 0.25),
@@ -38,6 +39,8 @@ def views(
         ({**HEM, **FABRIC}, "full zoom hem"),
         ({**TOP, **FABRIC}, "full neck zoom"),
         (FABRIC, "full zoom"),
+        ({**LEGS, **FABRIC}, "full zoom hem"),
+        ({"left_hem": (0.65, 0.88), **FABRIC}, "full zoom"),
         ({}, "full"),
     ],
 )
@@ -45,6 +48,27 @@ def test_a_laid_out_garment_gives_the_views_that_it_has(
     points: dict[str, tuple[float, float]], labels: str
 ) -> None:
     assert list(views("laid-out", points)) == labels.split()
+
+
+def test_the_hem_of_trousers_shows_both_ends_whole() -> None:
+    hem = views("laid-out", LEGS)["hem"].box
+    assert hem.left < 0.25
+    assert hem.right > 0.75
+    assert hem.top < 0.8
+    assert 0.88 < hem.bottom < 0.95
+
+
+def test_where_the_neck_is_not_between_the_shoulders_it_is_not_shown() -> None:
+    assert "neck" not in views("laid-out", {**TOP, "neck": (0.75, 0.15)})
+
+
+def test_between_narrow_straps_the_neck_is_as_wide_as_the_chest_asks() -> None:
+    straps = {"neck": (0.5, 0.3), "left_shoulder": (0.55, 0.1), "right_shoulder": (0.45, 0.1)}
+    armpits = {"left_armpit": (0.75, 0.4), "right_armpit": (0.25, 0.4)}
+    narrow = views("laid-out", straps)["neck"].box
+    wide = views("laid-out", {**straps, **armpits})["neck"].box
+    assert wide.right - wide.left > 3 * (narrow.right - narrow.left)
+    assert wide.bottom > narrow.bottom
 
 
 def test_a_wearer_gives_full_neck_length_and_fabric() -> None:

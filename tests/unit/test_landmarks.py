@@ -2,79 +2,141 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from agents.vision.landmarks import Landmarks, find_landmarks
+from agents.vision.kinds import KINDS, Kind
+from agents.vision.landmarks import OF_KIND, LandmarkFinder, Landmarks
 from agents.vision.outline import Mask
-from tests.garments import dress, trousers, tshirt
+from tests.garments import dress, hat, shoe, skirt, tank_top, trousers, tshirt
 
-UPPER = {"neck", "left_shoulder", "right_shoulder"}
-SLEEVES = {"left_sleeve_end", "right_sleeve_end"}
-HEM = {"hem", "left_hem", "right_hem"}
+Drawing = Callable[[tuple[int, int], str, str], Image.Image]
+Places = dict[str, tuple[float, float]]
+
+SIZE = (240, 320)
 FABRIC = {"fabric_top_left", "fabric_bottom_right"}
+TSHIRT = {
+    "neck": (0.5, 0.17), "left_shoulder": (0.7, 0.13), "left_armpit": (0.71, 0.37),
+    "left_sleeve_end": (0.875, 0.38), "left_hem": (0.72, 0.9),
+}  # fmt: skip
+TANK_TOP = {
+    "neck": (0.5, 0.28), "left_shoulder": (0.66, 0.1), "left_armpit": (0.76, 0.4),
+    "left_hem": (0.76, 0.9),
+}  # fmt: skip
+DRESS = {
+    "neck": (0.5, 0.15), "left_shoulder": (0.62, 0.05), "left_armpit": (0.65, 0.26),
+    "left_waist": (0.61, 0.42), "left_hem": (0.78, 0.94),
+}  # fmt: skip
+TROUSERS = {"left_waist": (0.67, 0.06), "left_hem": (0.655, 0.95)}
+SKIRT = {"left_waist": (0.65, 0.15), "left_hem": (0.88, 0.82)}
+GARMENTS: list[tuple[Drawing, Kind, Places]] = [
+    (tshirt, "top", TSHIRT),
+    (tank_top, "top", TANK_TOP),
+    (dress, "dress", DRESS),
+    (trousers, "bottoms", TROUSERS),
+    (skirt, "skirt", SKIRT),
+]
+
+
+@cache
+def finder() -> LandmarkFinder:
+    return LandmarkFinder.load()
 
 
 def mask_of(picture: Image.Image) -> Mask:
     return np.asarray(picture.convert("L")) < 128
 
 
-def marks_of(picture: Image.Image) -> Landmarks:
-    return find_landmarks(mask_of(picture))
+def marks_of(garment: Drawing, kind: Kind | None = None, size: tuple[int, int] = SIZE) -> Landmarks:
+    return finder().find(mask_of(garment(size, "black", "white")), kind)
 
 
-@pytest.mark.parametrize("size", [(240, 320), (768, 1024), (320, 320)])
-def test_a_tshirt_has_all_of_them(size: tuple[int, int]) -> None:
-    marks = marks_of(tshirt(size, "black", "white"))
-    assert set(marks.points) == UPPER | SLEEVES | HEM | FABRIC
+def both_sides(places: Places) -> Places:
+    """The places with their mirror images, for what is drawn the same on both sides."""
+    others = {
+        name.replace("left", "right"): (1 - x, y)
+        for name, (x, y) in places.items()
+        if name.startswith("left")
+    }
+    return {**places, **others}
+
+
+def diagonals_off(marks: Landmarks, places: Places, size: tuple[int, int]) -> dict[str, float]:
+    """How far each point is from its place, in diagonals of the garment's box."""
+    width, height = size
+    left, top, right, bottom = marks.box
+    diagonal = math.hypot((right - left) * width, (bottom - top) * height)
+    return {
+        name: math.hypot((marks.points[name][0] - x) * width, (marks.points[name][1] - y) * height)
+        / diagonal
+        for name, (x, y) in places.items()
+    }
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not-told"])
+@pytest.mark.parametrize(("garment", "kind", "places"), GARMENTS)
+def test_every_point_of_a_garment_is_found_where_it_was_drawn(
+    garment: Drawing, kind: Kind, places: Places, told: bool
+) -> None:
+    marks, places = marks_of(garment, kind if told else None), both_sides(places)
+    middle = set() if kind == "bottoms" else {"hem"}
+    assert set(marks.points) == {*places, *middle, *FABRIC}
+    assert max(diagonals_off(marks, places, SIZE).values()) < 0.08
+
+
+@pytest.mark.parametrize("size", [(240, 320), (768, 1024), (320, 320), (400, 250)])
+def test_the_pictures_size_and_shape_change_nothing(size: tuple[int, int]) -> None:
+    marks = marks_of(tshirt, size=size)
     assert marks.box == pytest.approx((0.07, 0.10, 0.93, 0.90), abs=0.015)
-    assert marks.points["neck"][:2] == pytest.approx((0.5, 0.17), abs=0.03)
-    assert marks.points["hem"][:2] == pytest.approx((0.5, 0.90), abs=0.02)
-    assert marks.points["left_sleeve_end"][:2] == pytest.approx((0.85, 0.39), abs=0.05)
-    assert marks.points["right_sleeve_end"][:2] == pytest.approx((0.15, 0.39), abs=0.05)
-    assert marks.points["left_shoulder"][:2] == pytest.approx((0.71, 0.13), abs=0.04)
+    assert max(diagonals_off(marks, both_sides(TSHIRT), size).values()) < 0.08
+
+
+def test_the_hem_is_halfway_between_its_corners() -> None:
+    points = marks_of(skirt).points
+    assert points["hem"][:2] == pytest.approx((0.5, 0.82), abs=0.03)
 
 
 def test_left_is_the_wearers() -> None:
-    points = marks_of(tshirt(colour="black", background="white")).points
-    assert points["left_shoulder"][0] > 0.5 > points["right_shoulder"][0]
+    points = marks_of(tshirt).points
+    for name in ("shoulder", "armpit", "sleeve_end", "hem"):
+        assert points[f"left_{name}"][0] > 0.5 > points[f"right_{name}"][0]
 
 
-def test_trousers_have_no_neck_no_sleeves_and_no_hem() -> None:
-    assert set(marks_of(trousers(colour="black", background="white")).points) == FABRIC
+@pytest.mark.parametrize("garment", [tshirt, dress, trousers])
+def test_a_mirror_image_has_the_same_points_mirrored(garment: Drawing) -> None:
+    mask = mask_of(garment(SIZE, "black", "white"))
+    mask[200:, :120] = False
+    seen, mirrored = finder().find(mask), finder().find(mask[:, ::-1])
+    for name in set(seen.points) - FABRIC:
+        x, y, sure = mirrored.points[_twin(name)]
+        assert seen.points[name] == pytest.approx((1 - x, y, sure), abs=0.01)
 
 
-def test_a_sleeveless_dress_has_a_neck_and_a_hem_but_no_sleeves() -> None:
-    points = marks_of(dress(colour="black", background="white")).points
-    assert set(points) == UPPER | HEM | FABRIC
-    assert points["hem"][:2] == pytest.approx((0.5, 0.94), abs=0.02)
+def _twin(name: str) -> str:
+    other = {"left": "right", "right": "left"}
+    return "_".join(other.get(part, part) for part in name.split("_"))
 
 
-def test_a_skirt_has_a_hem_only() -> None:
-    picture = Image.new("L", (300, 300), 255)
-    ImageDraw.Draw(picture).polygon([(100, 50), (200, 50), (250, 250), (50, 250)], fill=0)
-    assert set(marks_of(picture).points) == HEM | FABRIC
+@pytest.mark.parametrize("thing", [hat, shoe])
+def test_hats_and_shoes_have_no_landmarks(thing: Drawing) -> None:
+    assert set(marks_of(thing).points) == FABRIC
 
 
-def test_a_hat_has_neither() -> None:
-    picture = Image.new("L", (300, 300), 255)
-    ImageDraw.Draw(picture).ellipse((50, 60, 250, 240), fill=0)
-    assert set(marks_of(picture).points) == FABRIC
-
-
-def test_a_shoe_has_neither() -> None:
-    picture = Image.new("L", (300, 200), 255)
-    shoe = [(30, 60), (90, 50), (130, 110), (270, 140), (280, 170), (30, 170)]
-    ImageDraw.Draw(picture).polygon(shoe, fill=0)
-    assert set(marks_of(picture).points) == FABRIC
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_no_points_of_others(kind: Kind) -> None:
+    named = set(marks_of(tshirt, kind).points) - FABRIC - {"hem"}
+    assert named <= OF_KIND[kind]
 
 
 @pytest.mark.parametrize("garment", [tshirt, trousers, dress])
-def test_the_fabric_lies_inside(garment: object) -> None:
-    assert callable(garment)
-    mask = mask_of(garment((240, 320), "black", "white"))
-    points = find_landmarks(mask).points
+def test_the_fabric_lies_inside(garment: Drawing) -> None:
+    mask = mask_of(garment(SIZE, "black", "white"))
+    points = finder().find(mask).points
     left, top, _ = points["fabric_top_left"]
     right, bottom, _ = points["fabric_bottom_right"]
     piece = mask[round(top * 320) + 3 : round(bottom * 320) - 3,
@@ -83,10 +145,18 @@ def test_the_fabric_lies_inside(garment: object) -> None:
     assert piece.all()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2), (9, 300)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2), (9, 300), (3, 2000)])
 def test_stands_any_mask(shape: tuple[int, int]) -> None:
-    marks = find_landmarks(np.ones(shape, bool))
+    marks = finder().find(np.ones(shape, bool))
     assert marks.box == (0.0, 0.0, 1.0, 1.0)
     for x, y, confidence in marks.points.values():
         assert np.isfinite([x, y]).all()
         assert 0 <= confidence <= 1
+
+
+def test_stands_a_single_pixel_of_many() -> None:
+    mask = np.zeros((900, 700), bool)
+    mask[501, 333] = True
+    left, top, right, bottom = finder().find(mask).box
+    assert left <= 333 / 700 <= right
+    assert top <= 501 / 900 <= bottom
