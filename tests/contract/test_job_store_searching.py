@@ -9,6 +9,7 @@ import pytest
 
 from storage.jobs import JobQuery, JobStore, JobUpdate
 from tests.contract.job_stores import NOON, completed, found, pages, submitted
+from tests.naming import named
 
 COLOURS = ("red", "navy blue", "green")
 TYPES = ("dress", "t-shirt")
@@ -42,13 +43,6 @@ def wardrobe(count: int) -> list[JobUpdate]:
 
 def names(*numbers: int) -> list[str]:
     return [f"job-{number:04}" for number in sorted(numbers, reverse=True)]
-
-
-def named(given: object) -> str:
-    """Name a parameter alike in every process: in each, sets have an order of their own."""
-    if isinstance(given, dict):
-        return str({k: sorted(v) if isinstance(v, frozenset) else v for k, v in given.items()})
-    return str(given)
 
 
 @pytest.mark.parametrize(

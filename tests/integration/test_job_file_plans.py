@@ -12,6 +12,7 @@ from storage.jobs import JobQuery
 from storage.sqlite_queries import FEW, bodies
 from storage.sqlite_schema import prepare
 from storage.sqlite_vectors import vectors
+from tests.naming import named
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 UNFINISHED = frozenset({"pending", "processing"})
@@ -68,7 +69,7 @@ def plans(connection: sqlite3.Connection) -> Plans:
             "place USING PRIMARY KEY (term=? AND sort_at>?)",
         ),
     ],
-    ids=str,
+    ids=named,
 )
 def test_a_page_is_read_in_the_order_of_an_index(
     plans: Plans, query: dict[str, object], way: str
@@ -88,7 +89,7 @@ def test_a_page_is_read_in_the_order_of_an_index(
             "jobs_by_age (status=? AND updated_at<?)",
         ),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_happened_lately_is_found_by_its_time(
     plans: Plans, query: dict[str, object], way: str

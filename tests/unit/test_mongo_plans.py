@@ -96,14 +96,7 @@ BY_TIME = [
 ]
 
 
-def _named(value: object) -> str:
-    """Return a test's name of a value, the same in every process: a set's order is not."""
-    if isinstance(value, dict):
-        return ",".join(f"{key}={_named(asked)}" for key, asked in value.items()) or "all"
-    return "+".join(sorted(value)) if isinstance(value, frozenset) else str(value)
-
-
-@pytest.mark.parametrize(("asked", "index", "scans"), PAGED, ids=_named)
+@pytest.mark.parametrize(("asked", "index", "scans"), PAGED, ids=named)
 @pytest.mark.parametrize("cursor", [None, ON], ids=["first page", "next page"])
 def test_a_page_is_read_in_the_order_of_an_index(
     asked: dict[str, Any], index: str, scans: int, cursor: str | None
@@ -113,7 +106,7 @@ def test_a_page_is_read_in_the_order_of_an_index(
     assert served[index].scans == scans
 
 
-@pytest.mark.parametrize(("asked", "index"), BY_TIME, ids=_named)
+@pytest.mark.parametrize(("asked", "index"), BY_TIME, ids=named)
 def test_what_changed_since_is_read_by_an_index_on_that_time_and_sorted(
     asked: dict[str, Any], index: str
 ) -> None:
