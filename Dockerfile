@@ -13,6 +13,8 @@ FROM ${PYTHON_IMAGE} AS build
 # Searched besides pip's own index; empty for none. Tell pip another main index by PIP_INDEX_URL.
 ARG TORCH_INDEX=""
 ARG PIP_INDEX_URL=""
+# Extras of ours, comma-separated: gemini, transformers.
+ARG EXTRAS=""
 
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -25,7 +27,7 @@ COPY pyproject.toml README.md constraints.txt ./
 RUN python -m venv --without-pip /opt/lookstream \
     && export PIP_EXTRA_INDEX_URL="${TORCH_INDEX}" \
     && if [ -z "${PIP_INDEX_URL}" ]; then unset PIP_INDEX_URL; fi \
-    && pip --python /opt/lookstream/bin/python install .
+    && pip --python /opt/lookstream/bin/python install ".${EXTRAS:+[${EXTRAS}]}"
 
 COPY streams streams
 COPY storage storage

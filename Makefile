@@ -4,10 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Of the tests: more than there are cores, since many wait rather than compute. One where servers
+# are lent, since each would run a whole Lookstream on them.
+PROCESSES ?= $(if $(LOOKSTREAM_TEST_KAFKA)$(LOOKSTREAM_TEST_ARTIFACTS)$(LOOKSTREAM_TEST_JOBS),0,3)
 PYTEST_ARGS ?=
+TRAINED ?= build/trained
+# Without these glibc hands every large tensor's memory back at once, and half the time is the kernel's.
+TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 \
+	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format contracts servers train-garment train-landmarks benchmark clean
+.PHONY: help up test check format contracts servers train train-net train-mask train-titles train-landmarks eyes benchmark clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -27,7 +34,8 @@ up: $(VENV)/.ready ## Run everything: page and API on http://127.0.0.1:8000
 	@exec $(BIN)/lookstream up
 
 test: $(VENV)/.ready-dev ## All tests; real servers too where Java, Maven and Go are there
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "Running the tests in $(if $(filter 0,$(PROCESSES)),one process,$(PROCESSES) processes (PROCESSES=0: in one)) …"
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(VENV)/.ready-dev ## Style, types, import rules
 	@$(BIN)/ruff check .
@@ -45,11 +53,25 @@ contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and even
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
 	@$(BIN)/python -m deploy.local build
 
-train-garment: $(VENV)/.ready-dev ## Train the shipped network anew from $LOOKSTREAM_DATA
-	@$(BIN)/python -m training.train --out agents/vision/weights/garment-net-1.safetensors
+train: train-net train-mask train-titles $(VENV)/.ready-dev ## Train the shipped networks anew from $LOOKSTREAM_DATA
+	@$(BIN)/python -m training.pack --net $(TRAINED)/net.safetensors --mask $(TRAINED)/mask.safetensors \
+		--title $(TRAINED)/title.safetensors --out agents/vision/weights/garment-2.safetensors
 
-train-landmarks: $(VENV)/.ready-dev ## Train the landmark network anew from drawn garments
-	@$(BIN)/python -m training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
+train-net: $(VENV)/.ready-dev ## … the encoder and what it says of type, colour, gender, pattern …
+	@mkdir -p $(TRAINED)
+	@$(TRAIN) training.train --out $(TRAINED)/net.safetensors
+
+train-mask: $(VENV)/.ready-dev ## … the garment's mask, on the encoder that train-net left
+	@$(TRAIN) training.train_mask --net $(TRAINED)/net.safetensors --out $(TRAINED)/mask.safetensors
+
+train-titles: $(VENV)/.ready-dev ## … the titles, likewise
+	@$(TRAIN) training.train_titles --net $(TRAINED)/net.safetensors --out $(TRAINED)/title.safetensors
+
+train-landmarks: $(VENV)/.ready-dev ## … the landmarks, from drawn garments alone
+	@$(TRAIN) training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
+
+eyes: $(VENV)/.ready-dev ## Draw what the networks say of 24 photos that they never saw: eyes.png
+	@$(BIN)/python -m training.eyes
 
 benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline

@@ -18,9 +18,9 @@ from agents.metrics import StageMetrics
 from agents.outbox import Outbox
 from agents.processor import Holder, Publisher
 from agents.results import ResultShelf
-from agents.retry import Fate, RetryPolicy
+from agents.retry import Fate, RetryPolicy, asked_s
 from agents.spans import consuming
-from agents.stage import Outcome, Reused, Stage
+from agents.stage import Outcome, Reused, Stage, Stopgap
 from agents.task import Task
 from storage.artifacts import ArtifactStore
 from streams.codec import Decoder
@@ -185,14 +185,14 @@ class StageProcessor:
         """Publish what is decided; return the tasks to try again, after their backoff."""
         results: list[tuple[Task, Event]] = []
         again: list[Task] = []
-        held: BaseException | None = None
+        held: list[Exception] = []
         for task, outcome in zip(tasks, map(self._result, tasks, outcomes), strict=True):
             if not isinstance(outcome, Exception):
                 results.append((task, outcome))
                 continue
             fate = self._policy.decide(outcome, task.attempts + 1)
             if fate is Fate.HOLD:
-                held = outcome
+                held.append(outcome)
                 again.append(replace(task, held=task.held + 1))
             elif fate is Fate.RETRY:
                 self._metrics.retries.labels(self.name).inc()
@@ -200,8 +200,8 @@ class StageProcessor:
             else:
                 await self._outbox.fail(replace(task, attempts=task.attempts + 1), outcome)
         await self._outbox.results(results)
-        if held is not None:
-            await self._hold.wait(held, max(task.held for task in again))
+        if held:
+            await self._hold.wait(max(held, key=asked_s), max(task.held for task in again))
         elif again:
             await asyncio.sleep(self._policy.delay(max(task.attempts for task in again)))
         return again
@@ -211,7 +211,7 @@ class StageProcessor:
         if isinstance(outcome, Exception):
             return outcome
         reused = isinstance(outcome, Reused)
-        payload = outcome.payload if isinstance(outcome, Reused) else outcome
+        payload = outcome.payload if isinstance(outcome, Reused | Stopgap) else outcome
         (self._metrics.reused if reused else self._metrics.computed).labels(self.name).inc()
         event = task.event
         task.span.set_attribute("lookstream.reused", reused)

@@ -6,22 +6,28 @@ from collections.abc import Sequence
 
 from agents.predictions import SharedPredictions
 from agents.stage import Outcome, Stage
-from agents.vision.model import Prediction
+from agents.vision.prediction import Prediction
+from agents.vision.vocabulary import PLAIN, Vocabulary
 from storage.artifacts import ArtifactStore
+from streams.embedding import encode
 from streams.events import Classified, ImageClassified, ImageValidated, Label
 
 NAME = "classification"
 
 
 def classification_stage(
-    *, predictions: SharedPredictions, batch: int = 8, timeout_s: float = 60.0
+    *,
+    predictions: SharedPredictions,
+    own: Vocabulary = PLAIN,
+    batch: int = 8,
+    timeout_s: float = 60.0,
 ) -> Stage:
     """Build the stage; a whole batch goes through the network at once."""
 
     def handle(events: Sequence[ImageValidated], artifacts: ArtifactStore) -> list[Outcome]:
         found = predictions.predict([event.sha256 for event in events], artifacts)
         return [
-            one if isinstance(one, Exception) else classified(one, predictions.model_id)
+            one if isinstance(one, Exception) else classified(one, predictions.model_id, own)
             for one in found
         ]
 
@@ -30,7 +36,7 @@ def classification_stage(
         consumes=ImageValidated,
         emits=ImageClassified,
         payload=Classified,
-        version=f"top5-1-{predictions.model_id}",
+        version="-".join(filter(None, ["top5-2", predictions.model_id, own.version])),
         handle=handle,
         batch=batch,
         timeout_s=timeout_s,
@@ -38,7 +44,11 @@ def classification_stage(
     )
 
 
-def classified(prediction: Prediction, model: str) -> Classified:
-    """Take the five likeliest types of garment, best first."""
-    top5 = tuple(Label(label=label, probability=p) for label, p in prediction.types[:5])
-    return Classified(top5=top5, model=model)
+def classified(prediction: Prediction, model: str, own: Vocabulary = PLAIN) -> Classified:
+    """Take the five likeliest types of garment, best first, in the user's words."""
+    joined = own.joined_in(prediction)
+    top5 = tuple(
+        Label(label=own.word("types", label), probability=p) for label, p in joined.types[:5]
+    )
+    vector = encode(prediction.embedding) if prediction.embedding else None
+    return Classified(top5=top5, model=model, embedding=vector)

@@ -2,9 +2,10 @@
 
     StageError
     ├── Rejected      the input's own fault: no retry, the job's stage fails with this code
-    └── Unavailable   something we depend on is out of reach: held and retried until it is back
+    ├── Unavailable   something we depend on is out of reach: held and retried until it is back
+    └── BadAnswer     something we depend on answers, but not what was asked
 
-Any other exception is our fault: retried, then failed and dead-lettered.
+`BadAnswer` and any other exception are our fault: retried, then failed and dead-lettered.
 """
 
 from __future__ import annotations
@@ -25,8 +26,23 @@ class Rejected(StageError):
 
 
 class Unavailable(StageError):
-    """A dependency is out of reach; the record is held until it is back."""
+    """A dependency is out of reach; the record is held until it is back.
 
-    def __init__(self, dependency: str, message: str) -> None:
+    ``retry_after_s`` is how long it asks to be left alone, None where it does not say.
+    """
+
+    def __init__(
+        self, dependency: str, message: str, *, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(f"{dependency}: {message}")
         self.dependency = dependency
+        self.retry_after_s = retry_after_s
+
+
+class BadAnswer(StageError):
+    """What came back is of no use. ``code`` is stable; ``message`` is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.errors import Rejected
+from agents.errors import BadAnswer, Rejected
 from streams.errors import EventTooLarge
 from streams.events import Event, StageFailed
 
@@ -13,7 +13,7 @@ _CHARACTERS = 2_000
 
 def code_of(error: Exception) -> str:
     """Return the stable code of what went wrong."""
-    if isinstance(error, Rejected | EventTooLarge):
+    if isinstance(error, Rejected | BadAnswer | EventTooLarge):
         return error.code
     return "stage-timeout" if isinstance(error, TimeoutError) else "stage-error"
 
@@ -36,7 +36,7 @@ def failed(stage: str, event: Event, error: Exception, **facts: Any) -> StageFai
 
 def _public(error: Exception) -> str:
     """Name a fault of ours without its text, which may hold paths or secrets."""
-    if isinstance(error, Rejected):
+    if isinstance(error, Rejected | BadAnswer):
         return error.message
     if isinstance(error, TimeoutError):
         return "The stage took too long and was given up."

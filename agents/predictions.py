@@ -14,8 +14,8 @@ from PIL import Image
 from storage import keys
 from storage.artifacts import ArtifactStore
 
-if TYPE_CHECKING:  # torch takes seconds and 500 MB, and pose needs only `working_copy`
-    from agents.vision.model import Prediction
+if TYPE_CHECKING:
+    from agents.vision.prediction import Prediction
 
 
 class Predicts(Protocol):

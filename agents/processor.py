@@ -121,7 +121,7 @@ class Holder:
         """Say what is out of reach, and let the backoff pass."""
         self.holding = str(error)
         log.warning("held", action="hold", stage=self.name, tries=tries, reason=str(error))
-        await asyncio.sleep(self._policy.delay(tries))
+        await asyncio.sleep(self._policy.hold_s(error, tries))
 
     def release(self) -> None:
         self.holding = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agents.stage import Outcome, Reused, Stage
+from agents.stage import Outcome, Reused, Stage, Stopgap
 from storage import keys
 from storage.artifacts import ArtifactStore
 from storage.errors import ArtifactNotFound
@@ -53,7 +53,9 @@ class ResultShelf:
     def _keep(self, event: Any, outcome: Outcome | None) -> Outcome:
         if outcome is None:
             return TypeError("no outcome")
-        if isinstance(outcome, Exception | Reused) or not isinstance(event, StageResult):
+        if isinstance(outcome, Exception | Reused | Stopgap):
+            return outcome
+        if not isinstance(event, StageResult):
             return outcome
         try:
             self._artifacts.put(

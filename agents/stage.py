@@ -18,7 +18,16 @@ class Reused:
     payload: Payload
 
 
-Outcome = Payload | Reused | Exception
+@dataclass(frozen=True)
+class Stopgap:
+    """A payload that stands in for one that could not be had: published, and never kept, so that
+    the stage is asked anew when the content comes again."""
+
+    payload: Payload
+
+
+Made = Payload | Reused | Stopgap
+Outcome = Made | Exception
 Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 
 
@@ -26,12 +35,13 @@ Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 class Stage:
     """One step of the work, pure of Kafka.
 
-    ``handle(events, artifacts)`` returns one payload, `Reused` payload or exception for each
-    event, in order; it runs in a worker thread, several calls at a time, and may raise, in which
-    case all of its events have failed. ``version`` changes whenever the same content would give
-    another payload: results are kept by content and version. Where the payload depends on what the
-    event says besides the content, ``given`` returns the version of that, which is added.
-    ``timeout_s`` is for one call.
+    ``handle(events, artifacts)`` returns one payload, `Reused` or `Stopgap` payload or exception
+    for each event, in order; it runs in a worker thread, several calls at a time, and may raise, in
+    which case all of its events have failed. ``version`` changes whenever the same content would
+    give another payload: results are kept by content and version. Where the payload depends on what
+    the event says besides the content, ``given`` returns the version of that, which is added.
+    ``timeout_s`` is for one call. A stage that waits for other machines rather than compute has
+    ``threads`` of its own, so that it does not keep those of the process, one a core, from working.
     """
 
     name: str
@@ -42,6 +52,7 @@ class Stage:
     handle: Handle
     batch: int = 8
     timeout_s: float = 60.0
+    threads: int = 0
     warm_up: Callable[[], None] | None = None
     given: Callable[[Any], str] | None = None
 
@@ -54,7 +65,7 @@ class Stage:
         return f"{self.version}-{self.given(event)}" if self.given else self.version
 
 
-def one_by_one(work: Callable[[Any, ArtifactStore], Payload | Reused]) -> Handle:
+def one_by_one(work: Callable[[Any, ArtifactStore], Made]) -> Handle:
     """Make a `Handle` of a function of one event: each item's exception becomes its outcome."""
 
     def handle(events: Sequence[Any], artifacts: ArtifactStore) -> list[Outcome]:
@@ -64,7 +75,7 @@ def one_by_one(work: Callable[[Any, ArtifactStore], Payload | Reused]) -> Handle
 
 
 def _outcome(
-    work: Callable[[Any, ArtifactStore], Payload | Reused], event: Event, artifacts: ArtifactStore
+    work: Callable[[Any, ArtifactStore], Made], event: Event, artifacts: ArtifactStore
 ) -> Outcome:
     try:
         return work(event, artifacts)

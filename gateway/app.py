@@ -26,8 +26,12 @@ from gateway.routes.jobs import JobRoutes
 from gateway.routes.listing import ListRoutes
 from gateway.routes.predict import PredictRoutes
 from gateway.routes.replays import ReplayRoutes
+from gateway.routes.similar import SimilarRoutes
 from gateway.routes.system import SystemRoutes
 from gateway.routes.uploads import UploadRoutes
+from gateway.similar import SimilarJobs
+from gateway.storing import Storing
+from gateway.submitter import Submitter
 from gateway.trace import request_tracing
 
 DESCRIPTION = """
@@ -63,18 +67,21 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     )
     app.state.end_streams = deps.follower.feed.close
     metrics = Metrics()
-    app.include_router(JobRoutes(deps, metrics).router())
+    similar = SimilarJobs(deps.jobs)
+    submitter = Submitter(deps, metrics, Storing(deps.artifacts))
+    app.include_router(JobRoutes(deps, submitter).router())
     app.include_router(ListRoutes(deps).router())
+    app.include_router(SimilarRoutes(deps, similar).router())
     app.include_router(ControlRoutes(deps, metrics).router())
     app.include_router(UploadRoutes(deps, metrics).router())
-    app.include_router(PredictRoutes(deps, metrics).router())
+    app.include_router(PredictRoutes(deps, submitter).router())
     app.include_router(ReplayRoutes(deps).router())
     app.include_router(ArtifactRoutes(deps).router())
     app.include_router(EventRoutes(deps, metrics).router())
     app.include_router(SystemRoutes(deps, metrics).router())
     pages = Pages()
     app.include_router(page.router(pages))
-    app.include_router(GalleryRoutes(deps, pages).router())
+    app.include_router(GalleryRoutes(deps, pages, similar).router())
     problem_responses.install(app)
     app.openapi = partial(_document, app.openapi)  # type: ignore[method-assign]
     # The one added last is the outermost.

@@ -54,6 +54,12 @@ JOB: dict[str, Any] = {
     "description": "A midi dress in red with a floral print.",
     "attributes": {"colour": {"value": "red", "confidence": 0.93}},
     "needs_review": False,
+    "listings": {
+        "ebay": {
+            "title": "Women's red floral midi dress",
+            "description": "A midi dress in red with a floral print.",
+        }
+    },
     "top5": [
         {"label": "dress", "probability": 0.6},
         {"label": "jumpsuit", "probability": 0.2},
@@ -121,6 +127,23 @@ JOB_LIST: dict[str, Any] = {
         "failed": 5,
         "capped": False,
     },
+}
+
+SIMILAR: dict[str, Any] = {
+    "jobs": [
+        {
+            "job_id": "01a20802-19c2-7f0b-9f7e-6d2a1f0c5b11",
+            "similarity": 0.9127,
+            "caption": "Women's red dress",
+            "group": "spring",
+            "thumbnails": JOB["thumbnails"],
+            "thumbhash": JOB["thumbhash"],
+            "links": {
+                "self": "/v1/jobs/01a20802-19c2-7f0b-9f7e-6d2a1f0c5b11",
+                "page": "/#01a20802-19c2-7f0b-9f7e-6d2a1f0c5b11",
+            },
+        }
+    ]
 }
 
 UPLOAD: dict[str, Any] = {

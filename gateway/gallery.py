@@ -63,16 +63,18 @@ class Filters:
 @dataclass(frozen=True)
 class Card:
     """One job in the gallery. ``mark`` changes with every change of the job; ``colour`` stands in
-    for the thumbnail until it is there."""
+    for the thumbnail until it is there; ``similarity``, -1 to 1, is that with another's photo."""
 
     job: JobView
     mark: str
     colour: str | None
+    similarity: float | None = None
 
     @classmethod
-    def of(cls, job: Job, link: Link) -> Self:
+    def of(cls, job: Job, link: Link, similarity: float | None = None) -> Self:
         view = job_view(job, link)
-        return cls(view, f"{job.run}.{job.revision}", average_colour(view.thumbhash or ""))
+        colour = average_colour(view.thumbhash or "")
+        return cls(view, f"{job.run}.{job.revision}", colour, similarity)
 
 
 def how_many(total: int, filters: Filters) -> str:

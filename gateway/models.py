@@ -102,6 +102,9 @@ class JobView(Shape):
     description: str | None
     attributes: dict[str, Attribute]
     needs_review: bool | None
+    listings: dict[str, dict[str, str]] = Field(
+        description="the caption as `ebay`, `poshmark`, `vinted` and `depop` want it"
+    )
     top5: list[Label] = Field(description="the five likeliest classes, best first")
     pose: Pose | None
     shots: list[ShotView]
@@ -172,6 +175,26 @@ class JobListView(Shape):
     jobs: list[JobView]
     cursor: str | None
     counts: Counts | None = Field(default=None, exclude_if=lambda counts: counts is None)
+
+
+class SimilarView(Shape):
+    """A job whose photo is like another's; what a stage has not found out yet is null or empty."""
+
+    job_id: str
+    similarity: float = Field(ge=-1, le=1, description="the cosine: 1 for the same photo")
+    caption: str | None
+    group: str | None
+    thumbnails: list[SizedPicture]
+    thumbhash: str | None
+    links: Links
+
+
+class SimilarListView(Shape):
+    """The most similar photos, the best first, each once."""
+
+    model_config = ConfigDict(frozen=True, title="SimilarList")
+
+    jobs: list[SimilarView]
 
 
 class UploadView(Shape):

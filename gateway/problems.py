@@ -43,6 +43,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "idempotency-conflict": Kind(409, "The idempotency key was used for another request"),
     "too-many-replays": Kind(409, "Too many replays wait for their turn"),
     "nothing-to-run": Kind(409, "There is no photo left to run on"),
+    "no-embedding": Kind(409, "The photo has nothing to be compared by"),
     "too-large": Kind(413, "The photo or the request is too large"),
     "too-many-photos": Kind(413, "Too many photos in one request"),
     "event-too-large": Kind(413, "Kafka takes no event of this size"),

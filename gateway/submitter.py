@@ -17,6 +17,7 @@ from gateway.intake import Submission
 from gateway.metrics import Metrics
 from gateway.photos import Photo, Upload
 from gateway.problems import Problem
+from gateway.storing import Storing
 from storage import keys
 from storage.jobs import KeptRequest
 from streams.events import ImageSubmitted, Source
@@ -46,6 +47,7 @@ class Submitter:
 
     deps: GatewayDeps
     metrics: Metrics
+    storing: Storing
 
     async def accept(
         self, submission: Submission, *, key: str | None = None, traceparent: str | None = None
@@ -99,9 +101,11 @@ class Submitter:
                 return Source(url=photo.url)
             key = keys.incoming(job_id)
             async with turns:
-                await run_in_threadpool(self.deps.artifacts.put, key, photo.file)
+                await self.storing.put(key, photo.file)
             return Source(object=key)
 
+        if len(taken) == 1:
+            return [await store(*taken[0])]
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(store(*entry)) for entry in taken]

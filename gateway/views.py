@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from gateway.marketplaces import listings
 from gateway.models import (
     Failure,
     JobView,
@@ -15,6 +16,7 @@ from gateway.models import (
     Picture,
     Pose,
     ShotView,
+    SimilarView,
     SizedPicture,
     StageView,
     Status,
@@ -72,6 +74,19 @@ def job_view(job: Job, link: Link) -> JobView:
     )
 
 
+def similar_view(job: Job, similarity: float, link: Link) -> SimilarView:
+    """Return what REST says of a job that is found by its photo; ``similarity`` is a cosine."""
+    captioned = payload(job, "captioning", Captioned)
+    return SimilarView(
+        job_id=job.job_id,
+        similarity=round(similarity, 4),
+        caption=captioned.caption if captioned else None,
+        group=job.group,
+        **_thumbnails(job, link),
+        links=links(job.job_id),
+    )
+
+
 def _stages(job: Job) -> dict[str, StageView]:
     names = dict.fromkeys([*job.wanted, *job.stages])
     return {name: _stage(job, name, job.stages.get(name)) for name in names}
@@ -107,14 +122,15 @@ def _failure(error: StageError | None) -> Failure | None:
 
 
 def _words(job: Job) -> dict[str, Any]:
-    captioned = _payload(job, "captioning", Captioned)
-    classified = _payload(job, "classification", Classified)
-    posed = _payload(job, "pose", Posed)
+    captioned = payload(job, "captioning", Captioned)
+    classified = payload(job, "classification", Classified)
+    posed = payload(job, "pose", Posed)
     return {
         "caption": captioned and captioned.caption,
         "description": captioned and captioned.description,
         "attributes": captioned.attributes if captioned else {},
         "needs_review": captioned and captioned.needs_review,
+        "listings": listings(captioned) if captioned else {},
         "top5": list(classified.top5) if classified else [],
         "pose": posed
         and Pose(subject=posed.subject, keypoints=list(posed.keypoints), box=posed.box),
@@ -122,24 +138,30 @@ def _words(job: Job) -> dict[str, Any]:
 
 
 def _pictures(job: Job, link: Link) -> dict[str, Any]:
-    posed = _payload(job, "pose", Posed)
-    taken = _payload(job, "shots", ShotsTaken)
-    thumbnailed = _payload(job, "thumbnailing", Thumbnailed)
-    drawn = _payload(job, "annotation", Drawn)
+    posed = payload(job, "pose", Posed)
+    taken = payload(job, "shots", ShotsTaken)
+    drawn = payload(job, "annotation", Drawn)
     return {
         "shots": [
             ShotView(url=link(shot.key), **shot.model_dump(exclude={"key"}))
             for shot in (taken.shots if taken else ())
         ],
+        **_thumbnails(job, link),
+        "annotated": drawn
+        and SizedPicture(url=link(drawn.key), width=drawn.width, height=drawn.height),
+        "cutout": Picture(url=link(posed.cutout)) if posed and posed.cutout else None,
+        "original": _original(payload(job, "validation", Validated), link),
+    }
+
+
+def _thumbnails(job: Job, link: Link) -> dict[str, Any]:
+    thumbnailed = payload(job, "thumbnailing", Thumbnailed)
+    return {
         "thumbnails": [
             SizedPicture(url=link(each.key), width=each.width, height=each.height)
             for each in (thumbnailed.thumbnails if thumbnailed else ())
         ],
         "thumbhash": thumbnailed and thumbnailed.thumbhash,
-        "annotated": drawn
-        and SizedPicture(url=link(drawn.key), width=drawn.width, height=drawn.height),
-        "cutout": Picture(url=link(posed.cutout)) if posed and posed.cutout else None,
-        "original": _original(_payload(job, "validation", Validated), link),
     }
 
 
@@ -173,7 +195,8 @@ def _others(job: Job) -> dict[str, Any]:
     }
 
 
-def _payload(job: Job, stage: str, kind: type[P]) -> P | None:
+def payload(job: Job, stage: str, kind: type[P]) -> P | None:
+    """Return what a stage found of ``job``; None where it has not, or where we cannot read it."""
     state = job.stages.get(stage)
     if state is None or state.result is None:
         return None

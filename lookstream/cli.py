@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lookstream import serving
-from lookstream.commands import changes, jobs, replay, status, submit
+from lookstream.commands import changes, jobs, replay, status, submit, vocabulary
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +37,7 @@ def lookstream(
 # --- Running the system -----------------------------------------------------------------------
 
 serving.register(app)
+vocabulary.register(app)
 
 # --- As a client of a running gateway ---------------------------------------------------------
 

@@ -42,6 +42,7 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
             f"{settings.host} can be reached by others and there is no authentication yet; "
             "bind 127.0.0.1, or say --insecure if you mean it"
         )
+    one_thread_each()
     _stop_with_parent()
     sys.setswitchinterval(SWITCH_S)
     telemetry = open_telemetry(settings.otlp, "lookstream-gateway")
@@ -79,7 +80,7 @@ def run_worker(settings: Settings, names: Sequence[str]) -> None:
 
 def one_thread_each() -> None:
     """Tell numeric libraries, before they load, to keep to one thread: parallelism comes
-    from several photos at a time."""
+    from several photos, or several requests, at a time."""
     for name in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{name}_NUM_THREADS", "1")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")

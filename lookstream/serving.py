@@ -126,8 +126,9 @@ def _starting(**options: Any) -> Iterator[Any]:
         yield settings if settings.kafka == "embedded://" else resolved(settings)
     except ValidationError as error:
         for fault in error.errors():
-            name = "_".join(str(part) for part in fault["loc"]).upper()
-            typer.echo(f"lookstream: LOOKSTREAM_{name}: {fault['msg']}", err=True)
+            name = str(fault["loc"][0])
+            variable = Settings.variable(name) if name in Settings.model_fields else name
+            typer.echo(f"lookstream: {variable}: {fault['msg']}", err=True)
         raise typer.Exit(2) from None
     except (LookstreamError, StorageError, StreamError) as error:
         typer.echo(f"lookstream: {error}", err=True)

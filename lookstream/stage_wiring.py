@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agents.decoding import Decoder
     from agents.predictions import SharedPredictions
     from agents.stage import Stage
+    from agents.vision.vocabulary import Vocabulary
 
 
 def build_stages(settings: Settings, names: Iterable[str]) -> list[Stage]:
@@ -51,6 +52,12 @@ class _Ingredients:
         weights = self._settings.weights
         return SharedPredictions(GarmentModel.load(Path(weights) if weights else None))
 
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        from lookstream.vocabulary_wiring import open_vocabulary
+
+        return open_vocabulary(self._settings)
+
     def validation(self) -> Stage:
         from agents.fetching import Fetcher
         from agents.validation import validation_stage
@@ -65,21 +72,28 @@ class _Ingredients:
         )
 
     def captioning(self) -> Stage:
-        from agents.captioning import captioning_stage
+        from agents.captioners.local import LocalCaptioner
+        from lookstream.caption_wiring import build_captioning
 
-        return captioning_stage(predictions=self._predictions)
+        return build_captioning(
+            self._settings, lambda: LocalCaptioner(self._predictions, self._vocabulary)
+        )
 
     def classification(self) -> Stage:
         from agents.classification import classification_stage
 
-        return classification_stage(predictions=self._predictions)
+        return classification_stage(predictions=self._predictions, own=self._vocabulary)
 
     def pose(self) -> Stage:
         from agents.pose import pose_stage
         from agents.vision.landmarks import LandmarkFinder
         from agents.vision.wearer import WearerFinder
 
-        return pose_stage(wearers=WearerFinder(), landmarks=LandmarkFinder.load())
+        return pose_stage(
+            wearers=WearerFinder(),
+            landmarks=LandmarkFinder.load(),
+            predictions=self._predictions,
+        )
 
     def shots(self) -> Stage:
         from agents.shots import shots_stage

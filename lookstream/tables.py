@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lookstream.client import Counts, Job, Outcome
+from lookstream.client import Counts, Job, Outcome, Similar
 from lookstream.client.downloading import artifacts
 from streams.topics import Topic
 
@@ -101,6 +101,16 @@ def _facts(job: Job) -> dict[str, str]:
         **{f"model of {name}": model for name, model in job.models.items()},
     }
     return {name: value for name, value in told.items() if value}
+
+
+def show_similar(console: Console, found: Sequence[Similar]) -> None:
+    """Print one row a job, and how alike its photo is."""
+    made = table("job", "alike", "group", "caption")
+    made.columns[0].no_wrap = True
+    for each in found:
+        cells = Text(each.group or ""), Text(each.caption or "")
+        made.add_row(each.job_id, f"{each.similarity:.3f}", *cells)
+    console.print(made)
 
 
 def show_info(console: Console, info: Mapping[str, str]) -> None:

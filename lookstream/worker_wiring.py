@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookstream.caption_wiring import check_captions
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from lookstream.stage_wiring import build_stages
 from lookstream.telemetry import Telemetry
+from lookstream.vocabulary_wiring import open_vocabulary
 from lookstream.wiring import (
     INTAKE,
     TRACKING,
@@ -85,7 +87,8 @@ def build_worker(
 ) -> WorkerParts:
     """Build a worker of the named stages, ``tracking`` and ``intake`` among them; all when empty.
 
-    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, and
+    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, where
+    the vocabulary names what they do not know, for captions by a model that is not wholly set, and
     for an intake without a store that tells of uploads.
     """
     from agents.batch import TAKE
@@ -101,6 +104,9 @@ def build_worker(
     wanted = list(names) or [*graph.names, *beside_stages(settings)]
     stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
     graph.closure(stages)
+    if "captioning" in stages:
+        check_captions(settings)
+    open_vocabulary(settings)
     broker = BrokerUrl.parse(settings.kafka)
     shared = _Shared(
         settings,
@@ -136,6 +142,7 @@ def build_worker(
 
 def _load(shared: _Shared, names: Sequence[str]) -> list[tuple[Stage, Processor]]:
     from agents.batch import StageProcessor
+    from agents.compute import ComputePool
 
     artifacts = shared.artifacts()
 
@@ -145,7 +152,7 @@ def _load(shared: _Shared, names: Sequence[str]) -> list[tuple[Stage, Processor]
             graph=shared.graph,
             artifacts=artifacts,
             publisher=shared.producer,
-            pool=shared.pool,
+            pool=ComputePool(stage.threads) if stage.threads else shared.pool,
             metrics=shared.metrics,
             deleted=shared.deleted,
             tracer=shared.tracer,

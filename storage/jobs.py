@@ -179,6 +179,22 @@ class JobPage:
 
 
 @dataclass(frozen=True)
+class JobVector:
+    """What a job's photo is compared by, as the store wrote it last, at ``written_at``.
+
+    ``embedding`` is the text in classification's result, made by ``model``. It is None for a job
+    that has none, or none yet, and for a deleted one.
+    """
+
+    job_id: str
+    written_at: datetime
+    group: str | None = None
+    sha256: str | None = None
+    model: str | None = None
+    embedding: str | None = None
+
+
+@dataclass(frozen=True)
 class KeptRequest:
     """A request that came with an idempotency key: its body's ``fingerprint``, and the time from
     which its job ids are made, so that a repetition makes the same."""
@@ -206,6 +222,14 @@ class JobStore(Protocol):
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         """Return how many jobs ``query`` finds (its cursor and limit aside), or ``at_most``."""
+
+    async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
+        """Return what the photos of at most ``limit`` jobs are compared by, deleted jobs too.
+
+        Order: by ``written_at``, then by ``job_id``; ``after`` is such a pair, to go on from. A job
+        that is written again meanwhile comes again. The times are by the clocks of who wrote, as in
+        `JobQuery.written_after`.
+        """
 
     async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
         """Keep ``request``, unless one of the same key is kept that is younger than ``expired``:

@@ -26,10 +26,11 @@ from pymongo.errors import (
 from storage.batches import by_job
 from storage.documents import cursor, document, job, timestamp
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import Job, JobPage, JobQuery, JobUpdate, KeptRequest
+from storage.jobs import Job, JobPage, JobQuery, JobUpdate, JobVector, KeptRequest
 from storage.mongo_queries import INDEXES, ORDER, selection
 from storage.mongo_requests import keep
 from storage.mongo_values import escaped, unescaped
+from storage.mongo_vectors import vectors
 from storage.terms import terms
 from storage.transition import fold
 
@@ -89,6 +90,10 @@ class MongoJobs:
         wanted = selection(query, paged=False)
         with _translated():
             return await (await self._jobs()).count_documents(wanted, limit=at_most)
+
+    async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
+        with _translated():
+            return await vectors(await self._jobs(), after, limit)
 
     async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
         with _translated():

@@ -21,7 +21,7 @@ INDEXES = [
     [("owner", 1), ("status", 1), *ORDER],
     [("terms", 1), *ORDER],
     [("status", 1), ("updated_at", 1)],
-    [("written_at", 1)],
+    [("written_at", 1), ("_id", 1)],
     [("group", 1), ("written_at", 1)],
 ]
 LIVING = ["completed", "failed", "pending", "processing"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
-from collections import deque
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from typing import TypeVar
 from storage.batches import by_job
 from storage.documents import cursor, document, job, timestamp
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import Job, JobPage, JobQuery, JobUpdate, KeptRequest
+from storage.jobs import Job, JobPage, JobQuery, JobUpdate, JobVector, KeptRequest
 from storage.sqlite_queries import bodies, count
 from storage.sqlite_schema import ADD_TERM, REMOVE_TERM, prepare, term_rows, transaction
+from storage.sqlite_vectors import vectors
 from storage.transition import fold
 
 T = TypeVar("T")
@@ -37,7 +39,8 @@ class SqliteJobs:
 
     A batch is one IMMEDIATE transaction: it takes the write lock before it reads, so two
     processes change jobs one after the other and no update is lost. Callers who come while one
-    is being written share the next: a sync costs the same for all of them.
+    is being written share the next: one sync, one turn of the thread and one word to the event
+    loop cost the same for all of them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,16 +48,24 @@ class SqliteJobs:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-jobs")
         self._open: sqlite3.Connection | None = None
         self._closed = False
-        self._waiting: deque[_Turn] = deque()
+        self._waiting: list[_Turn] = []
+        self._lock = threading.Lock()  # of those who wait
 
     async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
-        turn = _Turn(updates)
-        self._waiting.append(turn)
+        self._refuse_if_closed()
+        loop = asyncio.get_running_loop()
+        turn = _Turn(updates, loop.create_future(), loop)
+        with self._lock:
+            self._waiting.append(turn)
+            first = len(self._waiting) == 1
+        if first:
+            self._thread.submit(self._apply_waiting)
         try:
-            await self._run(self._apply_waiting)
-        finally:
-            if turn in self._waiting:  # the file could not be opened, or the caller was cancelled
+            await turn.written
+        except asyncio.CancelledError:
+            with self._lock, contextlib.suppress(ValueError):
                 self._waiting.remove(turn)
+            raise
         return turn.outcome()
 
     async def get(self, job_id: str) -> Job | None:
@@ -68,6 +79,9 @@ class SqliteJobs:
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self._run(lambda connection: count(connection, query, at_most))
+
+    async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
+        return await self._run(lambda connection: vectors(connection, after, limit))
 
     async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
         return await self._run(lambda connection: _keep(connection, request, expired))
@@ -86,8 +100,7 @@ class SqliteJobs:
         self._thread.shutdown()
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._closed:
-            raise StoreUnavailable("the job store is closed")
+        self._refuse_if_closed()
 
         def call() -> T:
             with _translated():
@@ -95,8 +108,22 @@ class SqliteJobs:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
-    def _apply_waiting(self, connection: sqlite3.Connection) -> None:
-        _together(connection, [self._waiting.popleft() for _ in range(len(self._waiting))])
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the job store is closed")
+
+    def _apply_waiting(self) -> None:
+        with self._lock:
+            turns, self._waiting = self._waiting, []
+        try:
+            with _translated():
+                _together(self._connection(), turns)
+        except Exception as error:  # noqa: BLE001 - whatever it is, each caller hears of it
+            for turn in turns:
+                turn.error = error
+        for loop, own in _by_loop(turns).items():
+            with contextlib.suppress(RuntimeError):  # it was closed meanwhile: nobody listens
+                loop.call_soon_threadsafe(_tell, own)
 
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
@@ -123,16 +150,31 @@ class SqliteJobs:
 
 @dataclass(eq=False)
 class _Turn:
-    """One caller's batch, and what came of it."""
+    """One caller's batch, and what came of it once it is ``written``."""
 
     updates: Sequence[JobUpdate]
+    written: asyncio.Future[None]
+    loop: asyncio.AbstractEventLoop
     changed: list[Job] = field(default_factory=list)
-    error: StorageError | None = None
+    error: Exception | None = None
 
     def outcome(self) -> list[Job]:
         if self.error is not None:
             raise self.error
         return self.changed
+
+
+def _by_loop(turns: Sequence[_Turn]) -> dict[asyncio.AbstractEventLoop, list[_Turn]]:
+    own: dict[asyncio.AbstractEventLoop, list[_Turn]] = {}
+    for turn in turns:
+        own.setdefault(turn.loop, []).append(turn)
+    return own
+
+
+def _tell(turns: Sequence[_Turn]) -> None:
+    for turn in turns:
+        if not turn.written.done():  # the caller was cancelled
+            turn.written.set_result(None)
 
 
 def _together(connection: sqlite3.Connection, turns: Sequence[_Turn]) -> None:

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from streams import embedding
+
 Lane = Literal["interactive", "bulk"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -41,11 +43,25 @@ def _inside(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
+def _embedding(text: str) -> str:
+    embedding.decode(text)
+    return text
+
+
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
 JobId = Annotated[
     str,
     Field(max_length=45, json_schema_extra={"format": "uuid"}),
     AfterValidator(_canonical_uuid),
+]
+Embedding = Annotated[
+    str,
+    Field(
+        min_length=embedding.CHARACTERS,
+        max_length=embedding.CHARACTERS,
+        json_schema_extra={"contentEncoding": "base64"},
+    ),
+    AfterValidator(_embedding),
 ]
 
 
@@ -157,10 +173,15 @@ class Label(Value):
 
 
 class Classified(Payload):
-    """The five likeliest classes, best first."""
+    """The five likeliest classes, best first, and a vector to find similar photos by.
+
+    ``embedding`` is 128 numbers of length 1 together, as base64 of little-endian half floats. It is
+    compared with those of the same ``model`` only, and None where that makes none.
+    """
 
     top5: tuple[Label, ...]
     model: str
+    embedding: Embedding | None = None
 
 
 class Keypoint(Value):

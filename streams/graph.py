@@ -26,6 +26,7 @@ class StageGraph:
         for node in self.nodes.values():
             if node.consumes != root and node.consumes not in self._by_topic:
                 raise ValueError(f"stage {node.name}: no stage emits {node.consumes}")
+        self._upstream = {name: self._way_to(name) for name in self.nodes}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,8 +38,7 @@ class StageGraph:
 
     def upstream(self, stage: str) -> tuple[str, ...]:
         """Return the stages that ``stage`` waits for, the first one first."""
-        feeder = self._by_topic.get(self.nodes[stage].consumes)
-        return (*self.upstream(feeder), feeder) if feeder else ()
+        return self._upstream[stage]
 
     def downstream(self, stage: str) -> tuple[str, ...]:
         """Return every stage that cannot run when ``stage`` has failed."""
@@ -56,6 +56,10 @@ class StageGraph:
             )
         needed = set(names).union(*(self.upstream(name) for name in names))
         return tuple(name for name in self.nodes if name in needed)
+
+    def _way_to(self, stage: str) -> tuple[str, ...]:
+        feeder = self._by_topic.get(self.nodes[stage].consumes)
+        return (*self._way_to(feeder), feeder) if feeder else ()
 
 
 PIPELINE = (

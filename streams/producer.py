@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,6 +33,7 @@ class EventProducer:
         self._broker = broker
         self._source = source
         self._producer = self._connect()
+        self._reported: deque[_Delivery] = deque()
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="producer", daemon=True)
         self._poller.start()
@@ -53,6 +56,18 @@ class EventProducer:
     def _poll(self) -> None:
         while not self._closing.is_set():
             self._producer.poll(0.1)
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell the callers whose records have all been reported: one word for a whole burst."""
+        told: dict[asyncio.AbstractEventLoop, list[_Delivery]] = {}
+        while self._reported:
+            with contextlib.suppress(IndexError):  # another thread took it
+                delivery = self._reported.popleft()
+                told.setdefault(delivery.loop, []).append(delivery)
+        for loop, deliveries in told.items():
+            with contextlib.suppress(RuntimeError):  # it was closed meanwhile: nobody listens
+                loop.call_soon_threadsafe(_settle, deliveries)
 
     async def publish(self, event: Event, *, traceparent: str | None = None) -> None:
         """Publish one event. Raises `BrokerUnavailable` when no acknowledgement came."""
@@ -71,7 +86,7 @@ class EventProducer:
         """
         if not records:
             return
-        delivery = _Delivery(asyncio.get_running_loop(), len(records))
+        delivery = _Delivery(asyncio.get_running_loop(), len(records), self._reported)
         for record in records:
             await self._enqueue(record, delivery)
         await delivery.acknowledged
@@ -101,6 +116,7 @@ class EventProducer:
             # Whoever waits for one of its deliveries must hear that there will be none.
             broken.purge()
             broken.poll(0)
+            self._tell()
 
     async def check(self) -> None:
         """Return when the broker answers; raise `BrokerUnavailable` with the reason."""
@@ -112,32 +128,42 @@ class EventProducer:
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush what is on its way, for at most ``timeout_s``, and stop."""
         self._producer.flush(timeout_s)
+        self._tell()
         self._closing.set()
         self._poller.join(timeout=1.0)
 
 
 class _Delivery:
-    """Counts the acknowledgements of one call down, in the poller's thread."""
+    """Counts the acknowledgements of one call down, in the poller's thread, and joins
+    ``reported`` after the last."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, count: int, reported: deque[_Delivery]
+    ) -> None:
         self.acknowledged: asyncio.Future[None] = loop.create_future()
-        self._loop = loop
+        self.loop = loop
         self._left = count
+        self._reported = reported
         self._fault: KafkaError | None = None
 
     def report(self, fault: KafkaError | None, _message: Message) -> None:
         self._fault = fault or self._fault
         self._left -= 1
-        if self._left == 0 and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._settle)
+        if self._left == 0:
+            self._reported.append(self)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         if self.acknowledged.done():  # the caller was cancelled
             return
         if self._fault is None:
             self.acknowledged.set_result(None)
         else:
             self.acknowledged.set_exception(_translated(self._fault))
+
+
+def _settle(deliveries: Iterable[_Delivery]) -> None:
+    for delivery in deliveries:
+        delivery.settle()
 
 
 def _translated(fault: Any) -> StreamError:

@@ -1,4 +1,8 @@
-"""What every test may ask for: the real servers; see `tests.servers`."""
+"""What every test may ask for: the real servers, see `tests.servers`; and who runs which tests.
+
+`make test` shares the tests out among processes (pytest-xdist). What stands on one running thing
+stays together: a file's tests, or those of its tests that are on the same backend.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if REAL & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real_servers)
+        item.add_marker(pytest.mark.xdist_group(_together(item)))
+
+
+def _together(item: pytest.Item) -> str:
+    """Return the name of what one process runs as a whole."""
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    return f"{item.path.stem} {given.get('lasting_system', '')}".rstrip()

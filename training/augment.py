@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-KEEP_STUDIO = 0.4
+KEEP_STUDIO = 0.45
+# How much the light changes, as a share of what it does on people's photos: colour is a label.
+STUDIO_LAMPS, MADE_UP_LAMPS = 0.2, 0.6
 # The JPEG standard's luminance table (ITU T.81, annex K), from low to high frequencies.
 JPEG_TABLE = (
     (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55),
@@ -27,8 +29,36 @@ def random_views(studio: Tensor, people: Tensor, size: int) -> Tensor:
     studio cut-outs their corners as backgrounds.
     """
     scenes = _planes(people)
-    views = torch.cat([_studio_views(_planes(studio), scenes, size), _people_views(scenes, size)])
-    return jpeg_noise(_blur(_light(views))).clamp_(0, 1)
+    made, kept = _studio_views(_planes(studio), scenes, size)
+    views = torch.cat([made, _people_views(scenes, size)])
+    lamps = torch.cat([torch.where(kept, STUDIO_LAMPS, MADE_UP_LAMPS), torch.ones(len(scenes))])
+    return jpeg_noise(_blur(_light(views, lamps))).clamp_(0, 1)
+
+
+def masked_views(
+    studio: Tensor, people: Tensor, scenes: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    """Training input (n, 3, size, size) in 0-1 and what of it is garment or wearer (n, 1, ...).
+
+    Studio photos with alpha, then people's photos with a mask of theirs in its place; ``scenes``
+    lend their corners. All (n, h, w, 4) bytes.
+    """
+    keep = torch.rand(len(studio), 1, 1) < 0.2
+    made, masks = _composed(_planes(studio), _planes(scenes), size, keep)
+    views = _shaded(made, masks)
+    if len(people):
+        real = _placed(_planes(people), size, (0.6, 1.1), math.radians(20), "reflection")
+        views, masks = torch.cat([views, real[:, :3]]), torch.cat([masks, real[:, 3:]])
+    return jpeg_noise(_blur(_light(views, torch.ones(len(views))))).clamp_(0, 1), masks.clamp(0, 1)
+
+
+def _shaded(views: Tensor, masks: Tensor) -> Tensor:
+    """A soft shadow beside some cut-outs, as lamps throw."""
+    n, _, height, width = masks.shape
+    moved = F.pad(masks, (6, 0, 8, 0))[:, :, :height, :width]
+    soft = F.interpolate(F.avg_pool2d(moved, 8), size=(height, width), mode="bilinear")
+    dark = _uniform(n, 0.0, 0.5)[:, None, None, None] * (torch.rand(n, 1, 1, 1) < 0.6)
+    return views * (1 - dark * soft * (1 - masks))
 
 
 def _planes(photos: Tensor) -> Tensor:
@@ -51,19 +81,33 @@ def _placed(
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     top = torch.stack([cos * mirror * stretch, -sin, _uniform(n, -1, 1) * slack], dim=1)
     bottom = torch.stack([sin * mirror, cos / stretch, _uniform(n, -1, 1) * slack], dim=1)
-    grid = F.affine_grid(torch.stack([top, bottom], dim=1), [n, 1, size, size], False)
+    grid = _tilted(n, size) @ torch.stack([top, bottom], dim=1)[:, None].transpose(2, 3)
     return F.grid_sample(photos, grid, "bilinear", padding, False)
 
 
-def _studio_views(photos: Tensor, scenes: Tensor, size: int) -> Tensor:
+def _tilted(count: int, size: int) -> Tensor:
+    """Homogeneous coordinates (count, size, size, 3) of planes seen a little from the side."""
+    plain = F.affine_grid(torch.eye(2, 3).expand(count, 2, 3), [count, 1, size, size], False)
+    tilt = _uniform(count * 2, -0.12, 0.12).view(count, 1, 1, 2)
+    plane = plain / (1 + (plain * tilt).sum(dim=3, keepdim=True))
+    return torch.cat([plane, torch.ones_like(plane[..., :1])], dim=3)
+
+
+def _studio_views(photos: Tensor, scenes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Views, and which of them kept their white surroundings, (n,)."""
     keep = torch.rand(len(photos), 1, 1) < KEEP_STUDIO
     photos[:, 3] = torch.where(keep, 1.0, photos[:, 3])
+    return _composed(photos, scenes, size, keep)[0], keep.flatten()
+
+
+def _composed(photos: Tensor, scenes: Tensor, size: int, keep: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut-outs on other grounds, on near-white where ``keep``; and their masks (n, 1, h, w)."""
     photos[:, :3] *= photos[:, 3:]
     seen = _placed(photos, size, (0.75, 1.35), math.radians(12), "zeros")
     ground = backgrounds(scenes, len(photos), size)
     ground = torch.where(keep[:, None], _uniform(len(photos), 0.94, 1.0)[:, None, None, None],
                          ground)  # fmt: skip
-    return seen[:, :3] + (1 - seen[:, 3:]) * ground
+    return seen[:, :3] + (1 - seen[:, 3:]) * ground, seen[:, 3:]
 
 
 def _people_views(scenes: Tensor, size: int) -> Tensor:
@@ -88,15 +132,17 @@ def backgrounds(scenes: Tensor, count: int, size: int) -> Tensor:
     return torch.where(torch.rand(count, 1, 1, 1) < 0.6, corners, clouds)
 
 
-def _light(views: Tensor) -> Tensor:
-    n = len(views)
+def _light(views: Tensor, lamps: Tensor) -> Tensor:
+    """Other contrast, brightness, white balance and shade, the more the larger ``lamps`` (n,)."""
+    n, strength = len(views), lamps[:, None, None, None]
 
     def amount(low: float, high: float) -> Tensor:
-        return _uniform(n, low, high)[:, None, None, None]
+        return _uniform(n, low, high)[:, None, None, None] * strength
 
     mean = views.mean(dim=(1, 2, 3), keepdim=True)
-    gains = 1 + (torch.rand(n, 3, 1, 1) - 0.5) * 0.1
-    lit = ((views - mean) * amount(0.75, 1.2) + mean) * amount(0.7, 1.2) * gains
+    gains = 1 + (torch.rand(n, 3, 1, 1) - 0.5) * 0.1 * strength
+    lit = (views - mean) * (1 + amount(-0.25, 0.2)) + mean
+    lit = lit * (1 + amount(-0.3, 0.2)) * gains
     slope = torch.linspace(-1, 1, views.shape[-1])
     shade = slope[None, None, :, None] * amount(-0.12, 0.12) + slope * amount(-0.12, 0.12)
     return (lit * (1 + shade)).clamp_(0, 1)

@@ -1,13 +1,14 @@
 """Reads the photo archives and their tables; decodes every photo once into one flat file.
 
-A photo becomes ``SIZE`` x ``SIZE`` RGBA bytes, squashed whatever its shape. Alpha is 0 on a studio
-photo's white background as far as it reaches in from the edges, and 255 everywhere else.
+A photo becomes ``SIZE`` x ``SIZE`` RGBA bytes, squashed whatever its shape. Alpha is 0 on a
+studio photo's white surroundings, and 255 everywhere else.
 """
 
 import csv
 import json
 import os
 import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,17 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from training.cutouts import product_mask, soft_alpha
 from training.labels import (
     PHOTO_CLASSES,
+    SLEEVE_OF_CLASS,
     colour_word,
     gender_word,
     is_held_out,
+    neckline_word,
+    pattern_word,
+    sleeve_word,
     type_word,
     vocabulary,
 )
 
-SIZE = 112
-WHITE = 243
+SIZE = 144
 CATALOGUES = ("catalogue-224", "catalogue-60x80")
 TRAIN_PHOTOS = "photos-train"
 VALIDATION_PHOTOS = "photos-validation"
@@ -39,13 +44,15 @@ class Example:
     archive: str
     member: str
     types: tuple[str, ...]
-    colour: str | None
-    gender: str | None
     held_out: bool
+    colour: str | None = None
+    gender: str | None = None
+    pattern: str | None = None
+    sleeve: str | None = None
+    neckline: str | None = None
+    title: str = ""
 
-    @property
-    def is_catalogue(self) -> bool:
-        return self.archive in CATALOGUES
+    is_catalogue: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,9 @@ class Words:
     type: tuple[str, ...]
     colour: tuple[str, ...]
     gender: tuple[str, ...]
+    pattern: tuple[str, ...]
+    sleeve: tuple[str, ...]
+    neckline: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,28 +86,45 @@ def data_folder(given: Path | None = None) -> Path:
     return folder
 
 
+def default_cache() -> Path:
+    """Where decoded photos are kept between trainings."""
+    return Path(tempfile.gettempdir()) / "lookstream-training"
+
+
 def read_examples(folder: Path, archive: str) -> list[Example]:
     """The labels of one archive from the table beside it."""
     with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if archive in CATALOGUES:
+        return examples_of(archive, list(csv.DictReader(file)))
+
+
+def examples_of(archive: str, rows: Sequence[dict[str, str]]) -> list[Example]:
+    """A table's rows as examples; it is a catalogue's where it has article types."""
+    if rows and "articleType" in rows[0]:
         return [_catalogue_example(archive, row) for row in rows]
-    held_out = archive == VALIDATION_PHOTOS
+    held_out = archive != TRAIN_PHOTOS
     return [
-        Example(archive, row["file"], PHOTO_CLASSES[row["label"]], None, None, held_out)
+        Example(
+            archive, row["file"], PHOTO_CLASSES[row["label"]], held_out,
+            sleeve=SLEEVE_OF_CLASS.get(row["label"]),
+        )
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 def _catalogue_example(archive: str, row: dict[str, str]) -> Example:
-    word = type_word(row["articleType"])
+    word, title = type_word(row["articleType"]), row["productDisplayName"]
     return Example(
         archive=archive,
         member=row["file"],
         types=(word,) if word else (),
+        held_out=is_held_out(title),
         colour=colour_word(row["baseColour"]),
         gender=gender_word(row["gender"]),
-        held_out=is_held_out(row["productDisplayName"]),
+        pattern=pattern_word(title, row["masterCategory"]),
+        sleeve=sleeve_word(title, word),
+        neckline=neckline_word(title, word),
+        title=title,
+        is_catalogue=True,
     )
 
 
@@ -109,15 +136,10 @@ def words_of(examples: Sequence[Example]) -> Words:
         type=vocabulary((w for e in catalogue for w in e.types), always=photo_words),
         colour=vocabulary(e.colour for e in catalogue),
         gender=vocabulary(e.gender for e in catalogue),
+        pattern=vocabulary(e.pattern for e in catalogue),
+        sleeve=vocabulary(e.sleeve for e in catalogue),
+        neckline=vocabulary(e.neckline for e in catalogue),
     )
-
-
-def photo_class_words(words: Sequence[str]) -> dict[str, list[int]]:
-    """For each of the ten classes of people's photos, where its words stand in a vocabulary."""
-    return {
-        name: [words.index(word) for word in members if word in words]
-        for name, members in PHOTO_CLASSES.items()
-    }
 
 
 def load_photos(folder: Path, cache: Path, archives: Sequence[str]) -> Photos:
@@ -169,29 +191,11 @@ def read_archive(path: Path) -> Iterator[tuple[str, Image.Image]]:
 
 def rgba(image: Image.Image, masked: bool) -> NDArray[np.uint8]:
     """A photo as (SIZE, SIZE, 4) bytes, its white surroundings transparent where `masked`."""
-    rgb = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX if image.width > 2 * SIZE
-                                  else Image.Resampling.BILINEAR))  # fmt: skip
-    alpha = np.full((SIZE, SIZE), 255, np.uint8)
-    if masked:
-        alpha[white_surroundings(rgb)] = 0
+    method = Image.Resampling.BOX if image.width > 2 * SIZE else Image.Resampling.BILINEAR
+    rgb = np.asarray(image.resize((SIZE, SIZE), method))
+    mask = product_mask(np.asarray(image)) if masked else None
+    alpha = np.full((SIZE, SIZE), 255, np.uint8) if mask is None else soft_alpha(mask, SIZE)
     return np.dstack([rgb, alpha])
-
-
-def white_surroundings(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a straight line along a row or column reaches an edge over white alone.
-
-    All False where that is hardly anything or nearly everything: then there is no background
-    to take away, or no telling it from the garment.
-    """
-    white: NDArray[np.bool_] = rgb.min(axis=2) >= WHITE
-    reach = np.zeros_like(white)
-    for axis in (0, 1):
-        reach |= np.logical_and.accumulate(white, axis=axis)
-        backwards = np.flip(white, axis=axis)
-        reach |= np.flip(np.logical_and.accumulate(backwards, axis=axis), axis=axis)
-    if not 0.05 < reach.mean() < 0.95:
-        return np.zeros_like(white)
-    return reach
 
 
 def describe(words: Words) -> dict[str, str]:

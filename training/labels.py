@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 MIN_EXAMPLES = 20
 HELD_OUT_PERCENT = 8
@@ -14,24 +14,18 @@ TYPE_WORDS = {
     "tshirts": "t-shirt",
     "t-shirt": "t-shirt",
     "t-shirts": "t-shirt",
-    "lounge tshirts": "t-shirt",
     "baby dolls": "babydoll",
     "bath robe": "bathrobe",
-    "blazers": "jacket",
     "boxers": "boxer shorts",
     "capris": "capri pants",
     "churidar": "churidar",
     "free gifts": "",
     "innerwear vests": "undershirt",
     "kajal and eyeliner": "eyeliner",
-    "lounge shorts": "shorts",
     "mobile pouch": "phone pouch",
-    "mufflers": "scarf",
     "necklace and chains": "necklace",
-    "nehru jackets": "jacket",
     "night suits": "pyjamas",
     "perfume and body mist": "perfume",
-    "rain jacket": "jacket",
     "rucksacks": "backpack",
     "sarees": "sari",
     "shoe accessories": "shoe accessory",
@@ -43,18 +37,19 @@ TYPE_WORDS = {
 # Words that a marketplace writes in the plural.
 PLURALS = {
     "briefs", "casual shoes", "cufflinks", "earrings", "flats", "flip flops", "formal shoes",
-    "gloves", "heels", "jeans", "jeggings", "leggings", "lounge pants", "sandals", "shorts",
-    "socks", "sports sandals", "sports shoes", "stockings", "sunglasses", "suspenders", "tights",
-    "track pants", "trousers",
+    "gloves", "heels", "jeans", "jeggings", "leggings", "lounge pants", "lounge shorts", "sandals",
+    "shorts", "socks", "sports sandals", "sports shoes", "stockings", "sunglasses", "suspenders",
+    "tights", "track pants", "trousers",
 }  # fmt: skip
 # One of the ten classes of people's photos: any of these words is true of it.
 PHOTO_CLASSES: dict[str, tuple[str, ...]] = {
     "dress": ("dress",),
     "hat": ("hat", "cap"),
     "longsleeve": ("long sleeve top", "sweater", "sweatshirt"),
-    "outwear": ("outerwear", "jacket"),
+    "outwear": ("outerwear", "jacket", "blazer", "nehru jacket", "rain jacket", "waistcoat"),
     "pants": (
         "trousers", "jeans", "track pants", "leggings", "jeggings", "capri pants", "lounge pants",
+        "tights",
     ),
     "shirt": ("shirt",),
     "shoes": (
@@ -65,6 +60,45 @@ PHOTO_CLASSES: dict[str, tuple[str, ...]] = {
     "skirt": ("skirt",),
     "t-shirt": ("t-shirt",),
 }  # fmt: skip
+# Attributes that only titles name, by what they say; a title that says nothing is "unstated".
+PATTERNS = {
+    "checked": r"check(s|ed|ered)?|plaid|tartan|gingham",
+    "striped": r"strip(e|es|ed|er)",
+    "polka dot": r"polka",
+    "floral": r"floral|flowers?",
+    "printed": r"print(s|ed)?|graphic",
+    "washed": r"wash(ed)?",
+    "solid": r"solid|plain",
+}
+NECKLINES = {
+    "polo collar": r"polo",
+    "v-neck": r"v[ -]?neck",
+    "round neck": r"round[ -]?neck|crew",
+    "hood": r"hood(ed|ie|y)?",
+}
+SLEEVES = {
+    "sleeveless": r"sleeveless|tank",
+    "short": r"(short|half)[ -]slee\w*",
+    "long": r"(full|long)[ -]slee\w*",
+}
+UNSTATED = "unstated"
+# Types whose sleeves are known without a word in the title.
+SLEEVE_OF_TYPE = {
+    "sweater": "long", "sweatshirt": "long", "long sleeve top": "long", "jacket": "long",
+    "blazer": "long", "t-shirt": "short", "undershirt": "sleeveless", "camisole": "sleeveless",
+    "bra": "sleeveless",
+}  # fmt: skip
+SLEEVE_OF_CLASS = {"longsleeve": "long", "outwear": "long", "t-shirt": "short"}
+WITH_NECKLINE = {
+    "t-shirt",
+    "top",
+    "sweater",
+    "sweatshirt",
+    "jacket",
+    "kurta",
+    "tunic",
+    "undershirt",
+}
 COLOUR_WORDS = {"multi": "multicolour", "skin": "nude", "na": "", "": ""}
 
 
@@ -88,6 +122,27 @@ def gender_word(raw: str) -> str | None:
     """One of men, women, boys, girls, unisex; None for anything else."""
     key = raw.strip().lower()
     return key if key in {"men", "women", "boys", "girls", "unisex"} else None
+
+
+def pattern_word(title: str, category: str) -> str | None:
+    """The pattern that an apparel's title names, or "unstated"; None for other products."""
+    return (_named(PATTERNS, title) or UNSTATED) if category == "Apparel" else None
+
+
+def neckline_word(title: str, type_: str | None) -> str | None:
+    """The neckline that a top's title names, or "unstated"; None for what has none to name."""
+    return (_named(NECKLINES, title) or UNSTATED) if type_ in WITH_NECKLINE else None
+
+
+def sleeve_word(title: str, type_: str | None) -> str | None:
+    """The sleeves that a title names or that the type has; None where neither is known."""
+    return _named(SLEEVES, title) or SLEEVE_OF_TYPE.get(type_ or "")
+
+
+def _named(words: Mapping[str, str], title: str) -> str | None:
+    return next(
+        (word for word, said in words.items() if re.search(rf"\b({said})\b", title, re.I)), None
+    )
 
 
 def _singular(word: str) -> str:
@@ -115,3 +170,12 @@ def is_held_out(title: str, percent: int = HELD_OUT_PERCENT) -> bool:
     """Whether a product is kept for scoring, by its title alone, so never half of a product."""
     digest = hashlib.sha256(title_key(title).encode()).digest()
     return int.from_bytes(digest[:4], "big") % 100 < percent
+
+
+def photo_class(ranking: Sequence[tuple[str, float]]) -> tuple[str, float]:
+    """The likeliest of the ten classes of people's photos and its share among the ten."""
+    shares = dict(ranking)
+    summed = {name: sum(shares.get(word, 0.0) for word in words)
+              for name, words in PHOTO_CLASSES.items()}  # fmt: skip
+    best = max(summed, key=lambda name: summed[name])
+    return best, summed[best] / max(sum(summed.values()), 1e-9)

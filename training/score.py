@@ -1,14 +1,19 @@
-"""Scores weights on photos that they were not trained on, by the way the product uses them.
+"""Scores the shipped networks on labelled photos, by the way the product uses them.
+
+DIR holds archives and their tables: NAME.tar with NAME.csv beside it, the table of studio photos
+with `articleType`, `baseColour`, `gender` and `productDisplayName`, that of people's photos with
+`label`. Prints one JSON object keyed by the archives' names.
 
 Examples:
-    python -m training.score --data photos
-    LOOKSTREAM_DATA=photos python -m training.score --weights quick.safetensors --out scores.json
+    python -m training.score photos
+    python -m training.score photos --only photos-validation --weights quick.safetensors
+    python -m training.score photos --held-out    # what training kept for scoring, nothing else
 """
 
 import argparse
+import csv
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,123 +21,143 @@ from typing import Any
 import torch
 from PIL import Image
 
-from agents.vision.caption import BROADER_COLOURS, BROADER_TYPES, SURE, attributes
-from agents.vision.model import GarmentModel, Prediction, Ranking
-from training.data import (
-    CATALOGUES,
-    VALIDATION_PHOTOS,
-    Example,
-    data_folder,
-    photo_class_words,
-    read_archive,
-    read_examples,
-)
-from training.labels import PHOTO_CLASSES
+from agents.vision.model import GarmentModel
+from agents.vision.prediction import Prediction, Ranking
+from training.caption_metrics import bleu4, cider_d
+from training.data import Example, examples_of, read_archive
+from training.labels import PHOTO_CLASSES, photo_class
+from training.references import brands_of, names_a_brand, reference_of, said_in, spoken
 
+BATCH, LEAST_COVER = 8, 0.05
 Scored = tuple[Example, Prediction]
 
 
-def predictions(model: GarmentModel, folder: Path, archive: str) -> Iterator[Scored]:
-    """The archive's held-out examples with what the model says of them."""
-    wanted = {e.member: e for e in read_examples(folder, archive) if e.held_out}
+def predictions(
+    model: GarmentModel, folder: Path, archive: str, held_out: bool
+) -> tuple[list[Scored], float]:
+    """The archive's photos with what the model says of them, and its milliseconds a photo."""
+    with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
+        listed = examples_of(archive, list(csv.DictReader(file)))
+    wanted = {e.member: e for e in listed if e.held_out or not held_out}
+    found: list[Scored] = []
+    spent = 0.0
+    for batch in _batches(folder / f"{archive}.tar", wanted):
+        began = time.perf_counter()
+        seen = model.predict([image for _, image in batch])
+        spoken_of = [spoken(one) for one in seen]
+        spent += time.perf_counter() - began
+        assert len(spoken_of) == len(batch)  # noqa: S101 - the words are part of what is timed
+        found.extend(zip((example for example, _ in batch), seen, strict=True))
+    return found, spent / max(len(found), 1) * 1000
+
+
+def _batches(path: Path, wanted: dict[str, Example]) -> Iterator[list[tuple[Example, Image.Image]]]:
     batch: list[tuple[Example, Image.Image]] = []
-    for member, image in read_archive(folder / f"{archive}.tar"):
+    for member, image in read_archive(path):
         if member in wanted:
             batch.append((wanted[member], image))
-        if len(batch) == 32:
-            yield from _predicted(model, batch)
+        if len(batch) == BATCH:
+            yield batch
             batch = []
-    yield from _predicted(model, batch)
+    if batch:
+        yield batch
 
 
-def _predicted(
-    model: GarmentModel, batch: Sequence[tuple[Example, Image.Image]]
-) -> Iterator[Scored]:
-    found = model.predict([image for _, image in batch])
-    return zip((example for example, _ in batch), found, strict=True)
-
-
-def photo_class(ranking: Ranking) -> tuple[str, float]:
-    """The likeliest of the ten classes of people's photos and its share among the ten."""
-    words = [word for word, _ in ranking]
-    shares = {
-        name: sum(ranking[place][1] for place in places)
-        for name, places in photo_class_words(words).items()
-    }
-    best = max(shares, key=lambda name: shares[name])
-    return best, shares[best] / max(sum(shares.values()), 1e-9)
-
-
-def score_photos(model: GarmentModel, folder: Path) -> dict[str, Any]:
-    """Top-1 of the ten classes on people's photos, with each class's recall."""
+def score_photos(scored: Sequence[Scored]) -> dict[str, Any]:
+    """Top-1 of the ten classes of people's photos, their calibration, and how masks cover."""
     named = {words: name for name, words in PHOTO_CLASSES.items()}
-    hits: Counter[str] = Counter()
-    totals: Counter[str] = Counter()
     pairs: list[tuple[float, bool]] = []
-    said: list[bool] = []
-    any_word = 0
-    for example, seen in predictions(model, folder, VALIDATION_PHOTOS):
+    recall: dict[str, list[bool]] = {name: [] for name in PHOTO_CLASSES}
+    for example, seen in scored:
         truth = named[example.types]
         guess, share = photo_class(seen.types)
-        totals[truth] += 1
-        hits[truth] += guess == truth
-        any_word += seen.types[0][0] in example.types
         pairs.append((share, guess == truth))
-        said.extend(said_truths(example, seen, "type"))
-    n = sum(totals.values())
+        recall[truth].append(guess == truth)
+    covered = [_cover(seen) for _, seen in scored]
     return {
-        "n": n,
-        "top1": round(sum(hits.values()) / n, 4),
-        "first_word_true": round(any_word / n, 4),
-        "recall": {name: round(hits[name] / totals[name], 3) for name in sorted(totals)},
-        "calibration_error": calibration_error(pairs),
-        "caption_type_said": round(len(said) / n, 4),
-        "caption_type_true": round(sum(said) / max(len(said), 1), 4),
+        "n": len(pairs),
+        "left_out": 0,
+        "top1": _mean([hit for _, hit in pairs]),
+        "recall": {name: _mean(hits) for name, hits in recall.items() if hits},
+        "ece": {"class": calibration_error(pairs)},
+        "mask_coverage": _mean([share > LEAST_COVER for share in covered]),
+        "mask_share": _mean(covered),
     }
 
 
-def score_catalogue(model: GarmentModel, folder: Path, archive: str) -> dict[str, Any]:
-    """Top-1 and top-5 of each head on an archive's held-out products."""
-    scored = list(predictions(model, folder, archive))
-    found: dict[str, Any] = {"n": len(scored)}
-    for head, field in (("type", "types"), ("colour", "colours"), ("gender", "genders")):
-        places: list[int] = []
-        pairs: list[tuple[float, bool]] = []
-        for example, seen in scored:
-            ranking: Ranking = getattr(seen, field)
-            words = [word for word, _ in ranking]
-            truths = [words.index(w) for w in _truth(example, head) if w in words]
-            if truths:
-                places.append(min(truths))
-                pairs.append((ranking[0][1], min(truths) == 0))
-        said = [true for example, seen in scored for true in said_truths(example, seen, head)]
-        found[head] = {
-            "n": len(places),
-            "top1": round(sum(place == 0 for place in places) / len(places), 4),
-            "top5": round(sum(place < 5 for place in places) / len(places), 4),
-            "calibration_error": calibration_error(pairs),
-            "caption_said": round(len(said) / len(scored), 4),
-            "caption_true": round(sum(said) / max(len(said), 1), 4),
-        }
-    return found
+def _cover(seen: Prediction) -> float:
+    """The share of the photo that the mask takes."""
+    shares = seen.mask.shares if seen.mask else b""
+    return sum(share > 127 for share in shares) / max(len(shares), 1)
 
 
-def _truth(example: Example, head: str) -> tuple[str, ...]:
+def score_catalogue(scored: Sequence[Scored]) -> dict[str, Any]:
+    """Each head's and the captions' share of right words, and the captions' likeness to titles."""
+    heads = {head: _of_head(scored, head) for head in HEADS_SCORED}
+    captions = [said_in(seen) for _, seen in scored]
+    words = [spoken(seen) for _, seen in scored]
+    references = [reference_of(example.title) for example, _ in scored]
+    brands = brands_of(example.title for example, _ in scored)
+    types = heads["type"]
+    return {
+        "n": types["n"],
+        "left_out": len(scored) - types["n"],
+        "type_top1": types["top1"],
+        "type_top5": types["top5"],
+        "colour_top1": heads["colour"]["top1"],
+        "gender": heads["gender"]["top1"],
+        **{f"caption_{head}": _caption_right(scored, captions, head) for head in TOLD_IN_CAPTIONS},
+        **{f"caption_{head}_said": _mean([head in said for said in captions])
+           for head in TOLD_IN_CAPTIONS},
+        "cider_d": round(cider_d(words, references), 4),
+        "bleu4": round(bleu4(words, references), 4),
+        "brand_share": _mean([names_a_brand(w, brands) for w in words]),
+        "ece": {head: found["ece"] for head, found in heads.items()},
+        "left_out_colour": len(scored) - heads["colour"]["n"],
+    }  # fmt: skip
+
+
+TOLD_IN_CAPTIONS = ("type", "colour", "gender")
+HEADS_SCORED = {
+    "type": "types", "colour": "colours", "gender": "genders", "pattern": "patterns",
+    "sleeve": "sleeves", "neckline": "necklines",
+}  # fmt: skip
+
+
+def _of_head(scored: Sequence[Scored], head: str) -> dict[str, Any]:
+    places: list[int] = []
+    pairs: list[tuple[float, bool]] = []
+    for example, seen in scored:
+        ranking: Ranking = getattr(seen, HEADS_SCORED[head])
+        words = [word for word, _ in ranking]
+        truth = _truth(example, head)
+        if truth in words:
+            places.append(words.index(truth))
+            pairs.append((ranking[0][1], places[-1] == 0))
+    return {
+        "n": len(places),
+        "top1": _mean([place == 0 for place in places]),
+        "top5": _mean([place < 5 for place in places]),
+        "ece": calibration_error(pairs),
+    }
+
+
+def _caption_right(
+    scored: Sequence[Scored], captions: Sequence[dict[str, str]], head: str
+) -> float:
+    """The share of all photos of a known label whose caption says just that word."""
+    right = []
+    for (example, seen), said in zip(scored, captions, strict=True):
+        truth = _truth(example, head)
+        if truth in [word for word, _ in getattr(seen, HEADS_SCORED[head])]:
+            right.append(said.get(head) == truth)
+    return _mean(right)
+
+
+def _truth(example: Example, head: str) -> str:
     if head == "type":
-        return example.types
-    word = example.colour if head == "colour" else example.gender
-    return (word,) if word else ()
-
-
-def said_truths(example: Example, seen: Prediction, head: str) -> list[bool]:
-    """Whether the caption's word for this head is true: empty where it says or knows none."""
-    truths = _truth(example, head)
-    choice = attributes(seen).get(head)
-    if not truths or choice is None or float(choice["confidence"]) < SURE[head]:
-        return []
-    word = str(choice["value"])
-    broader = BROADER_TYPES if head == "type" else BROADER_COLOURS if head == "colour" else {}
-    return [bool({word, *broader.get(word, ())} & set(truths))]
+        return example.types[0] if example.types else ""
+    return getattr(example, head) or ""
 
 
 def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> float:
@@ -144,43 +169,44 @@ def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> fl
     return round(total / max(len(pairs), 1), 4)
 
 
-def speed(model: GarmentModel) -> dict[str, float]:
-    """Milliseconds a photo on one thread for working copies of 768x1024, the best of 15."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    noise = Image.effect_noise((768, 1024), 60).convert("RGB")
-    found: dict[str, float] = {}
-    for batch in (1, 8):
-        photos = [noise.copy() for _ in range(batch)]
-        times = []
-        for _ in range(15):
-            began = time.perf_counter()
-            model.predict(photos)
-            times.append((time.perf_counter() - began) / batch * 1000)
-        found[f"batch_{batch}"] = round(min(times), 2)
-    torch.set_num_threads(before)
+def _mean(values: Sequence[float]) -> float:
+    return round(sum(values) / max(len(values), 1), 4)
+
+
+def score(
+    model: GarmentModel, folder: Path, archives: Sequence[str], held_out: bool = False
+) -> dict[str, Any]:
+    """Every figure, by archive."""
+    found: dict[str, Any] = {}
+    for archive in archives:
+        scored, milliseconds = predictions(model, folder, archive, held_out)
+        studio = bool(scored) and scored[0][0].is_catalogue
+        figures = score_catalogue(scored) if studio else score_photos(scored)
+        found[archive] = {**figures, "ms_per_photo": round(milliseconds, 2)}
     return found
 
 
-def score(model: GarmentModel, folder: Path) -> dict[str, Any]:
-    """Every figure of the model card."""
-    return {
-        "model": model.model_id,
-        VALIDATION_PHOTOS: score_photos(model, folder),
-        **{archive: score_catalogue(model, folder, archive) for archive in CATALOGUES},
-        "milliseconds_a_photo": speed(model),
-    }
+def archives_in(folder: Path) -> list[str]:
+    """The names of the archives that have their table beside them."""
+    return sorted(p.stem for p in folder.glob("*.tar") if p.with_suffix(".csv").is_file())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the archives' folder")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these archives; else all")
+    parser.add_argument("--held-out", action="store_true", help="only what was not trained on")
     parser.add_argument("--weights", type=Path, help="weights to score; else the shipped ones")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--out", type=Path, help="also write the JSON here")
     given = parser.parse_args()
-    found = score(GarmentModel.load(given.weights), data_folder(given.data))
+    torch.set_num_threads(given.threads)
+    archives = given.only or archives_in(given.folder)
+    if not archives:
+        parser.error(f"{given.folder} has no NAME.tar with NAME.csv beside it")
+    found = score(GarmentModel.load(given.weights), given.folder, archives, given.held_out)
     text = json.dumps(found, indent=2)
     print(text)
     if given.out:

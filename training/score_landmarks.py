@@ -18,16 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
-from agents.vision.kinds import Kind, kind_of
+from agents.vision.garment_mask import find_garment
+from agents.vision.kinds import Kind, kind_of, likeliest_kind
 from agents.vision.landmarks import LandmarkFinder, Landmarks
+from agents.vision.model import GarmentModel
 from agents.vision.outline import Mask
-from agents.vision.silhouette import find_silhouette
 from training.data import VALIDATION_PHOTOS, data_folder, read_archive
 
 MARKS = Path(__file__).parent / "marks" / f"{VALIDATION_PHOTOS}.json"
 WITHIN = 0.08
+KNOWN = ("seen", "true", "none")
 
 
 @dataclass(frozen=True)
@@ -84,24 +86,27 @@ def halves(marks: Sequence[Marked]) -> dict[str, Sequence[Marked]]:
     return {"tuned_on": marks[::2], "unseen": marks[1::2]}
 
 
-def find_mask(photo: NDArray[np.uint8]) -> Mask | None:
-    """The garment's mask as the pose stage gets it; None where it sees no garment."""
-    silhouette = find_silhouette(photo)
-    return None if silhouette is None else silhouette.mask
+def look(model: GarmentModel, photo: Image.Image) -> tuple[Mask | None, Kind | None]:
+    """The garment's mask and kind as the pose stage gets them; None where it sees none."""
+    (seen,) = model.predict([photo])
+    garment = find_garment(np.asarray(photo), seen.mask) if seen.mask else None
+    return garment.mask if garment else None, likeliest_kind(seen.types)
 
 
-def masks_of(folder: Path, marks: Iterable[Marked]) -> dict[str, Mask | None]:
-    """The masks of the marked photos by file name, from the archive in `folder`."""
+def look_at_all(
+    model: GarmentModel, folder: Path, marks: Iterable[Marked]
+) -> dict[str, tuple[Mask | None, Kind | None]]:
+    """What is seen of the marked photos by file name, from the archive in `folder`."""
     wanted = {marked.file for marked in marks}
     archive = read_archive(folder / f"{VALIDATION_PHOTOS}.tar")
-    return {file: find_mask(np.asarray(photo)) for file, photo in archive if file in wanted}
+    return {file: look(model, photo) for file, photo in archive if file in wanted}
 
 
 def score(
     finder: LandmarkFinder,
     masks: Mapping[str, Mask | None],
     marks: Sequence[Marked],
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, Kind | None],
 ) -> dict[str, Any]:
     """Shares within reach overall, by point and by class; `kinds` of files whose kind is known."""
     whole, points, classes = Tally(), dict[str, Tally](), dict[str, Tally]()
@@ -155,11 +160,17 @@ def score_halves(
     finder: LandmarkFinder,
     masks: Mapping[str, Mask | None],
     marks: Sequence[Marked],
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, Kind | None],
 ) -> dict[str, Any]:
     """`score` of all photos, and the shares of either half."""
     parts = {name: score(finder, masks, half, kinds)["all"] for name, half in halves(marks).items()}
     return {**score(finder, masks, marks, kinds), "halves": parts}
+
+
+def agreement(marks: Sequence[Marked], kinds: Mapping[str, Kind | None]) -> float:
+    """How often a kind that was said is the true one."""
+    said = [kind == m.kind for m in marks if (kind := kinds.get(m.file)) is not None]
+    return sum(said) / max(len(said), 1)
 
 
 def main() -> None:
@@ -168,22 +179,31 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
     parser.add_argument(
-        "--kind", choices=("true", "none", "both"), default="both",
-        help="tell the geometry each garment's true kind, or nothing (default: both, in turn)",
+        "--kind", choices=KNOWN, nargs="*", default=KNOWN,
+        help="tell the network the kind that the garment network saw, as the product does, each "
+        "garment's true kind, or nothing (default: each in turn)",
     )  # fmt: skip
     parser.add_argument("--misses", action="store_true", help="also list every point missed")
-    parser.add_argument("--weights", type=Path, help="weights to score; else the shipped ones")
+    parser.add_argument("--weights", type=Path, help="landmark weights; else the shipped ones")
+    parser.add_argument("--garment-weights", type=Path, help="for masks; else the shipped ones")
     given = parser.parse_args()
     marks, finder = read_marks(), LandmarkFinder.load(given.weights)
-    masks = masks_of(data_folder(given.data), marks)
-    found: dict[str, Any] = {"without_mask": [m.file for m in marks if masks.get(m.file) is None]}
-    if given.kind != "none":
-        found["true_kind"] = score_halves(finder, masks, marks, {m.file: m.kind for m in marks})
-    if given.kind != "true":
-        found["no_kind"] = score_halves(finder, masks, marks, {})
-    for part in found.values():
-        if isinstance(part, dict) and not given.misses:
-            del part["misses"]
+    model = GarmentModel.load(given.garment_weights)
+    seen = look_at_all(model, data_folder(given.data), marks)
+    masks = {file: mask for file, (mask, _) in seen.items()}
+    kinds: dict[str, dict[str, Kind | None]] = {
+        "seen": {file: kind for file, (_, kind) in seen.items()},
+        "true": {marked.file: marked.kind for marked in marks},
+        "none": {},
+    }
+    found: dict[str, Any] = {
+        "without_mask": [m.file for m in marks if masks.get(m.file) is None],
+        "kind_true_where_seen": round(agreement(marks, kinds["seen"]), 4),
+    }
+    for known in given.kind:
+        found[f"kind_{known}"] = score_halves(finder, masks, marks, kinds[known])
+        if not given.misses:
+            del found[f"kind_{known}"]["misses"]
     print(json.dumps(found, indent=2))
 
 

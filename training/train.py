@@ -1,20 +1,20 @@
 """Trains the garment network and writes its weights and what they scored.
 
 Examples:
-    python -m training.train --data photos --out garment-net-1.safetensors
-    LOOKSTREAM_DATA=photos python -m training.train --epochs 2 --out quick.safetensors
+    python -m training.train --data photos --out garment-net-2.safetensors
+    LOOKSTREAM_DATA=photos python -m training.train --minutes 5 --out quick.safetensors
 """
 
 import argparse
 import copy
 import json
 import math
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,23 +25,29 @@ from torch.nn import functional as F
 
 from agents.vision.network import HEADS, GarmentNet
 from training.augment import random_views
+from training.curves import History
 from training.data import (
     CATALOGUES,
     TRAIN_PHOTOS,
     Photos,
     Words,
     data_folder,
+    default_cache,
     describe,
     load_photos,
     words_of,
 )
 from training.objective import calibrate, partial_loss, top1
+from training.pretrained import start_from_imagenet
 
-NAME = "garment-net-1"
+NAME = "garment-net-2"
 STUDIO_BATCH, PEOPLE_BATCH, STEPS = 96, 32, 240
-SMALL, LARGE, LARGE_FROM = 64, 80, 0.8
-RATE, DECAY, SMOOTHING, AVERAGING = 2e-3, 0.05, 0.05, 0.995
-WEIGHTS = {"type": 1.0, "colour": 0.5, "gender": 0.35}
+SMALL, LARGE, LARGE_FROM = 96, 128, 0.5
+FROZEN = 2
+RATE, ENCODERS_SHARE, DECAY, SMOOTHING, AVERAGING = 3e-3, 0.3, 0.02, 0.05, 0.996
+WEIGHTS = {
+    "type": 1.0, "colour": 0.6, "gender": 0.4, "pattern": 0.25, "sleeve": 0.15, "neckline": 0.15,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,9 @@ def targets_of(photos: Photos, words: Words) -> Targets:
     truth = {h: torch.zeros(len(photos.examples), len(getattr(words, h)), dtype=torch.bool)
              for h in HEADS}  # fmt: skip
     for place, example in enumerate(photos.examples):
-        named = {"type": example.types, "colour": (example.colour,), "gender": (example.gender,)}
         for head in HEADS:
             listed = getattr(words, head)
-            for word in named[head]:
+            for word in example.types if head == "type" else (getattr(example, head),):
                 if word in listed:
                     truth[head][place, listed.index(word)] = True
     return Targets(truth)
@@ -91,15 +96,22 @@ class Trainer:
     """The network in training, the running average of its weights, and its optimiser."""
 
     def __init__(self, words: Words) -> None:
-        self.network = GarmentNet({head: len(getattr(words, head)) for head in HEADS})
+        self.network = GarmentNet({head: len(getattr(words, head)) for head in HEADS}, FROZEN)
+        start_from_imagenet(self.network.encoder)
         self.network.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": DECAY},
-                  {"params": others, "weight_decay": 0.0}]  # fmt: skip
-        self.optimiser = torch.optim.AdamW(groups, lr=RATE, fused=True)
+        self.optimiser = torch.optim.AdamW(list(self._groups()), lr=RATE, fused=True)
         self.step_count = 0
+
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        """Parameters with their rates: the encoder's learn slower, norms do not decay."""
+        for name, share in (("encoder", ENCODERS_SHARE), ("heads", 1.0)):
+            learnt = [p for p in getattr(self.network, name).parameters() if p.requires_grad]
+            for decay, chosen in (
+                (DECAY, [p for p in learnt if p.ndim > 1]),
+                (0.0, [p for p in learnt if p.ndim <= 1]),
+            ):
+                yield {"params": chosen, "weight_decay": decay, "rate": RATE * share}
 
     def resume(self, weights: Path) -> None:
         state = load_file(weights)
@@ -109,7 +121,7 @@ class Trainer:
     def step(self, views: Tensor, truth: dict[str, Tensor], progress: float) -> float:
         self.network.train()
         for group in self.optimiser.param_groups:
-            group["lr"] = RATE * rate_at(progress)
+            group["lr"] = group["rate"] * rate_at(progress)
         logits = self.network(views.contiguous(memory_format=torch.channels_last))
         loss = torch.stack(
             [WEIGHTS[h] * partial_loss(logits[h], truth[h], SMOOTHING) for h in HEADS]
@@ -150,7 +162,7 @@ def logits_of(
 
 def save(
     trainer: Trainer, photos: Photos, targets: Targets, words: Words, size: int, out: Path
-) -> None:
+) -> dict[str, float]:
     """Write the averaged weights in half precision and, beside them, the held-out scores.
 
     `size` is the input's that they were trained at last: another one costs them much.
@@ -168,6 +180,7 @@ def save(
                "temperature": fitted, "top1": scores}  # fmt: skip
     out.with_suffix(".json").write_text(json.dumps(metrics, indent=2))
     print(json.dumps(metrics), flush=True)
+    return scores
 
 
 @dataclass(frozen=True)
@@ -197,7 +210,7 @@ def train(data: Path, cache: Path, out: Path, plan: Plan) -> None:
     batches = draws(photos, np.random.default_rng(plan.seed))
     if plan.resume:
         trainer.resume(plan.resume)
-    began, progress = time.monotonic(), plan.begun
+    began, progress, history = time.monotonic(), plan.begun, History()
     while progress < 1:
         places = next(batches)
         pixels = torch.from_numpy(photos.pixels[places])
@@ -208,18 +221,20 @@ def train(data: Path, cache: Path, out: Path, plan: Plan) -> None:
         progress = plan.progress(trainer.step_count, spent)
         if trainer.step_count % 60 == 0:
             print(f"{trainer.step_count} {progress:.3f} {spent:.1f}min {loss:.3f}", flush=True)
+            history.losses.append((trainer.step_count, loss))
         if trainer.step_count % STEPS == 0:
-            save(trainer, photos, targets, words, size, out)
+            scores = save(trainer, photos, targets, words, size, out)
+            history.scores.append((trainer.step_count, scores))
     save(trainer, photos, targets, words, size, out)
+    history.draw(out.with_suffix(".png"), NAME)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cache = Path(tempfile.gettempdir()) / "lookstream-training"
     parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=cache, help="where decoded photos are kept")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
     parser.add_argument("--epochs", type=int, default=24, help=f"of {STEPS} batches each")
     parser.add_argument("--minutes", type=float, default=math.inf, help="time to be done in")

@@ -1,27 +1,37 @@
-"""Words for a listing from what the network saw: pure functions of a `Prediction`.
+"""Words for a listing from what the networks saw: pure functions of a `Prediction`.
 
 Only what is likely enough to be true is said. Where no single word is, a broader one whose
 members together are ("Pants" for jeans or trousers) takes its place, and where that fails too
-the word is left out. No brand and no size: a photo does not show them.
+the word is left out. The title network's best title that agrees with what is sure gives the
+order and the words besides. No brand and no size: a photo does not show them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agents.vision.prediction import Prediction, Ranking
+from agents.vision.vocabulary import PLAIN, Vocabulary
+
 if TYPE_CHECKING:
-    from agents.vision.model import Prediction, Ranking
+    from agents.vision.titles import Title
 
 TITLE_LENGTH = 80
-SURE = {"type": 0.5, "colour": 0.45, "gender": 0.85}
+SURE = {
+    "type": 0.5, "colour": 0.45, "gender": 0.8, "pattern": 0.6, "sleeve": 0.8, "neckline": 0.6,
+}  # fmt: skip
+SURE_WORD = 0.5
+CERTAIN_COLOUR = 0.7
+UNSTATED = "unstated"
 
 # Broader words, the narrowest first; the first whose members are together likely enough is said.
 BROADER_TYPES: dict[str, tuple[str, ...]] = {
     "hat": ("hat", "cap"),
-    "scarf": ("scarf", "stole", "dupatta"),
+    "scarf": ("scarf", "stole", "dupatta", "muffler"),
     "long sleeve top": ("long sleeve top", "sweater", "sweatshirt"),
-    "outerwear": ("outerwear", "jacket"),
+    "outerwear": ("outerwear", "jacket", "blazer", "nehru jacket", "rain jacket", "waistcoat"),
     "open shoes": ("sandals", "flip flops", "sports sandals"),
     "shoes": (
         "casual shoes", "sports shoes", "formal shoes", "heels", "flats", "sandals", "flip flops",
@@ -29,7 +39,7 @@ BROADER_TYPES: dict[str, tuple[str, ...]] = {
     ),
     "pants": (
         "trousers", "jeans", "track pants", "leggings", "jeggings", "capri pants", "lounge pants",
-        "churidar", "salwar", "patiala",
+        "tights", "churidar", "salwar", "patiala",
     ),
     "bag": (
         "handbag", "backpack", "clutch", "laptop bag", "duffel bag", "messenger bag",
@@ -82,52 +92,99 @@ PAIRS = {
     "shoes",
 }  # fmt: skip
 UNCOUNTED = {"fragrance", "jewellery", "makeup", "outerwear", "pyjamas", "sunscreen", "underwear"}
-SMALL_WORDS = {"and"}
+SMALL_WORDS = {"and", "of"}
+# What the title network may add; a photo shows each of them.
+EXTRA_WORDS = {
+    "aviator", "ankle-length", "beaded", "canvas", "cargo", "casual", "chronograph", "denim",
+    "digital", "faded", "formal", "high-top", "hooded", "knitted", "lace", "laptop", "leather",
+    "long-sleeved", "messenger", "mid-top", "polo", "quilted", "rectangular", "round-neck",
+    "short-sleeved", "skinny", "sleeveless", "sling", "slim-fit", "suede", "tote", "v-neck",
+    "wayfarer", "wedge",
+}  # fmt: skip
+DETAILS = {
+    "long": "long sleeves", "short": "short sleeves", "polo collar": "a polo collar",
+    "v-neck": "a V-neck", "round neck": "a round neck", "hood": "a hood",
+}  # fmt: skip
 
 Attribute = dict[str, str | float]
 Choice = tuple[str, float]
 
 
-def caption(seen: Prediction) -> str:
-    """A marketplace title of at most 80 characters, such as "Women's Navy Blue Dress"."""
-    noun, gender, colour = _said_type(seen), _said_gender(seen), _said_colour(seen)
-    words = [
-        WEARERS[gender][0] if gender else "",
-        _capitals(colour or ""),
-        _capitals(noun or _unsure_noun(seen)),
-    ]
-    return _shortened([word for word in words if word])
+@dataclass(frozen=True)
+class Sure:
+    """What is sure enough to be said; a broader word where it is what can be said."""
+
+    type: str | None
+    colour: str | None
+    gender: str | None
+    pattern: str | None
 
 
-def description(seen: Prediction) -> str:
-    """Two sentences for a listing, from the same words as the caption."""
-    noun, gender, colour = _said_type(seen), _said_gender(seen), _said_colour(seen)
-    subject = _with_article(noun or _unsure_noun(seen))
-    wearer = f" {WEARERS[gender][1]}" if gender else ""
-    second = f"The main colour is {colour}." if colour else "The colour is best seen in the photo."
-    return f"{subject[0].upper()}{subject[1:]}{wearer}. {second}"
+def caption(seen: Prediction, own: Vocabulary = PLAIN) -> str:
+    """A marketplace title of at most 80 characters, such as "Women's Navy Blue Checked Dress"."""
+    sure = what_is_sure(seen)
+    noun = sure.type or _unsure_noun(seen)
+    words = _title_words(sure, _agreeing(seen.titles, sure), own)
+    return shortened([capitals(word) for word in (*words, own.word("types", noun))], TITLE_LENGTH)
 
 
-def attributes(seen: Prediction) -> dict[str, Attribute]:
-    """The likeliest type, colour and gender with their confidence in 0-1, sure or not.
+def description(seen: Prediction, own: Vocabulary = PLAIN) -> str:
+    """Two or three sentences for a listing, from the attributes alone."""
+    sure = what_is_sure(seen)
+    subject = _with_article(sure.type or _unsure_noun(seen), own)
+    wearer = f" {WEARERS[sure.gender][1]}" if sure.gender else ""
+    first = f"{subject[0].upper()}{subject[1:]}{wearer}."
+    second = (
+        f"The main colour is {own.word('colours', sure.colour)}." if sure.colour
+        else "The colour is best seen in the photo."
+    )  # fmt: skip
+    pattern = own.word("patterns", sure.pattern) if sure.pattern not in (None, "solid") else ""
+    details = [f"a {pattern} pattern" if pattern else "",
+               _detail(seen.sleeves, "sleeve"), _detail(seen.necklines, "neckline")]  # fmt: skip
+    listed = " and ".join(detail for detail in details if detail)
+    return " ".join([first, second, *([f"It has {listed}."] if listed else [])])
 
-    A broader word stands where it is what the caption says.
+
+def attributes(seen: Prediction, own: Vocabulary = PLAIN) -> dict[str, Attribute]:
+    """The likeliest word of each attribute with its confidence in 0-1, sure or not.
+
+    A broader type or colour stands where it is what the caption says; pattern, sleeve and
+    neckline only where they are sure.
     """
     best = {
         "type": chosen(seen.types, BROADER_TYPES, SURE["type"]),
         "colour": chosen(seen.colours, BROADER_COLOURS, SURE["colour"]),
         "gender": chosen(seen.genders, {}, SURE["gender"]),
+        "pattern": _stated(seen.patterns, "pattern"),
+        "sleeve": _stated(seen.sleeves, "sleeve"),
+        "neckline": _stated(seen.necklines, "neckline"),
     }
     return {
-        name: {"value": choice[0], "confidence": round(min(choice[1], 1.0), 4)}
+        name: {"value": own.word(f"{name}s", choice[0]),
+               "confidence": round(min(choice[1], 1.0), 4)}
         for name, choice in best.items()
         if choice
-    }
+    }  # fmt: skip
 
 
 def needs_review(seen: Prediction) -> bool:
-    """Whether a person should look: the type or the colour is not sure."""
-    return _said_type(seen) is None or _said_colour(seen) is None
+    """Whether a person should look: the type or the colour is not sure, or measured otherwise."""
+    sure = what_is_sure(seen)
+    return sure.type is None or sure.colour is None or _measured_otherwise(seen, sure.colour)
+
+
+def what_is_sure(seen: Prediction) -> Sure:
+    """The words that a caption may say of a photo."""
+    type_ = chosen(seen.types, BROADER_TYPES, SURE["type"])
+    colour = chosen(seen.colours, BROADER_COLOURS, SURE["colour"])
+    pattern = _stated(seen.patterns, "pattern")
+    gender = _said(chosen(seen.genders, {}, SURE["gender"]), SURE["gender"])
+    return Sure(
+        type=_said(type_, SURE["type"]),
+        colour=_said(colour, SURE["colour"]),
+        gender=gender if gender in WEARERS else None,
+        pattern=pattern[0] if pattern and _worn(seen) else None,
+    )
 
 
 def chosen(ranking: Ranking, broader: Mapping[str, Sequence[str]], enough: float) -> Choice | None:
@@ -144,17 +201,79 @@ def chosen(ranking: Ranking, broader: Mapping[str, Sequence[str]], enough: float
     return ranking[0]
 
 
-def _said_type(seen: Prediction) -> str | None:
-    return _said(chosen(seen.types, BROADER_TYPES, SURE["type"]), SURE["type"])
+def capitals(words: str) -> str:
+    """Words as titles write them: "long-sleeve top" becomes "Long-Sleeve Top"."""
+    return " ".join(
+        word if word in SMALL_WORDS else "-".join(part[:1].upper() + part[1:]
+                                                  for part in word.split("-"))
+        for word in words.split()
+    )  # fmt: skip
 
 
-def _said_colour(seen: Prediction) -> str | None:
-    return _said(chosen(seen.colours, BROADER_COLOURS, SURE["colour"]), SURE["colour"])
+def shortened(words: Sequence[str], length: int) -> str:
+    """The words as a title, leading ones dropped until it fits."""
+    for start in range(len(words)):
+        title = " ".join(words[start:])
+        if len(title) <= length:
+            return title
+    return words[-1][:length].rstrip()
 
 
-def _said_gender(seen: Prediction) -> str | None:
-    word = _said(chosen(seen.genders, {}, SURE["gender"]), SURE["gender"])
-    return word if word in WEARERS else None
+def _title_words(sure: Sure, title: Title | None, own: Vocabulary) -> list[str]:
+    """Wearer, colour, pattern, and what else the title network is sure of; not the noun."""
+    words = (
+        [own.said.get("genders", {}).get(sure.gender, WEARERS[sure.gender][0])]
+        if sure.gender
+        else []
+    )
+    if sure.colour:
+        words.append(own.word("colours", sure.colour))
+        words.extend(_second_colour(title, sure.colour, own))
+    words.extend([own.word("patterns", sure.pattern)] if sure.pattern else [])
+    for word, share in title.words if title else ():
+        known = word in (sure.type or "").split() or word == sure.pattern
+        if word in EXTRA_WORDS and share >= SURE_WORD and not known:
+            words.append(own.word("words", word))
+    return [word for word in words if word.lower() not in own.leave_out]
+
+
+def _agreeing(titles: Sequence[Title], sure: Sure) -> Title | None:
+    """The best title of the sure type; none where the type is not sure or no title has it."""
+    return next((title for title in titles if sure.type in [word for word, _ in title.words]), None)
+
+
+def _second_colour(title: Title | None, colour: str, own: Vocabulary) -> list[str]:
+    """ "and white", where the title goes on so from the sure colour and is sure of it."""
+    said = list(title.words) if title else []
+    for (first, _), (joint, _), (second, share) in zip(said, said[1:], said[2:], strict=False):
+        if first == colour and joint == "and" and share >= SURE_WORD and second != colour:
+            return ["and", own.word("colours", second)]
+    return []
+
+
+def _stated(ranking: Ranking, head: str) -> Choice | None:
+    """The likeliest word where it is sure and says anything."""
+    if not ranking or ranking[0][0] == UNSTATED or ranking[0][1] < SURE[head]:
+        return None
+    return ranking[0]
+
+
+def _measured_otherwise(seen: Prediction, colour: str) -> bool:
+    """Whether a colour that is not quite sure has hardly any pixel of its kind on the garment."""
+    if not seen.measured or seen.colours[0][1] >= CERTAIN_COLOUR or colour == "multicolour":
+        return False
+    kin = {colour, *(m for members in BROADER_COLOURS.values() if colour in members
+                     for m in members), *BROADER_COLOURS.get(colour, ())}  # fmt: skip
+    return sum(share for word, share in seen.measured if word in kin) < 0.05
+
+
+def _detail(ranking: Ranking, head: str) -> str:
+    stated = _stated(ranking, head)
+    return DETAILS.get(stated[0], "") if stated else ""
+
+
+def _worn(seen: Prediction) -> bool:
+    return sum(share for word, share in seen.types if word in NOT_WORN) < 0.5
 
 
 def _said(choice: Choice | None, enough: float) -> str | None:
@@ -163,30 +282,13 @@ def _said(choice: Choice | None, enough: float) -> str | None:
 
 def _unsure_noun(seen: Prediction) -> str:
     """What is true without a sure type: a garment, unless it is likelier something not worn."""
-    not_worn = sum(share for word, share in seen.types if word in NOT_WORN)
-    return "fashion item" if not_worn >= 0.5 else "garment"
+    return "garment" if _worn(seen) else "fashion item"
 
 
-def _with_article(noun: str) -> str:
+def _with_article(noun: str, own: Vocabulary) -> str:
+    said = own.word("types", noun)
     if noun in PAIRS:
-        return f"a pair of {noun}"
+        return f"a pair of {said}"
     if noun in UNCOUNTED:
-        return noun
-    return f"{'an' if noun[0] in 'aeiou' and not noun.startswith('uni') else 'a'} {noun}"
-
-
-def _capitals(words: str) -> str:
-    return " ".join(
-        word if word in SMALL_WORDS else "-".join(part[:1].upper() + part[1:]
-                                                  for part in word.split("-"))
-        for word in words.split()
-    )  # fmt: skip
-
-
-def _shortened(words: Sequence[str]) -> str:
-    """The words as a title, leading ones dropped until it fits."""
-    for start in range(len(words)):
-        title = " ".join(words[start:])
-        if len(title) <= TITLE_LENGTH:
-            return title
-    return words[-1][:TITLE_LENGTH].rstrip()
+        return said
+    return f"{'an' if said[0] in 'aeiou' and not said.startswith('uni') else 'a'} {said}"

@@ -1,4 +1,6 @@
-"""What a photo shows, by the shipped garment network: types, colours and genders with shares."""
+"""What a photo shows, by the shipped networks: attributes, titles, a mask and an embedding."""
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -11,51 +13,47 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.nn import functional as F
 
-from agents.vision.network import HEADS, GarmentNet
+from agents.vision.measured_colour import Named, measured_colours
+from agents.vision.network import HEADS
+from agents.vision.prediction import Prediction, SoftMask, ranking
+from agents.vision.title_network import Seen
+from agents.vision.titles import Title, beam_search
+from agents.vision.weights import Parts, facts, parts_of, places
+from agents.vision.weights_file import SHIPPED
 
-SHIPPED = Path(__file__).parent / "weights" / "garment-net-1.safetensors"
 BATCH = 32
-
-Ranking = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the network sees in one photo.
+class Card:
+    """What a weights file says of itself."""
 
-    Each field holds a whole vocabulary with calibrated probabilities, best first, that sum to at
-    most 1; words of equal probability stand in alphabetical order.
-    """
-
-    types: Ranking
-    colours: Ranking
-    genders: Ranking
+    name: str
+    input_size: int
+    vocabularies: Mapping[str, tuple[str, ...]]
+    temperatures: Mapping[str, float]
+    title_words: tuple[str, ...]
+    colour_places: Named
 
 
 class GarmentModel:
-    """The trained network with its vocabularies; one instance serves any number of threads.
+    """The trained networks with their vocabularies; one instance serves any number of threads.
 
     Torch's thread count is left as the caller set it. Photos are squashed to a square of
     `input_size` pixels whatever their shape, as in training; transparency is put on white.
     """
 
-    def __init__(
-        self,
-        network: GarmentNet,
-        vocabularies: Mapping[str, Sequence[str]],
-        temperatures: Mapping[str, float],
-        input_size: int,
-        model_id: str,
-    ) -> None:
+    def __init__(self, parts: Parts, card: Card, model_id: str) -> None:
         self.model_id = model_id
-        self.vocabularies = {head: tuple(vocabularies[head]) for head in HEADS}
-        self.input_size = input_size
-        self._temperatures = {head: float(temperatures[head]) for head in HEADS}
-        self._network = network.eval()
+        self.vocabularies = card.vocabularies
+        self.input_size = card.input_size
+        self._card = card
+        self._parts = parts
 
     @classmethod
-    def load(cls, path: Path | None = None) -> "GarmentModel":
+    def load(cls, path: Path | None = None) -> GarmentModel:
         """The model in a safetensors file, the shipped one where none is named.
 
         Raises FileNotFoundError where there is none, ValueError where it is not a garment model.
@@ -64,17 +62,11 @@ class GarmentModel:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         try:
             metadata, state = _read(path)
-            words = {head: json.loads(metadata[head]) for head in HEADS}
-            temperatures = json.loads(metadata["temperature"])
-            size, name = int(metadata["input"]), metadata["name"]
-            network = GarmentNet({head: len(words[head]) for head in HEADS})
-            network.load_state_dict(state)
+            card = _card(metadata)
+            parts = parts_of(state, card.vocabularies, len(card.title_words))
         except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise ValueError(f"{path.name} is not a garment model: {error}") from error
-        network.eval().fuse()
-        network.requires_grad_(False)
-        network.to(memory_format=torch.channels_last)
-        return cls(network, words, temperatures, size, f"{name}@{digest[:8]}")
+        return cls(parts, card, f"{card.name}@{digest[:8]}")
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
         """One prediction for each image, in order; the images may differ in size and mode."""
@@ -82,31 +74,52 @@ class GarmentModel:
         for start in range(0, len(images), BATCH):
             batch = torch.stack([self._pixels(image) for image in images[start : start + BATCH]])
             with torch.inference_mode():
-                logits = self._network(batch.contiguous(memory_format=torch.channels_last))
-                shares = {head: self._shares(head, logits[head]) for head in HEADS}
-            found.extend(self._prediction(shares, index) for index in range(len(batch)))
+                found.extend(self._predicted(batch.contiguous(memory_format=torch.channels_last)))
         return found
+
+    def _predicted(self, photos: Tensor) -> list[Prediction]:
+        """One pass of the encoder, which all the rest reads."""
+        parts = self._parts
+        levels, top = parts.net.encoder(photos)
+        logits = parts.net.logits(levels, top)
+        shares = {head: (logits[head] / self._card.temperatures[head]).softmax(1) for head in HEADS}
+        masks = (parts.mask(levels, photos).sigmoid()[:, 0] * 255).round().to(torch.uint8)
+        vectors = F.normalize(parts.embed(top), dim=1).half()
+        seen = Seen(places(levels), facts(shares))
+        titles = beam_search(parts.title, self._card.title_words, seen)
+        rows = {head: share.double().tolist() for head, share in shares.items()}
+        return [
+            self._prediction(
+                rows, index, titles[index], photos[index], masks[index], vectors[index]
+            )
+            for index in range(len(photos))
+        ]
+
+    def _prediction(
+        self, rows: Mapping[str, list[list[float]]], index: int, titles: tuple[Title, ...],
+        photo: Tensor, mask: Tensor, vector: Tensor,
+    ) -> Prediction:  # fmt: skip
+        ranked = {head: ranking(self.vocabularies[head], rows[head][index]) for head in HEADS}
+        return Prediction(
+            types=ranked["type"],
+            colours=ranked["colour"],
+            genders=ranked["gender"],
+            patterns=ranked["pattern"],
+            sleeves=ranked["sleeve"],
+            necklines=ranked["neckline"],
+            titles=titles,
+            measured=measured_colours(
+                photo.permute(1, 2, 0).numpy(), mask.numpy() > 127, self._card.colour_places
+            ),
+            mask=SoftMask(self.input_size, mask.numpy().tobytes()),
+            embedding=tuple(vector.tolist()),
+        )
 
     def _pixels(self, image: Image.Image) -> Tensor:
         size = (self.input_size, self.input_size)
         small = opaque(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
         array = np.asarray(small, dtype=np.float32) / 255.0
         return torch.from_numpy(array).permute(2, 0, 1)
-
-    def _shares(self, head: str, logits: Tensor) -> list[list[float]]:
-        scaled = logits.double() / self._temperatures[head]
-        rows: list[list[float]] = scaled.softmax(dim=1).tolist()
-        return rows
-
-    def _prediction(self, shares: Mapping[str, list[list[float]]], index: int) -> Prediction:
-        ranked = {head: ranking(self.vocabularies[head], shares[head][index]) for head in HEADS}
-        return Prediction(ranked["type"], ranked["colour"], ranked["gender"])
-
-
-def ranking(words: Sequence[str], shares: Sequence[float]) -> Ranking:
-    """Words and their shares, the largest first, rounded down so that no sum exceeds 1."""
-    floored = ((word, int(share * 1e6) / 1e6) for word, share in zip(words, shares, strict=True))
-    return tuple(sorted(floored, key=lambda pair: (-pair[1], pair[0])))
 
 
 def opaque(image: Image.Image) -> Image.Image:
@@ -119,8 +132,20 @@ def opaque(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
+def _card(metadata: Mapping[str, str]) -> Card:
+    return Card(
+        name=metadata["name"],
+        input_size=int(metadata["input"]),
+        vocabularies={head: tuple(json.loads(metadata[head])) for head in HEADS},
+        temperatures={h: float(t) for h, t in json.loads(metadata["temperature"]).items()},
+        title_words=tuple(json.loads(metadata["title"])),
+        colour_places={w: tuple(at) for w, at in json.loads(metadata["lab"]).items()},
+    )
+
+
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """A file's metadata and tensors, mapped into memory rather than read."""
     with safe_open(path, framework="pt") as file:
         metadata: dict[str, str] = file.metadata() or {}
-        state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     return metadata, state

@@ -58,7 +58,7 @@ def _cache() -> Path:
 
 def _fingerprint(sources: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(sources.iterdir()):
+    for path in sorted(sources.rglob("*")):
         if path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -98,6 +98,29 @@ def _go(name: str, package: str) -> Callable[[Path], None]:
     return build
 
 
+def _ferretdb(result: Path) -> None:
+    """Build FerretDB with its SQLite backend mended: see `ferretdb/sqlite/by_id.go`."""
+    source = result / "source"
+    shutil.copytree(SOURCES / "ferretdb", source)
+    _run([_go_tool(), "mod", "vendor"], source)
+    backend = source / "vendor/github.com/FerretDB/FerretDB/internal/backends/sqlite"
+    (source / "sqlite" / "by_id.go").rename(backend / "by_id.go")
+    collection = backend / "collection.go"
+    collection.write_text(_mended(collection.read_text()))
+    command = [_go_tool(), "build", "-trimpath", "-ldflags=-s -w", "-mod=vendor"]
+    _run([*command, "-o", str(result / "ferretdb"), "."], source)
+    shutil.rmtree(source)
+
+
+def _mended(collection: str) -> str:
+    condition = "\tvar whereClause string\n\tvar args []any\n"
+    queries, found, explains = collection.partition(condition)
+    if not found:
+        raise ServerUnavailable("this FerretDB is another than the one that is mended here")
+    mended = f"{queries}\twhereClause, args := byID(params.Filter)\n{explains}"
+    return mended.replace("metadata.IDColumn", "indexed")
+
+
 def _keda(result: Path) -> None:
     """Fetch KEDA's module for the definitions in it; nothing is built."""
     module = "github.com/kedacore/keda/v2"
@@ -126,7 +149,7 @@ def _run(command: list[str], directory: Path) -> str:
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "kafka": _kafka,
     "minio": _go("minio", "github.com/minio/minio"),
-    "ferretdb": _go("ferretdb", "."),
+    "ferretdb": _ferretdb,
     "mc": _go("mc", "github.com/minio/mc"),
     "compose": _go("compose", "."),
     "kustomize": _go("kustomize", "sigs.k8s.io/kustomize/kustomize/v5"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from deploy.local.builds import ServerUnavailable, built
 
 HOST = "127.0.0.1"
+# Below those that the kernel hands out, so that nobody gets a server's while it is down.
+PORTS = range(20_000, 32_000)
 READY_S = 60.0
 STOP_S = 20.0
 
@@ -72,7 +75,7 @@ class Server(ABC):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._guard = _guard(self._process.pid)
+        self._guard = guard(self._process.pid)
         try:
             wait_until(self._ready, READY_S)
         except TimeoutError:
@@ -96,7 +99,7 @@ class Server(ABC):
             self._process.wait()
             self._process = None
         if self._guard is not None:
-            self._guard.communicate(b"ended\n")
+            dismiss(self._guard)
             self._guard = None
 
     def restart(self) -> None:
@@ -117,10 +120,10 @@ class Server(ABC):
         return self.answers()
 
 
-def _guard(pid: int) -> subprocess.Popen[bytes]:
-    """Start a shell that kills the server when this process is gone, however it went.
+def guard(pid: int) -> subprocess.Popen[bytes]:
+    """Start a shell that kills a process group once this process is gone, however it went.
 
-    It waits for a line from us; the end of the pipe without one means that we died.
+    It waits for a line from us, `dismiss`; the end of the pipe without one means that we died.
     """
     script = f"read -r line || kill -KILL -{pid}"
     return subprocess.Popen(  # noqa: S603
@@ -128,12 +131,15 @@ def _guard(pid: int) -> subprocess.Popen[bytes]:
     )
 
 
+def dismiss(guarding: subprocess.Popen[bytes]) -> None:
+    """End a `guard` whose process has ended."""
+    guarding.communicate(b"ended\n")
+
+
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody listens on now, nor is likely to be given soon."""
+    candidates = iter(lambda: secrets.choice(PORTS), None)
+    return next(port for port in candidates if not accepts(port))
 
 
 def accepts(port: int) -> bool:

@@ -38,7 +38,10 @@ async function get(from, url) {
     const focused = from.contains(document.activeElement);
     replace(page, from.dataset.get);
     // The link that was followed is gone: go on reading at what came in its place.
-    if (focused && !from.isConnected) first?.querySelector("a")?.focus({ preventScroll: true });
+    if (focused && !from.isConnected) {
+      const came = first ?? document.querySelector(from.dataset.get);
+      came?.querySelector("a")?.focus({ preventScroll: true });
+    }
     if (from.matches("form")) history.pushState(null, "", url);
     shown = address();
   } catch {

@@ -12,32 +12,41 @@ from gateway.gallery import MOST_COUNTED, PATH, STATUSES, Card, Filters, how_man
 from gateway.html import Pages
 from gateway.problem_responses import as_problem
 from gateway.problems import Problem
+from gateway.similar import SimilarJobs, vector_of
 from gateway.waiting import canonical, living
 from storage.errors import StorageError
 
+MOST_SIMILAR = 12
+
 
 class GalleryRoutes:
-    """`/gallery`, `/gallery/{job_id}`, and one card of it alone for a page that is open."""
+    """`/gallery`, `/gallery/{job_id}`, what is similar to it, and one card of it alone for a page
+    that is open."""
 
-    def __init__(self, deps: GatewayDeps, pages: Pages) -> None:
+    def __init__(self, deps: GatewayDeps, pages: Pages, similar: SimilarJobs) -> None:
         self._deps = deps
         self._pages = pages
+        self._similar_jobs = similar
 
     def router(self) -> APIRouter:
         routes = APIRouter(prefix=PATH, include_in_schema=False)
         routes.add_api_route("", self.gallery, methods=["GET"])
         routes.add_api_route("/{job_id}", self.job, methods=["GET"])
         routes.add_api_route("/{job_id}/card", self.card, methods=["GET"])
+        routes.add_api_route("/{job_id}/similar", self.similar, methods=["GET"])
         return routes
 
     async def gallery(self, request: Request, cursor: str = "") -> Response:
         return await self._or_say_why(self._gallery(Filters.read(request.query_params), cursor))
 
     async def job(self, job_id: str) -> Response:
-        return await self._or_say_why(self._job(job_id, "job.html"))
+        return await self._or_say_why(self._job(job_id))
 
     async def card(self, job_id: str) -> Response:
-        return await self._or_say_why(self._job(job_id, "card.html"))
+        return await self._or_say_why(self._card(job_id))
+
+    async def similar(self, job_id: str) -> Response:
+        return await self._or_say_why(self._similar(job_id))
 
     async def _gallery(self, filters: Filters, cursor: str) -> Response:
         page, total = await asyncio.gather(
@@ -56,9 +65,20 @@ class GalleryRoutes:
             suggested={name: suggestions(cards, name) for name in ("type", "colour")},
         )
 
-    async def _job(self, job_id: str, template: str) -> Response:
+    async def _job(self, job_id: str) -> Response:
         job = await living(self._deps, canonical(job_id))
-        return self._pages.answer(template, card=Card.of(job, self._link))
+        comparable = vector_of(job) is not None
+        return self._pages.answer("job.html", card=Card.of(job, self._link), comparable=comparable)
+
+    async def _card(self, job_id: str) -> Response:
+        job = await living(self._deps, canonical(job_id))
+        return self._pages.answer("card.html", card=Card.of(job, self._link))
+
+    async def _similar(self, job_id: str) -> Response:
+        job = await living(self._deps, canonical(job_id))
+        found = await self._similar_jobs.to(job, limit=MOST_SIMILAR)
+        cards = [Card.of(each, self._link, similarity) for each, similarity in found]
+        return self._pages.answer("similar.html", to=Card.of(job, self._link), cards=cards)
 
     async def _or_say_why(self, page: Awaitable[Response]) -> Response:
         """Return the page, or one that says in plain words why there is none."""

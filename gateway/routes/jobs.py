@@ -11,7 +11,6 @@ from gateway.deps import GatewayDeps
 from gateway.examples import JOB, SUBMISSION
 from gateway.idempotency import checked_key
 from gateway.intake import read_submission
-from gateway.metrics import Metrics
 from gateway.models import AcceptedEntry, JobView, RejectedEntry, SubmissionView
 from gateway.problem_responses import documented
 from gateway.problems import Problem
@@ -35,10 +34,9 @@ IdempotencyKey = Annotated[
 class JobRoutes:
     """`POST /v1/jobs` and `GET /v1/jobs/{job_id}`."""
 
-    def __init__(self, deps: GatewayDeps, metrics: Metrics) -> None:
+    def __init__(self, deps: GatewayDeps, submitter: Submitter) -> None:
         self._deps = deps
-        self._metrics = metrics
-        self._submitter = Submitter(deps, metrics)
+        self._submitter = submitter
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/jobs", tags=["jobs"])

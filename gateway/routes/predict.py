@@ -9,7 +9,6 @@ from gateway.deps import GatewayDeps
 from gateway.examples import PREDICTION
 from gateway.intake import ADDRESS, Submission
 from gateway.json_body import JSON, body_of, read_json
-from gateway.metrics import Metrics
 from gateway.models import PredictionView
 from gateway.options import Options
 from gateway.photos import remote
@@ -35,9 +34,9 @@ class PredictionRequest(BaseModel):
 class PredictRoutes:
     """`POST /v1/predict`."""
 
-    def __init__(self, deps: GatewayDeps, metrics: Metrics) -> None:
+    def __init__(self, deps: GatewayDeps, submitter: Submitter) -> None:
         self._deps = deps
-        self._submitter = Submitter(deps, metrics)
+        self._submitter = submitter
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/predict", tags=["predict"])

@@ -22,6 +22,7 @@ from lookstream.client.replies import (
     Prediction,
     Replay,
     Rerun,
+    Similar,
 )
 from lookstream.client.results import Failure, Job, Label, Picture, Shot, Stage
 from lookstream.errors import (
@@ -60,6 +61,7 @@ __all__ = [
     "RequestRefused",
     "Rerun",
     "Shot",
+    "Similar",
     "Stage",
     "Steps",
     "WaitTimedOut",

@@ -29,6 +29,7 @@ from lookstream.client.replies import (
     Prediction,
     Replay,
     Rerun,
+    Similar,
 )
 from lookstream.client.results import Job
 from lookstream.client.submitting import Order
@@ -135,6 +136,12 @@ class AsyncClient:
         return await self._run(
             reading.page(self._gateway, filters, cursor=cursor, limit=limit, counts=counts)
         )
+
+    async def similar(
+        self, job_id: str, *, limit: int = reading.SIMILAR, group: str | None = None
+    ) -> list[Similar]:
+        """Return the jobs whose photos are most like this job's, the best first."""
+        return await self._run(reading.similar(self._gateway, job_id, limit=limit, group=group))
 
     async def stream(
         self,

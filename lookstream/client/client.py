@@ -26,6 +26,7 @@ from lookstream.client.replies import (
     Prediction,
     Replay,
     Rerun,
+    Similar,
 )
 from lookstream.client.results import Job
 from lookstream.client.submitting import Order
@@ -131,6 +132,14 @@ class Client:
         return self._run(
             reading.page(self._gateway, filters, cursor=cursor, limit=limit, counts=counts)
         )
+
+    def similar(
+        self, job_id: str, *, limit: int = reading.SIMILAR, group: str | None = None
+    ) -> list[Similar]:
+        """Return the jobs whose photos are most like this job's, the best first: ``limit`` (100 at
+        most), of a group if one is named. Raises `JobNotFound`, and `RequestRefused` with the code
+        ``no-embedding`` when the photo has nothing to be compared by."""
+        return self._run(reading.similar(self._gateway, job_id, limit=limit, group=group))
 
     def stream(
         self,

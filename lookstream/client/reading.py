@@ -8,7 +8,7 @@ from urllib.parse import quote
 from lookstream.client import replies, results
 from lookstream.client.asking import Gateway
 from lookstream.client.exchange import Flow, Request
-from lookstream.client.replies import Info, Page, Prediction, Replay, Rerun
+from lookstream.client.replies import Info, Page, Prediction, Replay, Rerun, Similar
 from lookstream.client.results import Job
 from lookstream.client.wishes import Filters, ReplayWishes, RunAgain, query, replay_body, said
 from lookstream.errors import WaitTimedOut
@@ -17,6 +17,7 @@ LONGEST_WAIT_S = 60.0
 LONG_POLL_S = 30.0
 PREDICTED_WITHIN_S = 35.0
 PAGE = 200
+SIMILAR = 12
 
 
 def job(gateway: Gateway, job_id: str, *, wait_s: float = 0.0) -> Flow[Job]:
@@ -55,6 +56,15 @@ def page(
     if counts:
         params.append(("counts", "true"))
     return replies.page((yield from gateway.document(Request("GET", "/v1/jobs", params=params))))
+
+
+def similar(
+    gateway: Gateway, job_id: str, *, limit: int = SIMILAR, group: str | None = None
+) -> Flow[list[Similar]]:
+    """Read which jobs have the photos that are most like a job's, the best first."""
+    params = [("limit", str(limit)), *([("group", group)] if group else [])]
+    request = Request("GET", f"{_path(job_id)}/similar", params=params)
+    return replies.similar((yield from gateway.document(request)))
 
 
 def delete(gateway: Gateway, job_id: str) -> Flow[None]:

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lookstream.client.results import Document, Failure, Job, Label, failure, job, moment
+from lookstream.client.results import (
+    Document,
+    Failure,
+    Job,
+    Label,
+    Picture,
+    failure,
+    job,
+    moment,
+    pictures,
+)
 from lookstream.errors import LookstreamError, RequestRefused
 
 
@@ -92,6 +102,18 @@ class Page:
     jobs: Sequence[Job]
     cursor: str | None
     counts: Counts | None
+    raw: Document = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Similar:
+    """A job whose photo is like another's; ``similarity`` is the cosine, -1 to 1."""
+
+    job_id: str
+    similarity: float
+    caption: str | None
+    group: str | None
+    thumbnails: Sequence[Picture]
     raw: Document = field(repr=False)
 
 
@@ -182,6 +204,21 @@ def _counts(document: Document) -> Counts:
         capped=number("capped", False),
         raw=document,
     )
+
+
+def similar(document: Document) -> list[Similar]:
+    """Read the jobs with similar photos."""
+    return [
+        Similar(
+            job_id=each["job_id"],
+            similarity=each["similarity"],
+            caption=each.get("caption"),
+            group=each.get("group"),
+            thumbnails=pictures(each.get("thumbnails")),
+            raw=each,
+        )
+        for each in document["jobs"]
+    ]
 
 
 def rerun(document: Document) -> Rerun:

@@ -171,7 +171,7 @@ def job(document: Document) -> Job:
         top5=_each(Label, get("top5")),
         pose=_pose(get("pose")),
         shots=tuple(_shot(each) for each in get("shots") or ()),
-        thumbnails=_each(Picture, get("thumbnails")),
+        thumbnails=pictures(get("thumbnails")),
         thumbhash=get("thumbhash"),
         annotated=_maybe(Picture, get("annotated")),
         cutout=_maybe(Picture, get("cutout")),
@@ -186,6 +186,11 @@ def job(document: Document) -> Job:
 def failure(document: Document | None) -> Failure | None:
     """Read why something failed."""
     return _maybe(Failure, document)
+
+
+def pictures(documents: Sequence[Document] | None) -> tuple[Picture, ...]:
+    """Read pictures."""
+    return _each(Picture, documents)
 
 
 def moment(text: str | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The commands that read what is there: list, show, download, info."""
+"""The commands that read what is there: list, show, similar, download, info."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Named = Annotated[str | None, typer.Option(metavar="NAME")]
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("list")(list_)
-    for command in (show, download, info):
+    for command in (show, similar, download, info):
         app.command()(command)
 
 
@@ -119,6 +119,37 @@ def show(
         from lookstream.tables import show_everything
 
         show_everything(Console(), found)
+
+
+def similar(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="A job id.")],
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many, at most.")] = 12,
+    group: Named = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs whose photos are most like a job's, the best first.
+
+    Exits with 2 when that photo has nothing to be compared by, as before it is classified.
+
+    **Examples**
+
+    `lookstream similar 01a20801-845d-768b-82dd-f448762e99cb`
+
+    `lookstream similar 01a20801-845d-768b-82dd-f448762e99cb --group spring --limit 3 --json`
+    """
+    from lookstream.client import Client
+
+    with failing_politely(), Client(gateway) as client:
+        found = client.similar(job, limit=limit, group=group)
+    if as_json:
+        print_json({"jobs": [dict(each.raw) for each in found]})
+    else:
+        from rich.console import Console
+
+        from lookstream.tables import show_similar
+
+        show_similar(Console(), found)
 
 
 def download(

@@ -15,6 +15,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from deploy.local.server import dismiss, guard
+
 CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
 FLAGS = (
@@ -45,11 +47,14 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     profile: Path = tmp_path_factory.mktemp("chromium")
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    service = Service(DRIVER, popen_kw={"start_new_session": True})
+    driver = webdriver.Chrome(options=options, service=service)
+    guarding = guard(service.process.pid)
     try:
         yield driver
     finally:
         driver.quit()
+        dismiss(guarding)
 
 
 @pytest.fixture

@@ -59,6 +59,15 @@ def system(lasting_system: System) -> System:
     return lasting_system
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Leave nothing running beside the tests of another folder: they stop its servers, and more."""
+    system = getattr(item, "funcargs", {}).get("lasting_system")
+    leaving = nextitem is not None and nextitem.path.parent != item.path.parent
+    if leaving and isinstance(system, System) and system.running:
+        system.stop()
+
+
 @pytest.fixture
 def website() -> Iterator[Website]:
     """A web server on an address that the system may fetch from."""

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.server import accepts
+from deploy.local.server import accepts, dismiss, free_port, guard
 from tests.acceptance.process_tree import Process, alive, descendants
 from tests.acceptance.rest import (
     Job,
@@ -54,9 +53,10 @@ class System:
         self.home = home
         self.gateway = ""
         self._settings = settings
-        self._worker_port = _port_with_a_free_neighbour()
+        self._worker_port = self._first_port = _port_with_free_neighbours()
         self._log = home.with_suffix(".log")
         self._up: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._seen: set[Process] = set()
 
     # -- the process -----------------------------------------------------------------------
@@ -72,6 +72,8 @@ class System:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._dismiss_guard()
+        self._guard = guard(self._up.pid)
 
         def address() -> str | None:
             assert self.running, f"`up` ended by itself:\n{self.log()}"
@@ -80,6 +82,7 @@ class System:
             return found and found[1]
 
         self.gateway = until(address, READY_WITHIN_S)
+        self._worker_port = self._first_port
         self.__dict__.pop("info", None)
 
     @contextlib.contextmanager
@@ -88,9 +91,11 @@ class System:
         if self.running:
             self.stop()
         self.start(**settings)
-        yield
-        if self.running:
-            self.stop()
+        try:
+            yield
+        finally:
+            if self.running:
+                self.stop()
 
     @property
     def worker_pages(self) -> list[str]:
@@ -111,7 +116,17 @@ class System:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"Ctrl-C does not stop it:\n{self.log()}") from None
         assert code == 0, f"Ctrl-C ends it with {code}:\n{self.log()}"
+        self._dismiss_guard()
         until(lambda: not alive(family), 5)
+
+    def renew(self) -> None:
+        """Have each worker followed by another, as an operator does who brings a new model."""
+        assert self._up is not None
+        workers = self.running_as("worker")
+        self._worker_port = 2 * self._first_port + 2 - self._worker_port
+        self._up.send_signal(signal.SIGHUP)
+        until(lambda: not alive(workers), 3 * READY_WITHIN_S)
+        assert len(self.running_as("worker")) == len(workers), self.log()
 
     def kill(self) -> set[Process]:
         """SIGKILL `up` alone and return the processes that it leaves behind, for now."""
@@ -119,6 +134,7 @@ class System:
         family = self.processes()
         self._up.kill()
         self._up.wait()
+        self._dismiss_guard()
         return family
 
     def close(self) -> None:
@@ -129,6 +145,7 @@ class System:
         finally:
             if self.running:
                 self.kill()
+            self._dismiss_guard()
             for process in alive(self._seen):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
@@ -157,6 +174,11 @@ class System:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LOOKSTREAM_")}
         port = {"LOOKSTREAM_WORKER_PORT": str(self._worker_port)}
         return {**kept, **port, "COLUMNS": "200", **self._settings, **settings}
+
+    def _dismiss_guard(self) -> None:
+        if self._guard is not None:
+            dismiss(self._guard)
+            self._guard = None
 
     # -- the command line ------------------------------------------------------------------
 
@@ -244,8 +266,8 @@ class System:
         }
 
 
-def _port_with_a_free_neighbour() -> int:
-    """Return a port that is free, and so is the next: each worker has a page. Below the range that
-    the kernel hands out, so that nobody is given one of them meanwhile."""
-    candidates = iter(lambda: secrets.choice(range(20_000, 32_000, 2)), None)
-    return next(port for port in candidates if not accepts(port) and not accepts(port + 1))
+def _port_with_free_neighbours() -> int:
+    """Return a port that is free, and so are the next three: each worker and its successor has a
+    page."""
+    candidates = iter(free_port, None)
+    return next(port for port in candidates if not any(accepts(port + n) for n in range(1, 4)))

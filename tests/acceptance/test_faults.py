@@ -77,7 +77,7 @@ def _many(system: System, count: int) -> int:
 def _underway(system: System, contents: list[bytes]) -> list[str]:
     """Hand all photos over, and return their jobs once work has begun."""
     job_ids = system.submit(*contents)
-    until(lambda: _status(system, job_ids[0]) != "pending", 60)
+    until(lambda: _status(system, job_ids[0]) != "pending", 120)
     found = {_status(system, job_id) for job_id in job_ids[-20:]}
     assert found != {"completed"}, "too late to prove anything"
     return job_ids

@@ -15,6 +15,7 @@ from tests.acceptance.photos import photo
 from tests.acceptance.rest import Job
 from tests.acceptance.system import System
 from tests.acceptance.topics import attributes, headers, new_job_id, publish
+from tests.vectors import along, like
 
 pytestmark = pytest.mark.parametrize("lasting_system", ["embedded"], indirect=True)
 
@@ -38,27 +39,27 @@ def failing(system: System, group: str, count: int) -> list[str]:
     return ids
 
 
-def claim(system: System, caption: str) -> str:
-    """Publish a caption as a stage would that was led astray; return its job's id."""
+def claim(system: System, stage: str, topic: str, **said: object) -> str:
+    """Publish a result as a stage of another make would; return its job's id."""
     job_id = new_job_id()
-    data = {
-        "job_id": job_id,
-        "sha256": "ab" * 32,
-        "stages": ["captioning"],
-        "caption": caption,
-        "model": "astray",
-    }
+    data = {"job_id": job_id, "sha256": "ab" * 32, "stages": [stage], "model": "astray", **said}
     with system.http() as http:
         broker = http.get("/v1/info").json()["kafka"]
     publish(
         broker,
         job_id,
         json.dumps(data).encode(),
-        headers(attributes(type="lookstream.image-captioned.v1")),
-        topic="image-captioned",
+        headers(attributes(type=f"lookstream.{topic}.v1")),
+        topic=topic,
     )
     system.finish(job_id)
     return job_id
+
+
+def compared(system: System, embedding: str, sha256: str) -> str:
+    """Publish a classification with a vector."""
+    said = {"top5": [{"label": "dress", "probability": 0.6}], "embedding": embedding}
+    return claim(system, "classification", "image-classified", sha256=sha256, **said)
 
 
 def delete(system: System, job_id: str) -> None:
@@ -187,8 +188,34 @@ def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
     assert texts(browser, "h1") == ["There is no such photo"]
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_similar_photos_are_a_click_away(system: System, browser: Browser, scripts: bool) -> None:
+    asked, far, near = (
+        compared(system, vector, f"{number:064x}")
+        for number, vector in enumerate((along(0), like(0.25), like(0.75)))
+    )
+    if not scripts:
+        without_scripts(browser)
+    browser.get(f"{system.gateway}/gallery/{asked}")
+    if scripts:
+        mark_this_page(browser)
+    browser.find_element(By.CSS_SELECTOR, "#similar a").send_keys(Keys.ENTER)
+    wait(browser, lambda driver: texts(driver, ".likeness")[:2] == ["75% alike", "25% alike"])
+    shown = [each.get_attribute("id") for each in browser.find_elements(By.CSS_SELECTOR, ".card")]
+    assert shown[:2] == [f"job-{near}", f"job-{far}"]
+    if scripts:
+        assert is_the_page_marked(browser)
+        followed = browser.switch_to.active_element.get_attribute("href")
+        assert followed == f"{system.gateway}/gallery/{near}"
+    else:
+        assert browser.current_url == f"{system.gateway}/gallery/{asked}/similar"
+    assert errors_of(browser) == []
+    for job_id in (asked, far, near):
+        delete(system, job_id)
+
+
 def test_what_others_wrote_stays_text(system: System, browser: Browser) -> None:
-    claimed = claim(system, EVIL[:80])
+    claimed = claim(system, "captioning", "image-captioned", caption=EVIL[:80])
     metadata = json.dumps({EVIL: EVIL, "nested": [{"a": EVIL}]})
     (given,) = system.submit(b"hostile", group=EVIL, metadata=metadata)
     system.finish(given)

@@ -18,6 +18,7 @@ from lookstream import Client, GatewayUnreachable, JobNotFound, NothingThere, Re
 from lookstream.client import WaitTimedOut
 from lookstream.client.photos import LARGE
 from lookstream.client.progress import bars
+from tests.vectors import along, like
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
 ROOMY = Limits(max_bytes=3 * LARGE, max_request_bytes=3 * LARGE, max_photos=LIMITS.max_photos)
@@ -185,6 +186,30 @@ def test_deleting_and_running_again(client: Client, gateway: Serving, photo: Pat
         client.job(entry.job_id)
     with pytest.raises(JobNotFound):
         client.rerun(entry.job_id)
+
+
+def test_similar_photos(client: Client, gateway: Serving, photo: Path) -> None:
+    def classified(embedding: str | None, **more: str) -> str:
+        job_id = client.submit(photo, stages=["classification"], **more).job_id
+        said = {"top5": [], "model": str(photo), "embedding": embedding}
+        stages = ("validation", "classification")
+        apply(gateway, *completed(job_id, stages, validation={}, classification=said))
+        return job_id
+
+    asked, far = classified(along(0)), classified(like(0.3))
+    near = classified(like(0.9), group="spring")
+    found = client.similar(asked)
+    assert [each.job_id for each in found] == [near, far]
+    assert [each.similarity for each in found] == pytest.approx([0.9, 0.3], abs=0.001)
+    assert (found[0].group, found[0].caption, found[0].thumbnails) == ("spring", None, ())
+    assert found[0].raw["links"]["self"] == f"/v1/jobs/{near}"
+    assert [each.job_id for each in client.similar(asked, limit=1)] == [near]
+    assert client.similar(asked, group="autumn") == []
+    with pytest.raises(RequestRefused) as refused:
+        client.similar(classified(None))
+    assert refused.value.code == "no-embedding"
+    with pytest.raises(JobNotFound):
+        client.similar(NOBODY)
 
 
 def test_errors_have_codes(client: Client, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from lookstream import Client
 from lookstream.cli import app
 from storage.jobs import JobQuery, StageCompleted, StageError, StageGaveUp
 from tests.polling import until
+from tests.vectors import along, like
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
 COMMAND = "from lookstream.cli import app; app()"
@@ -229,6 +230,23 @@ def test_downloads_and_deletions_tell_what_is_missing(
     assert json.loads(ran.stdout)["files"] == [str(tmp_path / job_id / "job.json")]
     ran = lookstream(gateway.url, "delete", NOBODY, job_id, "--yes", "--json")
     assert (ran.returncode, json.loads(ran.stdout)) == (2, {"deleted": [job_id]})
+
+
+def test_similar_photos_are_listed(gateway: Serving, photos: Path) -> None:
+    now, wanted = datetime.now(UTC), GRAPH.closure(["classification"])
+    made = [submitted(gateway, photos / name) for name in ("a.PNG", "b.jpg", "deep/c.webp")]
+    for job_id, vector in zip(made, (along(0), like(0.25), like(0.5)), strict=True):
+        said = {"top5": [], "model": "commands", "embedding": vector}
+        done = StageCompleted(job_id, 1, now, "classification", said, wanted)
+        asyncio.run(gateway.jobs.apply([done]))
+    ran = lookstream(gateway.url, "similar", made[0], "--json", "--limit", "1")
+    assert ran.returncode == 0, ran.stderr
+    assert [each["job_id"] for each in json.loads(ran.stdout)["jobs"]] == [made[2]]
+    shown = lookstream(gateway.url, "similar", made[0]).stdout.splitlines()
+    assert [line.split()[:2] for line in shown[1:]] == [[made[2], "0.500"], [made[1], "0.250"]]
+    ran = lookstream(gateway.url, "similar", submitted(gateway, photos / "a.PNG"))
+    assert ran.returncode == 2
+    assert "no-embedding" in ran.stderr
 
 
 def test_running_again(gateway: Serving) -> None:

@@ -65,7 +65,7 @@ def test_retry_after_is_waited_for(kind: str) -> None:
     ):
         began = monotonic()
         client.info()
-    assert 1 <= monotonic() - began < 4
+    assert monotonic() - began >= 1
 
 
 @both

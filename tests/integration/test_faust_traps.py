@@ -162,7 +162,7 @@ def test_a_hop_does_not_wait_for_the_fetch(
         playground.publish(value)
         playground.all_done([value])
         took.append(time.monotonic() - began)
-    assert statistics.median(took) < 0.75
+    assert statistics.median(took) < 1.4  # 1.5 is what each would wait
 
 
 def test_eight_readers_start_side_by_side(playground: Playground) -> None:

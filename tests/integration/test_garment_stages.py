@@ -14,6 +14,7 @@ from PIL import Image
 
 from agents import pose
 from agents.annotation import annotation_stage
+from agents.captioners.local import LocalCaptioner
 from agents.captioning import captioning_stage
 from agents.classification import classification_stage
 from agents.decoding import Decoder
@@ -63,18 +64,17 @@ def decoder() -> Iterator[Decoder]:
 
 
 @pytest.fixture(scope="module")
-def wearers() -> WearerFinder:
-    return WearerFinder()
-
-
-@pytest.fixture(scope="module")
-def landmarks() -> LandmarkFinder:
-    return LandmarkFinder.load()
-
-
-@pytest.fixture(scope="module")
 def model() -> GarmentModel:
     return GarmentModel.load()
+
+
+@pytest.fixture(scope="module")
+def posing(model: GarmentModel) -> Stage:
+    return pose.pose_stage(
+        wearers=WearerFinder(),
+        landmarks=LandmarkFinder.load(),
+        predictions=SharedPredictions(model),
+    )
 
 
 @pytest.fixture
@@ -106,11 +106,11 @@ def picture(store: DirectoryArtifacts, key: str) -> Image.Image:
 
 
 def test_a_laid_out_tshirt_is_cut_from_the_original(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     big = tshirt((1800, 2400), background=textured((1800, 2400)))
     event = validated(big, store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers, landmarks=landmarks), event, store, Posed)
+    posed = run(posing, event, store, Posed)
     assert posed.subject == "laid-out"
     assert posed.cutout
     cutout = picture(store, posed.cutout)
@@ -131,20 +131,18 @@ def test_a_laid_out_tshirt_is_cut_from_the_original(
 
 
 def test_trousers_give_no_neck_and_no_sleeve(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     event = validated(trousers((600, 800)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers, landmarks=landmarks), event, store, Posed)
+    posed = run(posing, event, store, Posed)
     stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
     assert {shot.label for shot in taken.shots} == {"full", "zoom", "hem"}
 
 
-def test_someone_wears_it(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
-) -> None:
+def test_someone_wears_it(store: DirectoryArtifacts, decoder: Decoder, posing: Stage) -> None:
     event = validated(draw_figure().resize((768, 960)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers, landmarks=landmarks), event, store, Posed)
+    posed = run(posing, event, store, Posed)
     assert posed.subject == "worn"
     assert {"nose", "left_shoulder", "right_hip"} <= {point.name for point in posed.keypoints}
     assert posed.cutout
@@ -154,27 +152,22 @@ def test_someone_wears_it(
 
 
 def test_where_nothing_is_found_it_says_none(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     event = validated(textured((300, 300)), store, decoder)
-    posed = run(pose.pose_stage(wearers=wearers, landmarks=landmarks), event, store, Posed)
-    assert posed == Posed(subject="none", model=pose.VERSION)
+    posed = run(posing, event, store, Posed)
+    assert posed == Posed(subject="none", model=posing.version)
     stage = shots_stage(decoder=decoder)
     taken = run(stage, told(PoseEstimated, event.job_id, event.sha256, posed), store, ShotsTaken)
     assert taken == ShotsTaken()
 
 
 def test_a_print_on_a_tshirt_is_no_wearer(
-    store: DirectoryArtifacts, decoder: Decoder, wearers: WearerFinder, landmarks: LandmarkFinder
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     shirt = tshirt((900, 1200), "white", "saddlebrown")
     shirt.paste(draw_figure(background="white").resize((200, 250)), (350, 450))
-    posed = run(
-        pose.pose_stage(wearers=wearers, landmarks=landmarks),
-        validated(shirt, store, decoder),
-        store,
-        Posed,
-    )
+    posed = run(posing, validated(shirt, store, decoder), store, Posed)
     assert posed.subject == "laid-out"
 
 
@@ -225,7 +218,7 @@ def test_captions_and_classes_come_from_one_pass(
     lost = events[0].model_copy(update={"sha256": "0" * 64})
     counting = Counting(model)
     predictions = SharedPredictions(counting)  # type: ignore[arg-type]
-    captions = captioning_stage(predictions=predictions).handle([*events, lost], store)
+    captions = captioning_stage(LocalCaptioner(predictions)).handle([*events, lost], store)
     classes = classification_stage(predictions=predictions).handle([*events, lost], store)
     assert counting.asked == [3]
     assert isinstance(captions[3], ArtifactNotFound)

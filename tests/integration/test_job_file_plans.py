@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from storage.jobs import JobQuery
 from storage.sqlite_queries import FEW, bodies
 from storage.sqlite_schema import prepare
+from storage.sqlite_vectors import vectors
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 UNFINISHED = frozenset({"pending", "processing"})
@@ -24,9 +25,16 @@ class Plans:
 
     def of(self, query: JobQuery) -> list[str]:
         """Return the steps of the last statement, which is the one that finds the page."""
+        return self._steps(lambda: bodies(self._connection, query))
+
+    def of_vectors(self) -> list[str]:
+        """Return the steps to a page of what photos are compared by."""
+        return self._steps(lambda: vectors(self._connection, (NOON, "job"), 500))
+
+    def _steps(self, act: Callable[[], object]) -> list[str]:
         statements: list[str] = []
         self._connection.set_trace_callback(statements.append)
-        bodies(self._connection, query)
+        act()
         self._connection.set_trace_callback(None)
         steps = self._connection.execute(f"EXPLAIN QUERY PLAN {statements[-1]}")
         return [detail for *_, detail in steps]
@@ -87,6 +95,12 @@ def test_what_happened_lately_is_found_by_its_time(
 ) -> None:
     steps = plans.of(JobQuery(**query))  # type: ignore[arg-type]
     assert any(way in step for step in steps), steps
+
+
+def test_vectors_are_read_in_the_order_of_writing(plans: Plans) -> None:
+    steps = plans.of_vectors()
+    assert "jobs_by_writing (written_at>?)" in steps[0]
+    assert "USE TEMP B-TREE FOR ORDER BY" not in steps  # of those of one moment, at most
 
 
 def test_a_time_with_many_jobs_on_its_side_gives_way_to_the_order(

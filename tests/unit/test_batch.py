@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from agents.errors import Rejected
-from agents.stage import Reused, one_by_one
+from agents.errors import BadAnswer, Rejected
+from agents.stage import Reused, Stopgap, one_by_one
 from storage.artifacts import ArtifactStore
 from streams.events import Event, ImageSubmitted, Payload, Source
 from tests.sewing import (
@@ -108,6 +108,17 @@ async def test_a_stage_may_say_itself_that_it_reused(sewing: Sewing) -> None:
     assert event.reused
 
 
+async def test_a_stopgap_is_told_and_not_kept(sewing: Sewing) -> None:
+    stopgap = one_by_one(lambda event, artifacts: Stopgap(Sewn(seam="a pin")))
+    (event,) = await sewing.process(stopgap, cut(1))
+    assert isinstance(event, ClothSewn)
+    assert (event.seam, event.reused, event.attempts) == ("a pin", False, 1)
+    assert list(sewing.artifacts.list()) == []
+    (event,) = await sewing.process(SEW, cut(1))
+    assert isinstance(event, ClothSewn)
+    assert (event.seam, event.reused) == ("seam 1", False)
+
+
 # -- jobs that were taken back -----------------------------------------------------------------
 
 
@@ -173,6 +184,16 @@ async def test_any_other_error_is_tried_three_times_then_buried(sewing: Sewing) 
     assert letter["__connect.errors.exception.message"] == b"/secret/path"
     assert (letter["attempts"], letter["group"]) == (b"3", b"lookstream.sewing")
     assert sewing.published.letters[0].value == culprit.value
+
+
+async def test_an_answer_of_no_use_is_tried_as_often_and_has_a_code_of_its_own(
+    sewing: Sewing,
+) -> None:
+    error = BadAnswer("needle-bent", "The needle is bent.")
+    failure = the_failure(await sewing.process(raising(error, 1), cut(1), cut(2)))
+    assert (failure.kind, failure.code, failure.attempts) == ("error", "needle-bent", 3)
+    assert failure.message == "The needle is bent."
+    assert sewing.letters[0]["code"] == b"needle-bent"
 
 
 async def test_an_error_that_passes_leaves_only_a_count(sewing: Sewing) -> None:

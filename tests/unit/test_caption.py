@@ -1,6 +1,7 @@
 """Captions say what is sure, in a title's order, and never more."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,26 +15,47 @@ from agents.vision.caption import (
     description,
     needs_review,
 )
-from agents.vision.model import Prediction, Ranking
+from agents.vision.prediction import Prediction, Ranking
+from agents.vision.titles import Title
+from agents.vision.vocabulary import Vocabulary
 
 DRESS: Ranking = (("dress", 0.9), ("top", 0.05))
 NAVY: Ranking = (("navy blue", 0.8), ("black", 0.1))
 WOMEN: Ranking = (("women", 0.95), ("girls", 0.05))
 
 
-def seen(types: Ranking = DRESS, colours: Ranking = NAVY, genders: Ranking = WOMEN) -> Prediction:
-    return Prediction(types, colours, genders)
+def seen(
+    types: Ranking = DRESS, colours: Ranking = NAVY, genders: Ranking = WOMEN, **more: Any
+) -> Prediction:
+    return Prediction(types, colours, genders, **more)
+
+
+def title(*words: tuple[str, float] | str) -> Title:
+    """A title whose bare words are sure."""
+    return Title(tuple((w, 0.9) if isinstance(w, str) else w for w in words), -0.1)
 
 
 @pytest.mark.parametrize(
-    ("prediction", "title"),
+    ("prediction", "words"),
     [
         (seen(), "Women's Navy Blue Dress"),
         (seen(types=(("t-shirt", 0.9),), genders=(("men", 0.9),)), "Men's Navy Blue T-Shirt"),
         (seen(genders=(("boys", 0.86),)), "Boys' Navy Blue Dress"),
         (seen(genders=(("unisex", 0.9),), types=(("backpack", 0.9),)),
          "Unisex Navy Blue Backpack"),
-        (seen(genders=(("women", 0.84), ("men", 0.16))), "Navy Blue Dress"),
+        (seen(genders=(("women", 0.79), ("men", 0.21))), "Navy Blue Dress"),
+        (seen(patterns=(("checked", 0.7), ("unstated", 0.3))), "Women's Navy Blue Checked Dress"),
+        (seen(patterns=(("checked", 0.5), ("unstated", 0.4))), "Women's Navy Blue Dress"),
+        (seen(patterns=(("unstated", 0.9), ("checked", 0.1))), "Women's Navy Blue Dress"),
+        (seen(titles=(title("women's", "navy blue", "sleeveless", "dress"),)),
+         "Women's Navy Blue Sleeveless Dress"),
+        (seen(titles=(title("women's", ("sleeveless", 0.4), "dress"),)),
+         "Women's Navy Blue Dress"),
+        (seen(titles=(title("women's", "red", "lace", "top"),)), "Women's Navy Blue Dress"),
+        (seen(titles=(title("navy blue", "and", "white", "dress"),)),
+         "Women's Navy Blue and White Dress"),
+        (seen(titles=(title("red", "and", "white", "dress"),)), "Women's Navy Blue Dress"),
+        (seen(titles=(title("acme", "dress"),)), "Women's Navy Blue Dress"),
         (seen(colours=(("teal", 0.3), ("black", 0.2))), "Women's Dress"),
         (seen(types=(("face wash and cleanser", 0.9),), colours=(), genders=()),
          "Face Wash and Cleanser"),
@@ -42,8 +64,8 @@ def seen(types: Ranking = DRESS, colours: Ranking = NAVY, genders: Ranking = WOM
         (seen(types=(("handbag", 0.3), ("wallet", 0.3)), colours=(), genders=()), "Fashion Item"),
     ],
 )  # fmt: skip
-def test_titles(prediction: Prediction, title: str) -> None:
-    assert caption(prediction) == title
+def test_titles(prediction: Prediction, words: str) -> None:
+    assert caption(prediction) == words
 
 
 @pytest.mark.parametrize(
@@ -73,6 +95,9 @@ def test_shades_share_their_colour() -> None:
          "A pair of jeans. The main colour is navy blue."),
         (seen(types=(("undershirt", 0.9),), genders=(("unisex", 0.9),), colours=()),
          "An undershirt for women and men. The colour is best seen in the photo."),
+        (seen(patterns=(("striped", 0.8),), sleeves=(("long", 0.9),)),
+         "A dress for women. The main colour is navy blue. "
+         "It has a striped pattern and long sleeves."),
         (seen(types=(), genders=(), colours=()),
          "A garment. The colour is best seen in the photo."),
     ],
@@ -107,12 +132,27 @@ def test_nothing_known_gives_no_attributes() -> None:
         (seen(types=(("jeans", 0.4), ("trousers", 0.3))), False),
         (seen(types=(("dress", 0.3),)), True),
         (seen(colours=(("teal", 0.3),)), True),
+        (seen(colours=(("blue", 0.6),), measured=(("navy blue", 0.9),)), False),
+        (seen(colours=(("blue", 0.6),), measured=(("red", 0.9),)), True),
+        (seen(colours=(("blue", 0.8),), measured=(("red", 0.9),)), False),
     ],
 )
 def test_review_is_wanted_where_type_or_colour_is_unsure(
     prediction: Prediction, wanted: bool
 ) -> None:
     assert needs_review(prediction) is wanted
+
+
+def test_the_user_s_words_take_the_place_of_ours() -> None:
+    own = Vocabulary(
+        said={"types": {"dress": "frock"}, "colours": {"navy blue": "navy"},
+              "words": {"sleeveless": "strappy"}},
+        leave_out=frozenset({"women's"}),
+    )  # fmt: skip
+    prediction = seen(titles=(title("women's", "navy blue", "sleeveless", "dress"),))
+    assert caption(prediction, own) == "Navy Strappy Frock"
+    assert description(prediction, own) == "A frock for women. The main colour is navy."
+    assert attributes(prediction, own)["type"] == {"value": "frock", "confidence": 0.9}
 
 
 def rankings(words: list[str]) -> st.SearchStrategy[Ranking]:
@@ -137,8 +177,8 @@ def test_any_prediction_gives_a_short_title_and_two_sentences(
     types: Ranking, colours: Ranking, genders: Ranking
 ) -> None:
     prediction = Prediction(types, colours, genders)
-    title, text = caption(prediction), description(prediction)
-    assert 0 < len(title) <= TITLE_LENGTH
-    assert title == " ".join(title.split())
+    words, text = caption(prediction), description(prediction)
+    assert 0 < len(words) <= TITLE_LENGTH
+    assert words == " ".join(words.split())
     assert len(re.findall(r"\.(?: |$)", text)) == 2
     assert all(0 <= float(found["confidence"]) <= 1 for found in attributes(prediction).values())

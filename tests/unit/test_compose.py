@@ -15,7 +15,9 @@ OURS = {*STAGES, "gateway", "topics"}
 ONCE = {"topics", "buckets"}
 
 every = pytest.mark.parametrize(("name", "service"), SERVICES.items(), ids=SERVICES)
-ours = pytest.mark.parametrize("service", [SERVICES[name] for name in OURS], ids=list(OURS))
+ours = pytest.mark.parametrize(
+    "service", [SERVICES[name] for name in sorted(OURS)], ids=sorted(OURS)
+)
 
 
 def test_every_stage_has_a_service_that_scales() -> None:
@@ -96,7 +98,9 @@ def test_the_example_of_an_environment_names_what_is_asked_for() -> None:
     )
     assert set(example) >= REQUIRED
     assert not any(example[name] for name in REQUIRED)
-    assert set(example) <= set(re.findall(r"\$\{(\w+)", FILE.read_text()))
+    files = [FILE, *(ROOT / "deploy" / "compose").glob("*.yaml")]
+    asked_for = {name for file in files for name in re.findall(r"\$\{(\w+)", file.read_text())}
+    assert set(example) <= asked_for
 
 
 def test_kafka_is_the_one_that_the_tests_run() -> None:

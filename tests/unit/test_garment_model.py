@@ -1,5 +1,6 @@
 """The shipped weights, loaded and run on drawn pictures."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from agents.vision.caption import caption
-from agents.vision.model import SHIPPED, GarmentModel, Prediction, ranking
+from agents.vision.model import SHIPPED, GarmentModel
+from agents.vision.prediction import Prediction, ranking
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +42,14 @@ def shares(prediction: Prediction) -> dict[str, float]:
     return {**dict(prediction.types), **dict(prediction.colours), **dict(prediction.genders)}
 
 
+def cosine(one: Prediction, other: Prediction) -> float:
+    return sum(a * b for a, b in zip(one.embedding, other.embedding, strict=True))
+
+
 def test_the_shipped_weights_are_small_and_named_by_their_content(model: GarmentModel) -> None:
     assert SHIPPED.stat().st_size < 25_000_000
     name, digest = model.model_id.split("@")
-    assert name == "garment-net-1"
+    assert name == "garment-2"
     assert len(digest) == 8
     assert GarmentModel.load(SHIPPED).model_id == model.model_id
 
@@ -54,6 +60,9 @@ def test_every_ranking_is_whole_ordered_and_sums_to_at_most_one(model: GarmentMo
             (prediction.types, "type"),
             (prediction.colours, "colour"),
             (prediction.genders, "gender"),
+            (prediction.patterns, "pattern"),
+            (prediction.sleeves, "sleeve"),
+            (prediction.necklines, "neckline"),
         ):
             values = [share for _, share in found]
             assert sorted(word for word, _ in found) == sorted(model.vocabularies[head])
@@ -67,6 +76,37 @@ def test_the_vocabulary_is_plain_words_without_doubles(model: GarmentModel) -> N
     assert {"t-shirt", "dress", "long sleeve top", "outerwear", "jeans"} <= set(types)
     assert len(types) == len(set(types))
     assert all(word == word.lower().strip() and word for word in types)
+
+
+def test_an_embedding_is_a_direction_and_alike_for_alike_photos(model: GarmentModel) -> None:
+    red, again, navy = model.predict(
+        [drawn("crimson"), drawn("crimson", (310, 410)), drawn("navy")]
+    )
+    assert math.hypot(*red.embedding) == pytest.approx(1, abs=0.01)
+    alike, other = cosine(red, again), cosine(red, navy)
+    assert alike > 0.9
+    assert alike > other
+
+
+def test_the_mask_is_where_the_garment_is(model: GarmentModel) -> None:
+    (found,) = model.predict([drawn("forestgreen")])
+    assert found.mask is not None
+    mask = found.mask.to(300, 400)
+    assert mask.shape == (400, 300)
+    assert mask[160:340, 110:190].mean() > 0.8
+    assert mask[360:, :60].mean() < 0.2
+
+
+def test_the_colour_is_measured_on_the_garment(model: GarmentModel) -> None:
+    (found,) = model.predict([drawn("black")])
+    assert {"black", "navy blue", "coffee brown", "charcoal"} & {w for w, _ in found.measured[:1]}
+
+
+def test_titles_are_of_the_model_s_words_best_first(model: GarmentModel) -> None:
+    for found in model.predict(PICTURES):
+        scores = [title.score for title in found.titles]
+        assert scores == sorted(scores, reverse=True)
+        assert found.titles[0].words
 
 
 def test_the_same_photo_gives_the_same_answer(model: GarmentModel) -> None:

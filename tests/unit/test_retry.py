@@ -6,13 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.errors import Rejected, Unavailable
+from agents.errors import BadAnswer, Rejected, Unavailable
 from agents.retry import Fate, RetryPolicy, is_unavailable
 from storage.errors import ArtifactNotFound, StoreUnavailable
 from streams.errors import BrokerUnavailable, EventTooLarge
 
 POLICY = RetryPolicy(attempts=3, base_s=0.5, cap_s=10.0)
-OURS = (ValueError("x"), TimeoutError(), MemoryError(), ArtifactNotFound("x"), EventTooLarge("x"))
+OURS = (
+    ValueError("x"),
+    BadAnswer("nonsense", "x"),
+    TimeoutError(),
+    MemoryError(),
+    ArtifactNotFound("x"),
+    EventTooLarge("x"),
+)
 AWAY = (StoreUnavailable("x"), BrokerUnavailable("x"), Unavailable("s3", "x"))
 
 
@@ -50,6 +57,19 @@ def test_nothing_else_is_waited_for(error: Exception) -> None:
 def test_delays_double_up_to_the_cap(tries: int, least: float, most: float) -> None:
     assert POLICY.delay(tries, chance=0.0) == least
     assert POLICY.delay(tries, chance=1.0) == most
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [(None, 1.0), (0.1, 1.0), (7.0, 7.0), (300.0, 300.0), (9e9, 300.0)]
+)
+def test_who_asks_to_be_left_alone_for_longer_is(asked: float | None, seconds: float) -> None:
+    error = Unavailable("model", "busy", retry_after_s=asked)
+    assert POLICY.hold_s(error, 1, chance=1.0) == seconds
+
+
+@pytest.mark.parametrize("error", AWAY, ids=repr)
+def test_who_does_not_say_is_asked_again_after_the_usual_delay(error: Exception) -> None:
+    assert POLICY.hold_s(error, 2, chance=0.0) == POLICY.delay(2, chance=0.0)
 
 
 @given(tries=st.integers(0, 10_000))

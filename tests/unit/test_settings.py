@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from lookstream import wiring
 from lookstream.settings import Settings
@@ -71,7 +71,7 @@ def test_the_secret_is_kept_private(tmp_path: Path) -> None:
 def test_every_setting_is_documented_with_its_default() -> None:
     text = DOCS.read_text()
     for name, field in Settings.model_fields.items():
-        row = next(line for line in text.splitlines() if f"`LOOKSTREAM_{name.upper()}`" in line)
-        default = "" if name == "secret" else str(field.default)
+        row = next(line for line in text.splitlines() if f"| `{Settings.variable(name)}`" in line)
+        default = "" if isinstance(field.default, SecretStr) else str(field.default)
         assert default in row
         assert str(field.description) in row

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from agents.vision.outline import Mask
-from agents.vision.silhouette import find_silhouette
 from tests.garments import dress, textured, trousers, tshirt
+from training.silhouette import find_silhouette
 
 
 def overlap(found: Mask, drawn: Image.Image) -> float:

@@ -71,4 +71,4 @@ def test_a_collector_that_is_away_holds_up_no_end() -> None:
     telemetry.tracer.start_span("sweep").end()
     began = time.monotonic()
     telemetry.close()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8

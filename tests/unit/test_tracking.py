@@ -21,10 +21,13 @@ from storage.jobs import Job, JobUpdate
 from storage.signing import LinkSigner
 from storage.sqlite import SqliteJobs
 from streams.codec import Envelope, encode
+from streams.embedding import SIZE
+from streams.embedding import encode as encode_vector
 from streams.events import (
     RESULT_EVENTS,
     Event,
     ImageCaptioned,
+    ImageClassified,
     ImageSubmitted,
     ImageValidated,
     JobDeleted,
@@ -115,6 +118,14 @@ def test_a_result_is_its_stages_payload_and_content() -> None:
         started_at=NOON,
         reused=True,
     )
+
+
+def test_a_vector_is_kept_with_its_model() -> None:
+    text = encode_vector([1.0] * SIZE)
+    event = ImageClassified(job_id=job_id(), sha256=SHA, top5=(), model="m-1", embedding=text)
+    update = change(event)
+    assert isinstance(update, states.StageCompleted)
+    assert update.result == {"sha256": SHA, "top5": [], "model": "m-1", "embedding": text}
 
 
 def test_a_failure_blocks_what_comes_after() -> None:

@@ -5,16 +5,14 @@ import io
 import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from training.data import (
     SIZE,
     data_folder,
     load_photos,
     read_examples,
-    white_surroundings,
     words_of,
 )
 from training.labels import (
@@ -22,12 +20,18 @@ from training.labels import (
     colour_word,
     gender_word,
     is_held_out,
+    neckline_word,
+    pattern_word,
+    photo_class,
+    sleeve_word,
     title_key,
     type_word,
     vocabulary,
 )
 
-FIELDS = ("file", "gender", "articleType", "baseColour", "productDisplayName")
+FIELDS = (
+    "file", "gender", "masterCategory", "articleType", "baseColour", "productDisplayName",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -36,7 +40,7 @@ FIELDS = ("file", "gender", "articleType", "baseColour", "productDisplayName")
         ("Tshirts", "t-shirt"),
         ("T-shirt", "t-shirt"),
         ("Tshirt", "t-shirt"),
-        ("Lounge Tshirts", "t-shirt"),
+        ("Lounge Tshirts", "lounge tshirt"),
         ("Dresses", "dress"),
         ("Watches", "watch"),
         ("Jeans", "jeans"),
@@ -70,6 +74,39 @@ def test_only_known_wearers_are_kept() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("title", "category", "word"),
+    [
+        ("Acme Men Check Shirt", "Apparel", "checked"),
+        ("Acme Women Striped Top", "Apparel", "striped"),
+        ("Acme Women Floral Print Top", "Apparel", "floral"),
+        ("Acme Men Blue Shirt", "Apparel", "unstated"),
+        ("Acme Men Striped Wallet", "Accessories", None),
+    ],
+)
+def test_a_title_names_its_pattern(title: str, category: str, word: str | None) -> None:
+    assert pattern_word(title, category) == word
+
+
+def test_sleeves_are_the_title_s_or_the_type_s() -> None:
+    assert sleeve_word("Acme Men Full Sleeve T-shirt", "t-shirt") == "long"
+    assert sleeve_word("Acme Men T-shirt", "t-shirt") == "short"
+    assert sleeve_word("Acme Men Shirt", "shirt") is None
+
+
+def test_necklines_are_only_those_of_what_has_one() -> None:
+    assert neckline_word("Acme Men V-Neck Sweater", "sweater") == "v-neck"
+    assert neckline_word("Acme Men Sweater", "sweater") == "unstated"
+    assert neckline_word("Acme Polo Jeans", "jeans") is None
+
+
+def test_a_photo_s_class_is_that_of_its_likeliest_words_together() -> None:
+    ranking = [("dress", 0.4), ("jeans", 0.3), ("trousers", 0.2), ("watch", 0.1)]
+    name, share = photo_class(ranking)
+    assert name == "pants"
+    assert share == pytest.approx(0.5 / 0.9)
+
+
 def test_rare_words_are_left_out_of_the_vocabulary() -> None:
     words = ["dress"] * 20 + ["shrug"] * 19 + [None] * 30
     assert vocabulary(words) == ("dress",)
@@ -92,30 +129,15 @@ def test_about_eight_in_a_hundred_titles_are_held_out() -> None:
     assert 300 < held < 500
 
 
-def test_the_white_around_a_garment_is_found_and_the_white_inside_is_not() -> None:
-    picture = Image.new("RGB", (SIZE, SIZE), "white")
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle((30, 20, 80, 90), fill="navy")
-    draw.rectangle((45, 40, 60, 60), fill="white")
-    mask = white_surroundings(np.asarray(picture))
-    assert mask[5, 5]
-    assert mask[100, 55]
-    assert not mask[50, 52]
-    assert not mask[30, 35]
-
-
-def test_a_photo_without_a_white_background_has_no_mask() -> None:
-    picture = Image.new("RGB", (SIZE, SIZE), (120, 90, 60))
-    assert not white_surroundings(np.asarray(picture)).any()
-    assert not white_surroundings(np.full((SIZE, SIZE, 3), 255, np.uint8)).any()
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A small catalogue: 25 red t-shirts under three spellings and one rarity."""
     spellings = ["Tshirts", "T-shirt", "Tshirt"]
-    rows = [(f"{n}.jpg", "Men", spellings[n % 3], "Red", f"Acme Tee {n}") for n in range(25)]
-    rows.append(("25.jpg", "Women", "Shrug", "NA", "Acme Shrug"))
+    rows = [
+        (f"{n}.jpg", "Men", "Apparel", spellings[n % 3], "Red", f"Acme Men Polo Tee {n}")
+        for n in range(25)
+    ]
+    rows.append(("25.jpg", "Women", "Apparel", "Shrug", "NA", "Acme Shrug"))
     with (tmp_path / "catalogue-224.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(FIELDS)
@@ -142,11 +164,9 @@ def test_three_spellings_become_one_word(folder: Path) -> None:
     assert words.type == ("t-shirt",)
     assert words.colour == ("red",)
     assert words.gender == ("men",)
+    assert words.neckline == ("polo collar",)
+    assert words.sleeve == ("short",)
     assert examples[25].colour is None
-
-
-def test_no_brand_reaches_an_example(folder: Path) -> None:
-    assert "acme" not in repr(read_examples(folder, "catalogue-224")).lower()
 
 
 def test_photos_stand_in_the_order_of_their_labels(folder: Path, tmp_path: Path) -> None:
@@ -159,7 +179,7 @@ def test_photos_stand_in_the_order_of_their_labels(folder: Path, tmp_path: Path)
 
 def test_a_photo_missing_from_the_archive_is_reported(folder: Path, tmp_path: Path) -> None:
     with (folder / "catalogue-224.csv").open("a", encoding="utf-8") as file:
-        file.write("gone.jpg,Men,Tshirts,Red,Acme Tee\n")
+        file.write("gone.jpg,Men,Apparel,Tshirts,Red,Acme Tee\n")
     with pytest.raises(FileNotFoundError, match="lacks 1"):
         load_photos(folder, tmp_path / "cache", ["catalogue-224"])
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from training.augment import backgrounds, jpeg_noise, random_views
+from training.augment import backgrounds, jpeg_noise, masked_views, random_views
 from training.objective import calibrate, partial_loss, top1
 from training.train import STEPS, Plan
 
@@ -38,6 +38,19 @@ def test_some_studio_photos_leave_their_white_and_some_keep_it() -> None:
     views = random_views(photos(60, (200, 20, 20), True), dark, 64)[:60]
     bright = views[:, :, :4, :4].mean(dim=(1, 2, 3)) > 0.6
     assert 10 < int(bright.sum()) < 55
+
+
+def test_masks_are_of_what_the_views_show() -> None:
+    torch.manual_seed(0)
+    studio, scenes = photos(12, (200, 20, 20), True), torch.zeros(4, 112, 112, 4)
+    people = photos(3, (20, 20, 200), True)
+    views, masks = masked_views(studio, people, scenes.to(torch.uint8), 64)
+    assert views.shape == (15, 3, 64, 64)
+    assert masks.shape == (15, 1, 64, 64)
+    reddish = views[:12, 0] - views[:12, 2] > 0.25
+    inside = masks[:12, 0] > 0.5
+    assert (reddish & inside).sum() > 0.9 * inside.sum()
+    assert (reddish & ~inside).sum() < 0.5 * (~inside).sum()
 
 
 def test_the_data_is_left_as_it_was() -> None:

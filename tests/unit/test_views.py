@@ -16,12 +16,14 @@ from gateway.models import (
     PredictionView,
     RunView,
     Shape,
+    SimilarListView,
     SubmissionView,
     UploadView,
 )
 from gateway.views import job_view
 from storage.documents import position
 from storage.jobs import Job, StageError, StageState
+from streams.embedding import SIZE, encode
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "01a20801-845d-768b-82dd-f448762e99cb"
@@ -196,6 +198,13 @@ def test_results_of_added_stages_are_shown_as_they_are() -> None:
     assert view["models"] == {"ironing": "iron@1"}
 
 
+def test_a_vector_stays_inside() -> None:
+    said = {**RESULTS["classification"], "embedding": encode([1.0] * SIZE)}
+    view = shown(job(stages={"classification": done(said)}))
+    assert view == shown(job(stages={"classification": done(RESULTS["classification"])}))
+    assert view["top5"] == said["top5"]
+
+
 def test_a_result_of_an_unreadable_version_does_not_hide_the_job() -> None:
     stages = {"shots": done({"shots": "changed"}), "captioning": done(RESULTS["captioning"])}
     view = shown(job(stages=stages))
@@ -211,6 +220,7 @@ def test_a_result_of_an_unreadable_version_does_not_hide_the_job() -> None:
         (SubmissionView, examples.SUBMISSION),
         (SubmissionView, examples.COMPLETED_UPLOAD),
         (RunView, examples.RUN),
+        (SimilarListView, examples.SIMILAR),
         (UploadView, examples.UPLOAD),
         (PredictionView, examples.PREDICTION),
     ],

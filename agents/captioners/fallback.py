@@ -1,0 +1,46 @@
+"""The shipped network where a chosen model has nothing to say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from agents.captioners.captioner import Captioner, Described
+from agents.errors import StageError
+from agents.stage import Stopgap
+from storage.artifacts import ArtifactStore
+from streams.events import Captioned
+
+log = structlog.get_logger()
+
+
+class FallbackCaptioner:
+    """``chosen``'s captions; for a photo that it cannot be asked about, refuses, or answers with
+    nonsense, those of ``local``, which say so by their model and are never kept as ``chosen``'s."""
+
+    def __init__(self, chosen: Captioner, local: Captioner) -> None:
+        self.model_id = chosen.model_id
+        self.version = chosen.version
+        self._chosen = chosen
+        self._local = local
+
+    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:
+        found = list(self._chosen.describe(contents, artifacts))
+        silent = [n for n, one in enumerate(found) if isinstance(one, StageError)]
+        if silent:
+            log.warning(
+                "the shipped network speaks",
+                action="fall-back",
+                model=self.model_id,
+                photos=len(silent),
+                reasons=sorted({str(found[n]) for n in silent}),
+            )
+            spoken = self._local.describe([contents[n] for n in silent], artifacts)
+            for n, one in zip(silent, spoken, strict=True):
+                found[n] = Stopgap(one) if isinstance(one, Captioned) else one
+        return found
+
+    def warm_up(self) -> None:
+        self._chosen.warm_up()
+        self._local.warm_up()

@@ -1,0 +1,51 @@
+"""The shipped network as a captioner: no service, no key, no photo leaves the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.captioners.captioner import Described
+from agents.predictions import SharedPredictions
+from agents.vision import caption
+from agents.vision.prediction import Prediction
+from agents.vision.vocabulary import PLAIN, Vocabulary
+from storage.artifacts import ArtifactStore
+from streams.events import Attribute, Captioned
+
+
+class LocalCaptioner:
+    """Says in words what `SharedPredictions` see; a whole batch goes through the network at once.
+
+    The number in the version counts the changes to `agents.vision.caption`.
+    """
+
+    def __init__(self, predictions: SharedPredictions, own: Vocabulary = PLAIN) -> None:
+        self._predictions = predictions
+        self._own = own
+        self.model_id = predictions.model_id
+        self.version = "-".join(filter(None, ["words-2", predictions.model_id, own.version]))
+
+    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:
+        found = self._predictions.predict(contents, artifacts)
+        return [
+            one if isinstance(one, Exception) else captioned(one, self.model_id, self._own)
+            for one in found
+        ]
+
+    def warm_up(self) -> None:
+        self._predictions.warm_up()
+
+
+def captioned(prediction: Prediction, model: str, own: Vocabulary = PLAIN) -> Captioned:
+    """Say in words, the user's where they have their own, what the networks saw."""
+    seen = own.joined_in(prediction)
+    return Captioned(
+        caption=caption.caption(seen, own),
+        description=caption.description(seen, own),
+        attributes={
+            name: Attribute.model_validate(found)
+            for name, found in caption.attributes(seen, own).items()
+        },
+        needs_review=caption.needs_review(seen),
+        model=model,
+    )

@@ -1,0 +1,64 @@
+"""The networks of a weights file, and what one hands to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agents.vision.encoder import LEVELS, TOP
+from agents.vision.mask_network import MaskDecoder
+from agents.vision.network import HEADS, GarmentNet
+from agents.vision.title_network import TitleDecoder
+
+EMBEDDING = 128
+PLACE_FEATURES = LEVELS[16] + LEVELS[32]
+TOLD = ("type", "colour", "gender", "pattern")
+"""The heads whose probabilities the title network is told."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The networks, ready for inference, and the projection of the encoder's top to `EMBEDDING`."""
+
+    net: GarmentNet
+    mask: MaskDecoder
+    title: TitleDecoder
+    embed: nn.Linear
+
+
+def parts_of(
+    state: Mapping[str, Tensor], vocabularies: Mapping[str, Sequence[str]], title_words: int
+) -> Parts:
+    """The networks of a weights file's tensors. Raises KeyError or RuntimeError where some lack."""
+    sizes = {head: len(vocabularies[head]) for head in HEADS}
+    facts = sum(sizes[head] for head in TOLD)
+    parts = Parts(
+        GarmentNet(sizes), MaskDecoder(), TitleDecoder(title_words, PLACE_FEATURES, facts),
+        nn.Linear(TOP, EMBEDDING),
+    )  # fmt: skip
+    for name, module in vars(parts).items():
+        prefix = f"{name}."
+        module.load_state_dict(
+            {k.removeprefix(prefix): v.float() for k, v in state.items() if k.startswith(prefix)}
+        )
+        module.eval().requires_grad_(False)
+    parts.net.encoder.fuse()
+    parts.mask.fuse()
+    for module in (parts.net, parts.mask):
+        module.to(memory_format=torch.channels_last)
+    return parts
+
+
+def places(levels: Mapping[int, Tensor]) -> Tensor:
+    """The encoder's two coarsest levels as places (n, p, `PLACE_FEATURES`) to look at."""
+    coarse = torch.cat([F.avg_pool2d(levels[16], 2), levels[32]], dim=1)
+    return coarse.flatten(2).transpose(1, 2)
+
+
+def facts(shares: Mapping[str, Tensor]) -> Tensor:
+    """The heads' probabilities that the title network is told, (n, a)."""
+    return torch.cat([shares[head] for head in TOLD], dim=1)

@@ -1,0 +1,228 @@
+"""A stand-in for a model's server, on a loopback port, that does whatever such a server might.
+
+It speaks OpenAI's chat completions and Gemini's generateContent, by the path that is asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ANSWER: dict[str, Any] = {
+    "caption": "Women's Red Wrap Dress",
+    "description": "A red wrap dress. It has short sleeves.",
+    "attributes": [
+        {"name": "type", "value": "Dress", "confidence": 0.97},
+        {"name": "colour", "value": "red", "confidence": 0.9},
+    ],
+    "needs_review": False,
+}
+
+
+GEMINIS = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+    @property
+    def picture(self) -> bytes:
+        """The photo that it shows."""
+        if "contents" in self.body:
+            data: str = self.body["contents"][0]["parts"][0]["inlineData"]["data"]
+            return base64.urlsafe_b64decode(data)
+        url: str = self.body["messages"][0]["content"][1]["image_url"]["url"]
+        return base64.b64decode(url.removeprefix("data:image/jpeg;base64,"))
+
+
+class ModelServer(ThreadingHTTPServer):
+    """Answers by ``behaviour``, or by the next of ``turns`` while there are any."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.asked: list[Asked] = []
+        self.turns: list[Behaviour] = []
+        self.behaviour: Behaviour = says(json.dumps(ANSWER))
+        self.closing = threading.Event()
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def next_turn(self) -> Behaviour:
+        with self.lock:
+            return self.turns.pop(0) if self.turns else self.behaviour
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: ModelServer
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.asked.append(Asked(self.path, headers, body))
+        self.server.next_turn()(self)
+
+    @property
+    def gemini(self) -> bool:
+        return ":generateContent" in self.path
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+Behaviour = Callable[[Handler], None]
+
+
+def says(words: str, finish: str = "stop") -> Behaviour:
+    """Answer with a model's words, in the envelope of the protocol."""
+
+    def behave(to: Handler) -> None:
+        if to.gemini:
+            content = {"role": "model", "parts": [{"text": words}]}
+            told: Any = {"candidates": [{"content": content, "finishReason": GEMINIS[finish]}]}
+        else:
+            message = {"role": "assistant", "content": words}
+            told = {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+        to.answer(200, json.dumps(told).encode(), Content_Type="application/json")
+
+    return behave
+
+
+def refuses(to: Handler) -> None:
+    """Let the model say no to the photo."""
+    if to.gemini:
+        told: Any = {"candidates": [{"finishReason": "SAFETY"}]}
+    else:
+        message = {"role": "assistant", "content": None, "refusal": "I'd rather not."}
+        told = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    to.answer(200, json.dumps(told).encode())
+
+
+def blocks(to: Handler) -> None:
+    """Let the server say no before the model has seen the photo."""
+    if to.gemini:
+        to.answer(200, b'{"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}')
+    else:
+        to.answer(400, b'{"error": {"code": "content_policy_violation", "message": "No."}}')
+
+
+def status(code: int, body: bytes = b"{}", **headers: str) -> Behaviour:
+    """Answer with a status."""
+    return lambda to: to.answer(code, body, **headers)
+
+
+def raw(body: bytes, **headers: str) -> Behaviour:
+    """Answer 200 with these bytes."""
+    return status(200, body, **headers)
+
+
+def packed(to: Handler) -> None:
+    """Answer with very little that becomes very much."""
+    to.answer(200, gzip.compress(bytes(50_000_000), 1), Content_Encoding="gzip")
+
+
+def hangs(to: Handler) -> None:
+    """Never answer."""
+    to.server.closing.wait(30)
+    to.close_connection = True
+
+
+def resets(to: Handler) -> None:
+    """Break the connection off."""
+    to.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    to.connection.close()
+    to.close_connection = True
+
+
+def garbage(to: Handler) -> None:
+    """Speak another protocol."""
+    to.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+    to.close_connection = True
+
+
+def cut(to: Handler) -> None:
+    """Break off in the middle of the body."""
+    to.answer(200, b'{"choices": [', Content_Length="5000")
+    to.close_connection = True
+
+
+def pours(to: Handler) -> None:
+    """Send a body without end."""
+    to.send_response(200)
+    to.end_headers()
+    while not to.server.closing.is_set():
+        to.wfile.write(b" " * 65_536)
+
+
+def drips(to: Handler) -> None:
+    """Send a body without end, a byte now and then."""
+    to.send_response(200)
+    to.end_headers()
+    while not to.server.closing.wait(0.02):
+        to.wfile.write(b" ")
+
+
+def drips_headers(to: Handler) -> None:
+    """Send headers without end, one now and then."""
+    to.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while not to.server.closing.wait(0.02):
+        to.wfile.write(b"X-More: and more\r\n")
+
+
+def busy_for(seconds: int) -> Behaviour:
+    """Answer 429 until ``seconds`` after the first question, and say so; then as usual."""
+    began: list[float] = []
+
+    def behave(to: Handler) -> None:
+        began.append(time.monotonic())
+        if began[-1] - began[0] >= seconds:
+            says(json.dumps(ANSWER))(to)
+        else:
+            to.answer(429, b"{}", Retry_After=str(seconds))
+
+    return behave
+
+
+@contextmanager
+def serving(port: int = 0) -> Iterator[ModelServer]:
+    """Serve until the block ends."""
+    server = ModelServer(port)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.closing.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,108 @@
+"""Who describes is a setting; one that is not whole stops the worker with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from agents.captioners.captioner import Described
+from lookstream.caption_wiring import build_captioning, check_captions
+from lookstream.errors import CannotStart
+from lookstream.settings import Settings
+from storage.artifacts import ArtifactStore
+
+GEMINI = {"captions": "gemini", "gemini_api_key": "k", "gemini_model_name": "m"}
+OPENAI = {"captions": "openai", "openai_base_url": "http://h/v1", "openai_model_name": "m"}
+DIRECTORY = {"captions": "transformers", "captions_directory": "/nowhere"}
+
+
+class Shipped:
+    model_id = "shipped"
+    version = "shipped-1"
+
+    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:
+        return []
+
+    def warm_up(self) -> None:
+        """Nothing to do."""
+
+
+@pytest.mark.parametrize("given", [{}, GEMINI, OPENAI, {**OPENAI, "openai_api_key": "k"}])
+def test_what_is_whole_is_taken(given: dict[str, Any]) -> None:
+    check_captions(Settings(**given))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"captions": "gemini"}, "needs GEMINI_API_KEY and GEMINI_MODEL_NAME"),
+        ({**GEMINI, "gemini_api_key": " \n"}, "needs GEMINI_API_KEY"),
+        ({**GEMINI, "gemini_api_key": "two words"}, "GEMINI_API_KEY: a key has no spaces"),
+        ({**GEMINI, "gemini_api_key": "a\r\nb"}, "GEMINI_API_KEY: a key has no spaces"),
+        ({**GEMINI, "gemini_api_key": "schlüssel"}, "GEMINI_API_KEY: a key has no spaces"),
+        ({**GEMINI, "gemini_base_url": "proxy"}, "GEMINI_BASE_URL: write http"),
+        ({"captions": "openai"}, "needs OPENAI_BASE_URL and OPENAI_MODEL_NAME"),
+        ({**OPENAI, "openai_model_name": ""}, "needs OPENAI_MODEL_NAME"),
+        ({**OPENAI, "openai_base_url": "ftp://h"}, "OPENAI_BASE_URL: write http"),
+        ({**OPENAI, "openai_base_url": "http://a:b@h/v1"}, "OPENAI_BASE_URL: write http"),
+        ({**OPENAI, "openai_base_url": "http://h/v1?key=k"}, "OPENAI_BASE_URL: write http"),
+        ({**OPENAI, "openai_base_url": "http://[h/v1"}, "OPENAI_BASE_URL: write http"),
+        ({"captions": "transformers"}, "needs LOOKSTREAM_CAPTIONS_DIRECTORY"),
+        (DIRECTORY, "LOOKSTREAM_CAPTIONS_DIRECTORY: there is no model in /nowhere"),
+    ],
+)
+def test_what_is_missing_or_malformed_is_named(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(CannotStart) as raised:
+        check_captions(Settings(**given))
+    assert said in str(raised.value)
+    assert "two words" not in str(raised.value)
+
+
+def test_keys_come_from_the_environment_by_their_own_names_and_stay_private(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "hush\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "hush")
+    settings = Settings()
+    assert settings.gemini_api_key.get_secret_value() == "hush"
+    assert settings.openai_api_key.get_secret_value() == "hush"
+    assert "hush" not in repr(settings) + settings.model_dump_json()
+
+
+def test_by_default_the_shipped_network_speaks() -> None:
+    stage = build_captioning(Settings(), Shipped)
+    assert (stage.version, stage.threads) == ("shipped-1", 0)
+
+
+def test_the_shipped_network_is_loaded_only_where_it_may_speak() -> None:
+    def never() -> Shipped:
+        raise AssertionError("half a gigabyte for nothing")
+
+    stage = build_captioning(Settings(**OPENAI), never)
+    assert stage.version.startswith("openai-m-")
+    fallback = build_captioning(Settings(**OPENAI, captions_fallback="local"), Shipped)
+    assert fallback.version == stage.version
+
+
+@pytest.mark.parametrize(("fallback", "questions"), [("none", 4), ("local", 6)])
+def test_a_stage_has_time_and_threads_for_its_questions(fallback: str, questions: int) -> None:
+    settings = Settings(
+        **OPENAI, captions_fallback=fallback, captions_timeout_s=100, captions_at_once=7
+    )
+    stage = build_captioning(settings, Shipped)
+    assert stage.threads == 7
+    assert stage.batch >= 7
+    assert stage.timeout_s > questions * 100
+
+
+def test_a_changed_prompt_is_another_version() -> None:
+    def version(**more: Any) -> str:
+        return build_captioning(Settings(**{**GEMINI, **more}), Shipped).version
+
+    own = version(captions_prompt="In Latin.")
+    assert version() != own
+    assert version(gemini_prompt="In Latin.") == own
+    assert version(gemini_prompt="In Latin.", captions_prompt="In Greek.") == own
+    assert version(gemini_base_url="http://proxy") == version()

@@ -1,0 +1,54 @@
+"""The network's small soft mask becomes the garment's outline at the photo's size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from agents.vision.garment_mask import find_garment
+from agents.vision.prediction import SoftMask
+
+SIDE = 128
+
+
+def photo(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """A dark square on a light ground and where it is."""
+    picture = Image.new("RGB", (width, height), (230, 225, 215))
+    box = (width // 4, height // 4, width * 3 // 4, height * 3 // 4)
+    ImageDraw.Draw(picture).rectangle(box, fill=(40, 30, 90))
+    truth = Image.new("L", (width, height), 0)
+    ImageDraw.Draw(truth).rectangle(box, fill=255)
+    return np.asarray(picture), np.asarray(truth) > 0
+
+
+def soft(truth: np.ndarray, blur: bool = True) -> SoftMask:
+    small = Image.fromarray((truth * 255).astype(np.uint8)).resize((SIDE, SIDE))
+    shares = np.asarray(small if not blur else small.resize((32, 32)).resize((SIDE, SIDE)))
+    return SoftMask(SIDE, shares.astype(np.uint8).tobytes())
+
+
+@pytest.mark.parametrize("size", [(600, 800), (1024, 500), (90, 70)])
+def test_the_outline_follows_the_picture(size: tuple[int, int]) -> None:
+    picture, truth = photo(*size)
+    found = find_garment(picture, soft(truth))
+    assert found is not None
+    assert found.mask.shape == found.alpha.shape == truth.shape
+    both = (found.mask & truth).sum() / (found.mask | truth).sum()
+    assert both > 0.92
+    assert found.confidence > 0.7
+
+
+def test_far_specks_are_no_garment() -> None:
+    picture, truth = photo(400, 400)
+    speckled = truth.copy()
+    speckled[5:25, 5:25] = True
+    found = find_garment(picture, soft(speckled, blur=False))
+    assert found is not None
+    assert not found.mask[:40, :40].any()
+
+
+@pytest.mark.parametrize("level", [0, 126])
+def test_nothing_decided_is_nothing(level: int) -> None:
+    picture, _ = photo(200, 200)
+    assert find_garment(picture, SoftMask(SIDE, bytes([level]) * SIDE * SIDE)) is None

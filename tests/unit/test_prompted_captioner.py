@@ -1,0 +1,185 @@
+"""Asking a model about one photo after the other: what is asked again, and who is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from agents.captioners.captioner import Described
+from agents.captioners.fallback import FallbackCaptioner
+from agents.captioners.prompted import LONGEST_REST_S, STUMBLES, PromptedCaptioner
+from agents.captioners.statuses import Stumbled
+from agents.errors import BadAnswer, Rejected, Unavailable
+from agents.stage import Stopgap
+from storage import keys
+from storage.artifacts import ArtifactStore
+from storage.directory import DirectoryArtifacts
+from storage.errors import ArtifactNotFound
+from storage.signing import LinkSigner
+from streams.events import Captioned
+
+PHOTOS = [f"{number:064}" for number in range(4)]
+RED = Captioned(caption="Red Dress", model="chosen")
+PLAIN = Captioned(caption="Dress", model="shipped")
+AWAY = Unavailable("captions", "away")
+NONSENSE = BadAnswer("caption-nonsense", "What?")
+REFUSED = Rejected("caption-refused", "No.")
+
+
+class Scripted:
+    """A model that answers by a script, then always the same."""
+
+    model_id = "chosen"
+    version = "chosen-1"
+
+    def __init__(self, *script: Captioned | Exception) -> None:
+        self.script = list(script)
+        self.shown: list[bytes] = []
+        self.now: Callable[[bytes], Captioned | Exception] = lambda _: RED
+
+    def ask(self, picture: bytes) -> Captioned:
+        self.shown.append(picture)
+        answer = self.script.pop(0) if self.script else self.now(picture)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Shipped:
+    """Says the same of every photo."""
+
+    model_id = "shipped"
+    version = "shipped-1"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:
+        self.asked += contents
+        return [PLAIN for _ in contents]
+
+    def warm_up(self) -> None:
+        """Nothing to do."""
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryArtifacts:
+    store = DirectoryArtifacts(tmp_path, LinkSigner(b"0123456789abcdef", ""))
+    for photo in PHOTOS:
+        store.put(keys.working(photo), photo.encode())
+    return store
+
+
+def test_the_working_copy_is_shown_and_one_bad_item_fails_alone(store: DirectoryArtifacts) -> None:
+    model = Scripted(RED, NONSENSE, RED)
+    lost = "f" * 64
+    found = PromptedCaptioner(model).describe([*PHOTOS[:3], lost], store)
+    assert found[:3] == [RED, NONSENSE, RED]
+    assert isinstance(found[3], ArtifactNotFound)
+    assert model.shown == [photo.encode() for photo in PHOTOS[:3]]
+
+
+@pytest.mark.parametrize(
+    ("tries", "script", "found"),
+    [
+        (1, [NONSENSE], NONSENSE),
+        (2, [NONSENSE], RED),
+        (2, [NONSENSE, NONSENSE], NONSENSE),
+        (2, [REFUSED], REFUSED),
+        (2, [AWAY], AWAY),
+        (2, [NONSENSE, REFUSED], REFUSED),
+    ],
+)
+def test_only_nonsense_is_asked_again(
+    store: DirectoryArtifacts, tries: int, script: list[Exception], found: object
+) -> None:
+    model = Scripted(*script)
+    assert PromptedCaptioner(model, tries=tries).describe(PHOTOS[:1], store) == [found]
+    assert model.script == []
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "rest_s", "rests"),
+    [(7.0, 0.0, 7.0), (7.0, 60.0, 7.0), (None, 60.0, 60.0), (9e9, 0.0, LONGEST_REST_S)],
+)
+def test_who_asks_for_a_rest_has_it(
+    store: DirectoryArtifacts, asked_s: float | None, rest_s: float, rests: float
+) -> None:
+    clock = Clock()
+    model = Scripted(Unavailable("captions", "busy", retry_after_s=asked_s))
+    captioner = PromptedCaptioner(model, rest_s=rest_s, clock=clock)
+    _, second = captioner.describe(PHOTOS[:2], store)
+    assert isinstance(second, Unavailable)
+    assert second.retry_after_s == pytest.approx(rests)
+    assert len(model.shown) == 1
+    clock.now += rests
+    assert captioner.describe(PHOTOS[:1], store) == [RED]
+
+
+def test_who_is_away_without_a_word_is_asked_about_each(store: DirectoryArtifacts) -> None:
+    model = Scripted(AWAY, AWAY)
+    found = PromptedCaptioner(model, clock=Clock()).describe(PHOTOS[:3], store)
+    assert found == [AWAY, AWAY, RED]
+
+
+def test_a_photo_that_breaks_the_server_fails_alone_in_the_end(store: DirectoryArtifacts) -> None:
+    broken = Stumbled("captions", "HTTP 500")
+    model = Scripted()
+    model.now = lambda picture: broken if picture == PHOTOS[0].encode() else RED
+    captioner = PromptedCaptioner(model)
+    for _ in range(STUMBLES - 1):
+        assert captioner.describe(PHOTOS[:2], store) == [broken, RED]
+    for _ in range(3):  # as often as the runtime tries
+        culprit, other = captioner.describe(PHOTOS[:2], store)
+        assert isinstance(culprit, BadAnswer)
+        assert culprit.code == "caption-request-refused"
+        assert other == RED
+
+
+def test_a_server_that_is_ill_blames_no_photo(store: DirectoryArtifacts) -> None:
+    broken = Stumbled("captions", "HTTP 500")
+    model = Scripted()
+    model.now = lambda _: broken
+    captioner = PromptedCaptioner(model)
+    for _ in range(3 * STUMBLES):
+        assert captioner.describe(PHOTOS[:1], store) == [broken]
+    model.now = lambda _: RED
+    assert captioner.describe(PHOTOS[:1], store) == [RED]
+
+
+def test_a_stumble_that_is_over_is_forgotten(store: DirectoryArtifacts) -> None:
+    broken = Stumbled("captions", "HTTP 500")
+    captioner = PromptedCaptioner(Scripted(*([broken] * (STUMBLES - 1) + [RED]) * 3))
+    for _ in range(3):
+        found = [captioner.describe(PHOTOS[:1], store)[0] for _ in range(STUMBLES)]
+        assert found == [broken] * (STUMBLES - 1) + [RED]
+
+
+def test_where_the_chosen_one_is_silent_the_shipped_one_speaks(store: DirectoryArtifacts) -> None:
+    shipped = Shipped()
+    model = Scripted(RED, AWAY, REFUSED, NONSENSE)
+    captioner = FallbackCaptioner(PromptedCaptioner(model), shipped)
+    assert (captioner.model_id, captioner.version) == ("chosen", "chosen-1")
+    found = captioner.describe(PHOTOS, store)
+    assert found == [RED, Stopgap(PLAIN), Stopgap(PLAIN), Stopgap(PLAIN)]
+    assert shipped.asked == PHOTOS[1:]
+    assert captioner.describe(PHOTOS[:1], store) == [RED]
+    assert shipped.asked == PHOTOS[1:]
+
+
+def test_faults_of_ours_are_no_reason_to_fall_back(store: DirectoryArtifacts) -> None:
+    captioner = FallbackCaptioner(PromptedCaptioner(Scripted(RED, ValueError("?"))), Shipped())
+    _, fault, lost = captioner.describe([*PHOTOS[:2], "f" * 64], store)
+    assert isinstance(fault, ValueError)
+    assert isinstance(lost, ArtifactNotFound)

@@ -1,0 +1,61 @@
+"""Beam search over a title network of known weights."""
+
+from __future__ import annotations
+
+import torch
+
+from agents.vision.title_network import BEGIN, END, Seen, TitleDecoder
+from agents.vision.titles import LONGEST, beam_search
+
+WORDS = ("<begin>", "<end>", "red", "blue", "dress")
+
+
+def decoder(bias: dict[str, float]) -> TitleDecoder:
+    """A network that says its words by these odds alone, whatever it sees."""
+    torch.manual_seed(0)
+    made = TitleDecoder(len(WORDS), 6, 3).eval()
+    with torch.no_grad():
+        made.words.weight.zero_()
+        made.words.bias.copy_(torch.tensor([bias.get(word, -9.0) for word in WORDS]))
+    return made
+
+
+def seen(count: int) -> Seen:
+    return Seen(torch.rand(count, 4, 6), torch.rand(count, 3))
+
+
+def test_titles_are_ranked_and_carry_each_word_s_chance() -> None:
+    titles = beam_search(decoder({"dress": 1.0, "<end>": 1.2}), WORDS, seen(2))
+    assert len(titles) == 2
+    for ranked in titles:
+        scores = [title.score for title in ranked]
+        assert scores == sorted(scores, reverse=True)
+        words = [tuple(word for word, _ in title.words) for title in ranked]
+        assert () in words
+        assert ("dress",) in words
+        assert all(0.3 < share < 0.6 for title in ranked for _, share in title.words)
+
+
+def test_one_that_never_ends_is_cut_off() -> None:
+    (ranked,) = beam_search(decoder({"red": 9.0}), WORDS, seen(1))
+    assert max(len(title.words) for title in ranked) == LONGEST
+
+
+def test_what_it_sees_changes_what_it_says() -> None:
+    torch.manual_seed(3)
+    made = TitleDecoder(len(WORDS), 6, 3).eval()
+    one, other = beam_search(made, WORDS, Seen(torch.eye(2, 24).view(2, 4, 6) * 9, torch.eye(2, 3)))
+    assert one != other
+
+
+def test_a_batch_says_what_single_photos_say() -> None:
+    torch.manual_seed(1)
+    made = TitleDecoder(len(WORDS), 6, 3).eval()
+    both = seen(3)
+    together = beam_search(made, WORDS, both)
+    alone = [beam_search(made, WORDS, Seen(both.places[i : i + 1], both.facts[i : i + 1]))[0]
+             for i in range(3)]  # fmt: skip
+    assert [[t.words for t in ranked] for ranked in together] == [
+        [t.words for t in ranked] for ranked in alone
+    ]
+    assert (BEGIN, END) == (0, 1)
