@@ -44,7 +44,7 @@ class FindsLandmarks(Protocol):
 
 @dataclass(frozen=True)
 class Finders:
-    """What looks for people, and for what is where on a garment that nobody wears."""
+    """What looks for a wearer, and for the landmarks of what nobody wears."""
 
     wearers: FindsWearers
     landmarks: FindsLandmarks

@@ -1,4 +1,4 @@
-"""A crowd of listeners to event streams, every third of which is cut and comes back."""
+"""A crowd of listeners to event streams, every second of which is cut and comes back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FINAL = frozenset({"completed", "failed", "deleted"})
 AWAY_S = 2.0
 UPLOADS = 4
 GROUP_CUT = 300
-"""Events after which a listener of the group is cut, of some two to seven a job."""
+"""Events after which a listener of the group is cut, of some two to nine a job."""
 
 
 class Listener:
@@ -78,7 +78,8 @@ class Crowd:
         self._url = url
         self._group = group
         self._of_group = [
-            Listener("/v1/events", group, _third(number, GROUP_CUT)) for number in range(of_group)
+            Listener("/v1/events", group, _every_second(number, GROUP_CUT))
+            for number in range(of_group)
         ]
         self._of_jobs = of_jobs
         self._of_job: dict[Listener, str] = {}
@@ -140,7 +141,7 @@ class Crowd:
         self._job_ids.add(job_id)
         numbers = range(len(self._of_job), self._of_jobs)[:listeners]
         for number in numbers:
-            listener = Listener(f"/v1/jobs/{job_id}/events", None, _third(number, 1))
+            listener = Listener(f"/v1/jobs/{job_id}/events", None, _every_second(number, 1))
             self._of_job[listener] = job_id
             tasks.create_task(listener.follow(http, lambda ended: job_id in ended))
 
@@ -157,5 +158,5 @@ class Crowd:
                 submitted(await upload)
 
 
-def _third(number: int, cut_after: int) -> int | None:
-    return cut_after if number % 3 == 0 else None
+def _every_second(number: int, cut_after: int) -> int | None:
+    return cut_after if number % 2 == 0 else None

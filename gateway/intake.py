@@ -26,6 +26,7 @@ TRUTH = {
     **dict.fromkeys(("", "0", "false", "no", "off"), False),
 }
 MAX_FIELDS = 100
+NOTHING_SAID = Options()
 SHORT = 16_000  # characters of a form's fields, read in less than 0.1 ms
 OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
@@ -106,6 +107,14 @@ async def _off_the_loop_if_long(form: FormData, limits: Limits) -> Submission:
 
 def _from_form(form: FormData, limits: Limits) -> Submission:
     files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+    options = NOTHING_SAID if form.keys() == {"files"} else _options(form)
+    return Submission(
+        [_or_problem(uploaded, part.file, part.size or 0, limits.max_bytes) for part in files],
+        options,
+    )
+
+
+def _options(form: FormData) -> Options:
     fields: dict[str, Any] = {
         name: text for name in ("group", "lane") if isinstance(text := form.get(name), str) and text
     }
@@ -113,13 +122,9 @@ def _from_form(form: FormData, limits: Limits) -> Submission:
     fields["metadata"] = _metadata(form.get("metadata"))
     fields["force"] = TRUTH.get(str(form.get("force", "")).lower(), "neither true nor false")
     try:
-        options = Options.model_validate(fields)
+        return Options.model_validate(fields)
     except ValidationError as error:
         raise invalid_request(error.errors(include_url=False, include_context=False)) from None
-    return Submission(
-        [_or_problem(uploaded, part.file, part.size or 0, limits.max_bytes) for part in files],
-        options,
-    )
 
 
 def _metadata(part: str | UploadFile | None) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def messages(
         return len(found) == count
 
     try:
-        until(read, 20)
+        until(read)
     finally:
         consumer.close()
     return found

@@ -19,7 +19,7 @@ from lookstream.probe import reason
 from tests.composing import ROOT, services
 from tests.polling import until
 
-HEALTHY_S = 150.0
+HEALTHY_S = 240.0
 STOP_S = 15.0
 PORTS = ("LOOKSTREAM_WORKER_PORT", "LOOKSTREAM_PORT")
 IMAGE = dict(

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 PAUSE_S = 0.02
+PATIENCE_S = 60.0
+"""For what takes no time: a busy machine may not come to it for long."""
 
 
-def until(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
+def until(condition: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
     """Return the condition's first true value; fail when there is none within ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -22,7 +24,7 @@ def until(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
     return value
 
 
-async def eventually(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+async def eventually(condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
     """Do as `until` on an event loop; ``condition`` may be a coroutine function."""
     deadline = time.monotonic() + timeout_s
     while True:

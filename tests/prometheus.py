@@ -72,7 +72,7 @@ def prometheus(folder: Path, targets: Mapping[str, Sequence[str]]) -> Iterator[P
         )
     running = Prometheus(f"http://127.0.0.1:{port}")
     try:
-        until(running.ready, 30)
+        until(running.ready)
         yield running
     finally:
         running.close()

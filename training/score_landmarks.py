@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from agents.vision.garment_mask import find_garment
 from agents.vision.kinds import Kind, kind_of, likeliest_kind
@@ -29,7 +28,6 @@ from training.data import VALIDATION_PHOTOS, data_folder, read_archive
 
 MARKS = Path(__file__).parent / "marks" / f"{VALIDATION_PHOTOS}.json"
 WITHIN = 0.08
-KNOWN = ("seen", "true", "none")
 
 
 @dataclass(frozen=True)
@@ -86,27 +84,32 @@ def halves(marks: Sequence[Marked]) -> dict[str, Sequence[Marked]]:
     return {"tuned_on": marks[::2], "unseen": marks[1::2]}
 
 
-def look(model: GarmentModel, photo: Image.Image) -> tuple[Mask | None, Kind | None]:
-    """The garment's mask and kind as the pose stage gets them; None where it sees none."""
-    (seen,) = model.predict([photo])
-    garment = find_garment(np.asarray(photo), seen.mask) if seen.mask else None
-    return garment.mask if garment else None, likeliest_kind(seen.types)
+@dataclass(frozen=True)
+class Sight:
+    """The garment's mask as the pose stage gets it, None where it sees no garment, and its kind."""
+
+    mask: Mask | None
+    kind: Kind | None
 
 
-def look_at_all(
-    model: GarmentModel, folder: Path, marks: Iterable[Marked]
-) -> dict[str, tuple[Mask | None, Kind | None]]:
-    """What is seen of the marked photos by file name, from the archive in `folder`."""
-    wanted = {marked.file for marked in marks}
-    archive = read_archive(folder / f"{VALIDATION_PHOTOS}.tar")
-    return {file: look(model, photo) for file, photo in archive if file in wanted}
+def look_at(folder: Path, marks: Iterable[Marked]) -> dict[str, Sight]:
+    """What the networks see of the marked photos, by file name, from the archive in `folder`."""
+    model, wanted = GarmentModel.load(), {marked.file for marked in marks}
+    sights: dict[str, Sight] = {}
+    for file, photo in read_archive(folder / f"{VALIDATION_PHOTOS}.tar"):
+        if file in wanted:
+            (seen,) = model.predict([photo])
+            garment = find_garment(np.asarray(photo), seen.mask) if seen.mask else None
+            mask = garment.mask if garment else None
+            sights[file] = Sight(mask, likeliest_kind(seen.types))
+    return sights
 
 
 def score(
     finder: LandmarkFinder,
     masks: Mapping[str, Mask | None],
     marks: Sequence[Marked],
-    kinds: Mapping[str, Kind | None],
+    kinds: Mapping[str, Kind],
 ) -> dict[str, Any]:
     """Shares within reach overall, by point and by class; `kinds` of files whose kind is known."""
     whole, points, classes = Tally(), dict[str, Tally](), dict[str, Tally]()
@@ -160,17 +163,11 @@ def score_halves(
     finder: LandmarkFinder,
     masks: Mapping[str, Mask | None],
     marks: Sequence[Marked],
-    kinds: Mapping[str, Kind | None],
+    kinds: Mapping[str, Kind],
 ) -> dict[str, Any]:
     """`score` of all photos, and the shares of either half."""
     parts = {name: score(finder, masks, half, kinds)["all"] for name, half in halves(marks).items()}
     return {**score(finder, masks, marks, kinds), "halves": parts}
-
-
-def agreement(marks: Sequence[Marked], kinds: Mapping[str, Kind | None]) -> float:
-    """How often a kind that was said is the true one."""
-    said = [kind == m.kind for m in marks if (kind := kinds.get(m.file)) is not None]
-    return sum(said) / max(len(said), 1)
 
 
 def main() -> None:
@@ -179,32 +176,26 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
     parser.add_argument(
-        "--kind", choices=KNOWN, nargs="*", default=KNOWN,
-        help="tell the network the kind that the garment network saw, as the product does, each "
-        "garment's true kind, or nothing (default: each in turn)",
+        "--kind", choices=("seen", "true", "none"), default="seen",
+        help="tell the landmark network what kind the types speak for (as the product does), the "
+        "true one, or nothing",
     )  # fmt: skip
     parser.add_argument("--misses", action="store_true", help="also list every point missed")
-    parser.add_argument("--weights", type=Path, help="landmark weights; else the shipped ones")
-    parser.add_argument("--garment-weights", type=Path, help="for masks; else the shipped ones")
+    parser.add_argument("--weights", type=Path, help="weights to score; else the shipped ones")
     given = parser.parse_args()
     marks, finder = read_marks(), LandmarkFinder.load(given.weights)
-    model = GarmentModel.load(given.garment_weights)
-    seen = look_at_all(model, data_folder(given.data), marks)
-    masks = {file: mask for file, (mask, _) in seen.items()}
-    kinds: dict[str, dict[str, Kind | None]] = {
-        "seen": {file: kind for file, (_, kind) in seen.items()},
+    sights = look_at(data_folder(given.data), marks)
+    masks = {file: sight.mask for file, sight in sights.items()}
+    kinds = {
+        "seen": {file: sight.kind for file, sight in sights.items() if sight.kind},
         "true": {marked.file: marked.kind for marked in marks},
         "none": {},
-    }
-    found: dict[str, Any] = {
-        "without_mask": [m.file for m in marks if masks.get(m.file) is None],
-        "kind_true_where_seen": round(agreement(marks, kinds["seen"]), 4),
-    }
-    for known in given.kind:
-        found[f"kind_{known}"] = score_halves(finder, masks, marks, kinds[known])
-        if not given.misses:
-            del found[f"kind_{known}"]["misses"]
-    print(json.dumps(found, indent=2))
+    }[given.kind]
+    found = score_halves(finder, masks, marks, kinds)
+    if not given.misses:
+        del found["misses"]
+    without = [marked.file for marked in marks if masks.get(marked.file) is None]
+    print(json.dumps({"kind": given.kind, "without_mask": without, **found}, indent=2))
 
 
 if __name__ == "__main__":

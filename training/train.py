@@ -46,7 +46,7 @@ SMALL, LARGE, LARGE_FROM = 96, 128, 0.5
 FROZEN = 2
 RATE, ENCODERS_SHARE, DECAY, SMOOTHING, AVERAGING = 3e-3, 0.3, 0.02, 0.05, 0.996
 WEIGHTS = {
-    "type": 1.0, "colour": 0.6, "gender": 0.4, "pattern": 0.25, "sleeve": 0.15, "neckline": 0.15,
+    "type": 1.0, "colour": 0.8, "gender": 0.5, "pattern": 0.25, "sleeve": 0.15, "neckline": 0.15,
 }  # fmt: skip
 
 

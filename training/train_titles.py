@@ -7,6 +7,8 @@ Examples:
 import argparse
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +20,14 @@ from torch.nn import functional as F
 
 from agents.vision.network import GarmentNet
 from agents.vision.title_network import BEGIN, END, Seen, TitleDecoder
-from agents.vision.weights import PLACE_FEATURES, TOLD, facts, places
-from training.augment import random_views
+from agents.vision.weights import PLACE_FEATURES, TOLD, facts
 from training.checkpoint import Checkpoint
 from training.curves import History
 from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, default_cache, load_photos
 from training.titles import caption_of, vocabulary_of
+from training.tune_heads import Features, all_logits, features_of, kept_apart
 
-VIEWS, BATCH, RATE, SMOOTHING, LEAST = 2, 256, 2e-3, 0.05, 20
+VIEWS, BATCH, RATE, SMOOTHING, LEAST = 24_000, 256, 2e-3, 0.05, 20
 
 
 def captions_of(photos: Photos) -> list[tuple[str, ...]]:
@@ -55,28 +57,6 @@ def tokens_of(captions: list[tuple[str, ...]], words: tuple[str, ...]) -> NDArra
     return rows
 
 
-@torch.inference_mode()
-def features_of(
-    net: GarmentNet, temperatures: dict[str, float], photos: Photos, chosen: NDArray[np.intp],
-    scenes: NDArray[np.intp], size: int, plain: bool,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """What the title network sees of the photos, once: places in half precision, facts."""
-    found: list[tuple[Tensor, Tensor]] = []
-    for start in range(0, len(chosen), 128):
-        studio = torch.from_numpy(photos.pixels[chosen[start : start + 128]])
-        if plain:
-            planes = studio[..., :3].permute(0, 3, 1, 2).float() / 255
-            views = F.interpolate(planes, size=(size, size), mode="bilinear", antialias=True)
-        else:
-            scene = torch.from_numpy(photos.pixels[np.random.default_rng(start).choice(scenes, 16)])
-            views = random_views(studio, scene, size)[: len(studio)]
-        levels, top = net.encoder(views.contiguous(memory_format=torch.channels_last))
-        logits = net.logits(levels, top)
-        shares = {head: (logits[head] / temperatures[head]).softmax(1) for head in TOLD}
-        found.append((places(levels).half(), facts(shares).half()))
-    return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
-
-
 def loss_of(decoder: TitleDecoder, tokens: Tensor, seen: Seen) -> Tensor:
     """Cross-entropy of each next word up to the end."""
     logits = decoder(tokens[:, :-1], seen)
@@ -85,27 +65,33 @@ def loss_of(decoder: TitleDecoder, tokens: Tensor, seen: Seen) -> Tensor:
     return F.cross_entropy(logits[counted], truth[counted], label_smoothing=SMOOTHING)
 
 
-def train(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
-    """Train for some passes and write the network's weights and words to ``out``."""
-    torch.manual_seed(1)
-    photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
-    captions = captions_of(photos)
-    trained = [i for i, e in enumerate(photos.examples) if captions[i] and not e.held_out]
-    words = words_of([captions[i] for i in trained])
-    tokens = torch.from_numpy(tokens_of(captions, words))
-    scenes = np.array([i for i, e in enumerate(photos.examples) if not e.is_catalogue])
-    loaded = Checkpoint.load(net)
-    chosen = np.array(trained * VIEWS)
-    seen = features_of(loaded.net, loaded.temperatures, photos, chosen, scenes, loaded.size, False)
-    held = np.array([i for i, e in enumerate(photos.examples) if captions[i] and e.held_out])
-    unseen = features_of(loaded.net, loaded.temperatures, photos, held, scenes, loaded.size, True)
-    decoder = TitleDecoder(len(words), PLACE_FEATURES, seen[1].shape[1])
+@dataclass(frozen=True)
+class Lesson:
+    """Captions' tokens (n, t) and what there is to see of their photos."""
+
+    tokens: Tensor
+    seen: Seen
+
+    def rows(self, chosen: Tensor) -> tuple[Tensor, Seen]:
+        seen = Seen(self.seen.places[chosen].float(), self.seen.facts[chosen].float())
+        return self.tokens[chosen], seen
+
+
+@torch.inference_mode()
+def told(net: GarmentNet, temperatures: dict[str, float], features: Features) -> Seen:
+    """What the title network sees: the places, and the heads' probabilities."""
+    logits = all_logits(net, features)
+    shares = {head: (logits[head] / temperatures[head]).softmax(1) for head in TOLD}
+    return Seen(features.places, facts(shares).half())
+
+
+def fit(lesson: Lesson, held: Lesson, words: int, epochs: int) -> tuple[TitleDecoder, History]:
+    """A network trained for some passes, and its loss on what was held out."""
+    decoder = TitleDecoder(words, PLACE_FEATURES, lesson.seen.facts.shape[1])
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=RATE, weight_decay=0.01)
-    steps, history = epochs * len(chosen) // BATCH, History()
+    steps, history = epochs * len(lesson.tokens) // BATCH, History()
     for step in range(steps):
-        rows = torch.randint(len(chosen), (BATCH,))
-        batch = Seen(seen[0][rows].float(), seen[1][rows].float())
-        loss = loss_of(decoder.train(), tokens[chosen[rows]], batch)
+        loss = loss_of(decoder.train(), *lesson.rows(torch.randint(len(lesson.tokens), (BATCH,))))
         for group in optimiser.param_groups:
             group["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
         optimiser.zero_grad()
@@ -114,12 +100,40 @@ def train(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
         optimiser.step()
         if step % 100 == 0 or step == steps - 1:
             with torch.inference_mode():
-                whole = Seen(unseen[0].float(), unseen[1].float())
-                held_loss = loss_of(decoder.eval(), tokens[held], whole).item()
+                whole = held.rows(torch.arange(len(held.tokens)))
+                held_loss = loss_of(decoder.eval(), *whole).item()
             print(f"{step}/{steps} {loss.item():.3f} held out {held_loss:.3f}", flush=True)
             history.losses.append((step, held_loss))
-    save_file(decoder.state_dict(), out, {"title": json.dumps(words)})
+    return decoder, history
+
+
+def train(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
+    """Train for some passes and write the network's weights and words to ``out``."""
+    torch.manual_seed(1)
+    photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
+    captions = captions_of(photos)
+    trained, held, scenes = (
+        np.array([i for i in part if captions[i] or not photos.examples[i].is_catalogue])
+        for part in kept_apart(photos)
+    )
+    words = words_of([captions[i] for i in trained])
+    tokens = torch.from_numpy(tokens_of(captions, words))
+    loaded = Checkpoint.load(net)
+    chosen = np.random.default_rng(1).permutation(trained)[:VIEWS]
+    seen = features_of(loaded.net, photos, chosen, loaded.size, scenes)
+    unseen = features_of(loaded.net, photos, held, loaded.size)
+    decoder, history = fit(
+        Lesson(tokens[chosen], told(loaded.net, loaded.temperatures, seen)),
+        Lesson(tokens[held], told(loaded.net, loaded.temperatures, unseen)),
+        len(words), epochs,
+    )  # fmt: skip
+    write(decoder, words, out)
     history.draw(out.with_suffix(".png"), "titles: loss on the held-out")
+
+
+def write(decoder: TitleDecoder, words: Sequence[str], out: Path) -> None:
+    """Write the network's weights and words to ``out``."""
+    save_file(decoder.state_dict(), out, {"title": json.dumps(words)})
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from agents.captioners import answers
 from agents.captioners.prompt import full_prompt, version_of
 from streams.events import Captioned
 
-MAX_TOKENS = 512
+MAX_TOKENS = {True: 512, False: 40}
+"""Of a model that chats, and of one that says a sentence."""
 
 
 class TransformersModel:
@@ -44,7 +45,11 @@ class TransformersModel:
         self._asked = full_prompt(prompt) if self._chats else ""
         self.model_id = f"transformers/{directory.resolve().name}@{_digest(directory)[:8]}"
         self.version = version_of(self.model_id, self._asked)
-        self._limits = {"max_new_tokens": MAX_TOKENS, "max_time": timeout_s, "do_sample": False}
+        self._limits = {
+            "max_new_tokens": MAX_TOKENS[self._chats],
+            "max_time": timeout_s,
+            "do_sample": False,
+        }
         self._lock = threading.Lock()  # some models keep state between two steps
 
     def ask(self, picture: bytes) -> Captioned:

@@ -81,7 +81,7 @@ class GarmentModel:
         """One pass of the encoder, which all the rest reads."""
         parts = self._parts
         levels, top = parts.net.encoder(photos)
-        logits = parts.net.logits(levels, top)
+        logits = parts.net.logits(levels, top, photos)
         shares = {head: (logits[head] / self._card.temperatures[head]).softmax(1) for head in HEADS}
         masks = (parts.mask(levels, photos).sigmoid()[:, 0] * 255).round().to(torch.uint8)
         vectors = F.normalize(parts.embed(top), dim=1).half()

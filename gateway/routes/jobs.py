@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
 
 from gateway.deps import GatewayDeps
 from gateway.examples import JOB, SUBMISSION
@@ -96,7 +95,7 @@ class JobRoutes:
             raise entries[0]
         body = SubmissionView(jobs=[_entry(entry, request.url.path) for entry in entries])
         headers = {"Idempotent-Replayed": "true"} if accepted.replayed else {}
-        return JSONResponse(body.model_dump(mode="json"), status_code=202, headers=headers)
+        return Response(body.model_dump_json(), 202, headers, "application/json")
 
     async def read(
         self,

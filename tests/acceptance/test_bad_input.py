@@ -146,7 +146,7 @@ def _assert_dead(letter: Message, sent: Message, own: list[tuple[str, bytes]]) -
 
 
 def _finished(system: System, job_id: str) -> Job:
-    until(lambda: system.job(job_id), 60)
+    until(lambda: system.job(job_id))
     return system.finish(job_id)
 
 

@@ -30,7 +30,7 @@ def test_ctrl_c_half_way_and_again_makes_nothing_twice(system: System, tmp_path:
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    until(lambda: total(system, group) > 0, 60)
+    until(lambda: total(system, group) > 0)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -84,7 +84,7 @@ def test_the_whole_way(system: System, tmp_path: Path) -> None:
     assert all(file.stat().st_size > 0 for file in files.values())
 
     assert system.cli("rerun", job_id, "--stages", "captioning").returncode == 0
-    again = until(lambda: completed_run(system, job_id, 2), 60)
+    again = until(lambda: completed_run(system, job_id, 2))
     assert again["stages"]["captioning"]["reused"]
 
     assert system.cli("delete", job_id, "--yes").returncode == 0

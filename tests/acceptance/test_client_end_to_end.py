@@ -44,7 +44,7 @@ def test_predicting_and_replaying(system: System, website: Website) -> None:
         assert len(prediction.top5) == 5
         assert client.job(prediction.job_id).top5 == prediction.top5
         started = client.replay("image-validated", job_ids=[prediction.job_id], dry_run=True)
-        done = until(lambda: _done(client.replay_now(started.replay_id)), 60)
+        done = until(lambda: _done(client.replay_now(started.replay_id)))
     assert (done.status, done.matched, done.published) == ("completed", 1, 0)
 
 

@@ -37,7 +37,7 @@ def test_a_producer_needs_nothing_of_ours(system: System, website: Website, lang
     assert ran.returncode == 0, ran.stderr
     job_ids = ran.stdout.split()
     for job_id in job_ids:
-        until(lambda job_id=job_id: system.job(job_id), 60)
+        until(lambda job_id=job_id: system.job(job_id))
     jobs = all_completed(system.finish_all(job_ids))
     assert [job["original"]["sha256"] for job in jobs] == [sha256(each) for each in contents]
     assert {job["group"] for job in jobs} == {"examples"}

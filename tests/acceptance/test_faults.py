@@ -33,7 +33,7 @@ def test_up_killed_with_jobs_unfinished(system: System) -> None:
     contents = photos("up killed", _many(system, 60))
     job_ids = _underway(system, contents)
     left = system.kill()
-    until(lambda: not alive(left), 30)  # nobody tells them; they see it by themselves
+    until(lambda: not alive(left))  # nobody tells them; they see it by themselves
     system.start()
     _assert_all_completed(system, job_ids, contents)
 

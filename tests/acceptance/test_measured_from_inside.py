@@ -96,11 +96,11 @@ def test_a_failure_shows_in_its_span_and_in_a_log_line(
     assert [span.name for span in failures] == ["validation"]
     assert failures[0].facts["error.type"] == job["error"]["code"]
 
-    (failed,) = until(lambda: lines(observed, job_id, action="fail"), 10)
+    (failed,) = until(lambda: lines(observed, job_id, action="fail"))
     assert failed["stage"] == "validation"
     assert (failed["run"], failed["trace_id"]) == (1, trace)
     assert failed["code"] == job["error"]["code"]
-    (ended,) = until(lambda: lines(observed, job_id, action="track"), 10)
+    (ended,) = until(lambda: lines(observed, job_id, action="track"))
     assert (ended["event"], ended["trace_id"]) == ("failed", trace)
 
 
@@ -123,7 +123,7 @@ def test_every_panel_of_the_dashboard_has_data(observed: System, tmp_path: Path)
         "workers": [host_of(page) for page in observed.worker_pages],
     }
     with prometheus(tmp_path, targets) as watching:
-        until(lambda: watching.values("sum(up)") == [3.0], 30)
+        until(lambda: watching.values("sum(up)") == [3.0])
         # Rates need two looks, with work between them.
         observed.finish_all(observed.submit(*photos("on the dashboard", DONE), NOT_A_PHOTO))
         answered(watching, dict(queries()))
@@ -142,7 +142,7 @@ def answered(watching: Prometheus, wanted: dict[str, str]) -> None:
         return not wanted
 
     try:
-        until(all_of_them, 60)
+        until(all_of_them)
     except AssertionError:
         pytest.fail(f"no data for {wanted}")
 

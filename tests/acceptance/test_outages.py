@@ -33,7 +33,7 @@ def test_kafka_away(sweeping_often: System) -> None:
     assert system.kafka is not None
     job_ids = _underway(system, "kafka")
     with system.kafka.down():
-        until(lambda: system.readiness()[1]["kafka"] == "down", 30)
+        until(lambda: system.readiness()[1]["kafka"] == "down")
         assert system.readiness()[0] == 503
         # What is handed over now is accepted, and published by the sweeper.
         job_ids += system.submit(*photos("while kafka is away", 2))
@@ -45,7 +45,7 @@ def test_minio_away(system: System) -> None:
     job_ids = _underway(system, "minio")
     known = system.finish(job_ids[3])["original"]["sha256"]
     with system.minio.down():
-        until(lambda: system.readiness()[1]["artifacts"] == "down", 30)
+        until(lambda: system.readiness()[1]["artifacts"] == "down")
         status, dependencies = system.readiness()
         assert status == 503
         assert dependencies["kafka"] == dependencies["jobs"] == "up"
@@ -54,7 +54,7 @@ def test_minio_away(system: System) -> None:
         # Whatever was done by now: this one needs the store.
         again = {"job_id": new_job_id(), "source": {"object": f"originals/{known}"}, "force": True}
         job_ids.append(publish_event(system.info["kafka"], again))
-        until(system.worker_holds, 60)
+        until(system.worker_holds)
         assert not [job for job in map(system.job, job_ids) if job and job["status"] == "failed"]
     _assert_all_completed(system, job_ids)
 
@@ -67,4 +67,4 @@ def _underway(system: System, name: str) -> list[str]:
 
 def _assert_all_completed(system: System, job_ids: list[str]) -> None:
     all_completed(system.finish_all(job_ids))
-    until(lambda: system.readiness()[0] == 200, 30)
+    until(lambda: system.readiness()[0] == 200)

@@ -111,7 +111,7 @@ def test_a_url_that_has_changed_is_processed_again(system: System, website: Webs
 
 
 def _completed(system: System, job_id: str) -> Job:
-    until(lambda: system.job(job_id), 60)
+    until(lambda: system.job(job_id))
     (job,) = all_completed([system.finish(job_id)])
     return job
 

@@ -134,7 +134,7 @@ def test_any_topic_that_a_stage_reads_brings_the_job_to_its_end(system: System, 
         assert _present(job) <= _present(now)
         return (now["run"], now["status"]) == (2, "completed")
 
-    until(again, 60)
+    until(again)
 
 
 def test_what_cannot_be_replayed_is_said(system: System) -> None:

@@ -128,7 +128,7 @@ async def test_a_follower_hears_of_a_job_at_once(broker: BrokerUrl) -> None:
                 await producer.publish(news)
                 return hearing.done()
 
-            await eventually(told, 20)
+            await eventually(told)
             assert await hearing
             assert not await follower.wait(str(uuid.uuid4()), 0.05)
     finally:

@@ -84,6 +84,20 @@ async def test_callers_at_once_hear_of_their_own_jobs(store: JobStore) -> None:
     assert again == [[]] * 40
 
 
+async def test_a_caller_who_went_away_takes_no_other_with_him(store: JobStore) -> None:
+    await store.check()
+    calls = [asyncio.create_task(store.apply([submitted(number)])) for number in range(12)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    calls[7].cancel()
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    assert [not isinstance(each, BaseException) for each in done] == [
+        number not in (0, 7) for number in range(12)
+    ]
+    found = {job.job_id for job in (await store.find(JobQuery())).jobs}
+    assert found >= {f"job-{number:04}" for number in range(12) if number not in (0, 7)}
+
+
 async def test_a_batch_that_is_refused_fails_no_other(store: JobStore) -> None:
     batches = [[submitted(number)] for number in range(12)]
     batches[5] = [submitted(5, metadata={"a": float("nan")})]

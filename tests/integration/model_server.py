@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -62,6 +62,7 @@ class ModelServer(ThreadingHTTPServer):
         self.behaviour: Behaviour = says(json.dumps(ANSWER))
         self.closing = threading.Event()
         self.lock = threading.Lock()
+        self.connections: list[socket.socket] = []
 
     @property
     def url(self) -> str:
@@ -70,6 +71,17 @@ class ModelServer(ThreadingHTTPServer):
     def next_turn(self) -> Behaviour:
         with self.lock:
             return self.turns.pop(0) if self.turns else self.behaviour
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
+
+    def hang_up(self) -> None:
+        """End what clients keep open: else its thread would go on answering them."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that hang up."""
@@ -226,3 +238,4 @@ def serving(port: int = 0) -> Iterator[ModelServer]:
         server.shutdown()
         thread.join()
         server.server_close()
+        server.hang_up()

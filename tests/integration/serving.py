@@ -125,7 +125,7 @@ def _deps(
     )
 
 
-def first_message(broker: BrokerUrl, topic: str, key: str, timeout_s: float = 10.0) -> Message:
+def first_message(broker: BrokerUrl, topic: str, key: str, timeout_s: float = 30.0) -> Message:
     """Return the first record with ``key`` on ``topic``."""
     consumer = Consumer({**broker.confluent(), "group.id": "test"})
     partitions = consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions

@@ -20,6 +20,7 @@ from deploy.local.server import free_port
 from storage import keys
 from storage.directory import DirectoryArtifacts
 from storage.signing import LinkSigner
+from streams.broker_url import BrokerUrl
 from streams.embedded import EmbeddedBroker
 from tests.acceptance.topics import attributes, find, headers, keys_of_all, publish
 from tests.garments import dress, jpeg
@@ -36,7 +37,7 @@ class CaptioningWorker:
     """`lookstream worker captioning` on a broker and a store of its own."""
 
     def __init__(self, broker: str, folder: Path, **settings: str) -> None:
-        self.broker = broker
+        self.broker = BrokerUrl.parse(broker).bootstrap
         self.model_port = free_port()
         self.store = DirectoryArtifacts(folder / "store", LinkSigner(b"0123456789abcdef", ""))
         self._page = f"http://127.0.0.1:{(port := free_port())}/health/ready"

@@ -65,7 +65,7 @@ def test_what_faust_acknowledges_by_itself_is_not_committed(playground: Playgrou
     """It does so with what it skips around a rebalance or a stop, done or not."""
     playground.publish(*jobs(5), "hang", *jobs(5, "after"), partition=0)
     worker = playground.worker(batch=2, drain=1.0, acknowledged=True)
-    until(lambda: playground.committed()[0] > 0, 60)
+    until(lambda: playground.committed()[0] > 0)
     worker.terminate()
     assert worker.ended() == EXIT_NOT_DRAINED
     assert playground.committed_too_far() == {}
@@ -75,7 +75,7 @@ def test_a_kill_in_mid_run_loses_nothing(playground: Playground) -> None:
     values = jobs(200)
     playground.publish(*values)
     first = playground.worker(each=0.02)
-    until(lambda: len(playground.done()) > 50 and sum(playground.committed().values()) > 0, 60)
+    until(lambda: len(playground.done()) > 50 and sum(playground.committed().values()) > 0)
     first.kill()
     assert len(set(playground.done())) < len(values)
     assert playground.committed_too_far() == {}
@@ -138,7 +138,7 @@ def test_no_progress_under_lag_ends_the_process(playground: Playground) -> None:
 def test_waiting_for_a_store_is_not_being_stuck(playground: Playground) -> None:
     playground.publish("wait", partition=0)
     worker = playground.worker(stalled=0.2, unassigned=30.0)
-    until(lambda: "wait" in playground.begun(), 60)
+    until(lambda: "wait" in playground.begun())
     enough = time.monotonic() + 15 * 0.2
     until(lambda: time.monotonic() > enough or not worker.running())
     assert worker.running()
@@ -169,7 +169,7 @@ def test_eight_readers_start_side_by_side(playground: Playground) -> None:
     facts = playground.worker(readers=8).ready(90)
     assert facts["at_once"] == 8
     playground.publish("once")
-    until(lambda: playground.done() == ["once"] * 8, 20)
+    until(lambda: playground.done() == ["once"] * 8)
 
 
 def test_a_killed_workers_partitions_go_to_the_one_beside_it(playground: Playground) -> None:
@@ -188,11 +188,11 @@ def test_a_worker_outlives_its_broker(kafka_server: KafkaServer, playground: Pla
     values = jobs(120)
     playground.publish(*values)
     worker = playground.worker(each=0.02)
-    until(lambda: len(playground.done()) > 20, 60)
+    until(lambda: len(playground.done()) > 20)
     with kafka_server.down():
         assert worker.running()
     playground.all_done(values, ORPHANED_S)
-    until(lambda: playground.committed() == dict.fromkeys(range(4), 30), 30)
+    until(lambda: playground.committed() == dict.fromkeys(range(4), 30))
     assert worker.running()
 
 
@@ -200,14 +200,14 @@ def test_no_rebalance_commits_what_is_not_done(playground: Playground) -> None:
     values = jobs(400)
     playground.publish(*values)
     first = playground.worker(each=0.02, batch=2)
-    until(lambda: len(playground.done()) > 20, 60)
+    until(lambda: len(playground.done()) > 20)
     second = playground.worker(each=0.02, batch=2)
 
     def joined() -> bool:
         assert playground.committed_too_far() == {}
         return "health" in second.log
 
-    until(joined, 60)
+    until(joined)
     no_commit_too_far(playground, values[:250], 60)
     second.terminate()
     no_commit_too_far(playground, values, ORPHANED_S)

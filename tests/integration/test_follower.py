@@ -50,7 +50,7 @@ class Running:
 
     async def follows(self) -> None:
         """Return when nothing is missed any more."""
-        await eventually(lambda: self.follower.following, 20)
+        await eventually(lambda: self.follower.following)
 
     async def hears(self, job_id: str) -> bool:
         """Publish until it is heard: partitions are found only after a while."""
@@ -100,7 +100,7 @@ async def told(mailbox: Mailbox, revision: int) -> list[JobUpdated]:
         found.extend(news.update for news in mailbox.take())
         return bool(found) and found[-1].revision == revision
 
-    await eventually(complete, 20)
+    await eventually(complete)
     return found
 
 
@@ -160,7 +160,7 @@ async def test_who_listened_before_it_began_is_told_of_a_gap(broker: BrokerUrl) 
         await producer.publish(updated(mine, 1))
         async with following(broker) as running:
             with running.feed.of_job(mine) as mailbox:
-                await eventually(mailbox.take_gap, 20)
+                await eventually(mailbox.take_gap)
                 for revision in range(2, 30):
                     await producer.publish(updated(mine, revision))
                 news = await told(mailbox, 29)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents import pose
 from agents.annotation import annotation_stage
 from agents.captioners.local import LocalCaptioner
 from agents.captioning import captioning_stage
@@ -20,6 +19,7 @@ from agents.classification import classification_stage
 from agents.decoding import Decoder
 from agents.errors import Rejected
 from agents.fetching import Fetcher
+from agents.pose import pose_stage
 from agents.predictions import SharedPredictions
 from agents.shots import shots_stage
 from agents.stage import Stage
@@ -64,17 +64,23 @@ def decoder() -> Iterator[Decoder]:
 
 
 @pytest.fixture(scope="module")
+def wearers() -> WearerFinder:
+    return WearerFinder()
+
+
+@pytest.fixture(scope="module")
+def landmarks() -> LandmarkFinder:
+    return LandmarkFinder.load()
+
+
+@pytest.fixture(scope="module")
 def model() -> GarmentModel:
     return GarmentModel.load()
 
 
 @pytest.fixture(scope="module")
-def posing(model: GarmentModel) -> Stage:
-    return pose.pose_stage(
-        wearers=WearerFinder(),
-        landmarks=LandmarkFinder.load(),
-        predictions=SharedPredictions(model),
-    )
+def posing(wearers: WearerFinder, landmarks: LandmarkFinder, model: GarmentModel) -> Stage:
+    return pose_stage(wearers=wearers, landmarks=landmarks, predictions=SharedPredictions(model))
 
 
 @pytest.fixture
@@ -167,7 +173,12 @@ def test_a_print_on_a_tshirt_is_no_wearer(
 ) -> None:
     shirt = tshirt((900, 1200), "white", "saddlebrown")
     shirt.paste(draw_figure(background="white").resize((200, 250)), (350, 450))
-    posed = run(posing, validated(shirt, store, decoder), store, Posed)
+    posed = run(
+        posing,
+        validated(shirt, store, decoder),
+        store,
+        Posed,
+    )
     assert posed.subject == "laid-out"
 
 

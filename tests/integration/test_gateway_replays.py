@@ -212,5 +212,5 @@ def test_a_replay_is_broken_off_with_its_gateway_and_told_of_after(tmp_path: Pat
 def test_a_broker_that_is_away_fails_the_replay(tmp_path: Path) -> None:
     with serving(tmp_path, BrokerUrl("127.0.0.1:9")) as gateway, client(gateway) as http:
         told = http.post("/v1/replays", json={"topic": "image-validated"}).json()["links"]["self"]
-        until(lambda: http.get(told).json()["status"] == "failed", 30)
+        until(lambda: http.get(told).json()["status"] == "failed")
         assert http.get(told).json()["error"]["code"] == "broker-unavailable"

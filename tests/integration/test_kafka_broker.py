@@ -86,7 +86,7 @@ async def test_a_producer_outlives_its_broker(
                 return False
             return True
 
-        await eventually(accepted, 40)
+        await eventually(accepted)
     found = await asyncio.to_thread(messages, broker, topic, 2)
     assert [found[0].value(), found[-1].value()] == [b"before", b"after"]
 
@@ -107,7 +107,7 @@ async def test_a_follower_outlives_its_broker(kafka_server: KafkaServer) -> None
                 await producer.publish(news)
                 return hearing.done()
 
-            await eventually(told, 60)
+            await eventually(told)
             assert await hearing
     finally:
         await asyncio.to_thread(follower.stop)

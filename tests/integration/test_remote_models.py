@@ -130,6 +130,7 @@ def test_connections_are_used_again(model: Model, server: ModelServer) -> None:
     server.turns = [says("nonsense")]
     assert isinstance(failure(model), BadAnswer)
     assert model.ask(PHOTO).caption == ANSWER["caption"]
+    assert (len(server.asked), len(server.connections)) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest(playground: Playg
     values = [f"job-{number}" for number in range(40)]
     playground.publish(*values)
     first = playground.worker(each=0.1)
-    until(playground.done, 40)
+    until(playground.done)
     first.terminate()
     assert first.ended() == 0
     done = playground.done()

@@ -83,7 +83,7 @@ class Playground:
             config = {**self._broker.confluent(), "group.id": f"{self.topic}.toy0"}
             self._asking = Consumer(config)
         wanted = [TopicPartition(self.topic, number) for number in range(self.partitions)]
-        found = until(lambda: self._ask(wanted), 30)
+        found = until(lambda: self._ask(wanted))
         return {place.partition: max(place.offset, 0) for place in found}
 
     def _ask(self, wanted: list[TopicPartition]) -> list[TopicPartition] | None:
@@ -143,7 +143,7 @@ class Toys:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def ready(self, timeout_s: float = 40.0) -> dict[str, Any]:
+    def ready(self, timeout_s: float = 90.0) -> dict[str, Any]:
         """Wait until all readers work; return what the worker tells of them."""
 
         def told() -> dict[str, Any] | None:
@@ -155,7 +155,7 @@ class Toys:
         assert facts is not None
         return facts
 
-    def ended(self, timeout_s: float = 30.0) -> int:
+    def ended(self, timeout_s: float = 60.0) -> int:
         """Wait for its end; return its exit code."""
         return self.process.wait(timeout_s)
 

@@ -15,9 +15,7 @@ OURS = {*STAGES, "gateway", "topics"}
 ONCE = {"topics", "buckets"}
 
 every = pytest.mark.parametrize(("name", "service"), SERVICES.items(), ids=SERVICES)
-ours = pytest.mark.parametrize(
-    "service", [SERVICES[name] for name in sorted(OURS)], ids=sorted(OURS)
-)
+ours = pytest.mark.parametrize("service", [SERVICES[n] for n in sorted(OURS)], ids=sorted(OURS))
 
 
 def test_every_stage_has_a_service_that_scales() -> None:
