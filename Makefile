@@ -67,11 +67,11 @@ train-mask: $(VENV)/.ready-dev ## … the garment's mask, on the encoder that tr
 train-titles: $(VENV)/.ready-dev ## … the titles, likewise
 	@$(TRAIN) training.train_titles --net $(TRAINED)/net.safetensors --out $(TRAINED)/title.safetensors
 
+train-landmarks: $(VENV)/.ready-dev ## … the landmarks, from drawn garments alone
+	@$(TRAIN) training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
+
 eyes: $(VENV)/.ready-dev ## Draw what the networks say of 24 photos that they never saw: eyes.png
 	@$(BIN)/python -m training.eyes
-
-train-landmarks: $(VENV)/.ready-dev ## Train the landmark network anew from drawn garments
-	@$(BIN)/python -m training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
 
 benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline

@@ -11,14 +11,16 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _WORDS: dict[Kind, tuple[str, ...]] = {
     "top": (
-        "bathrobe", "blouse", "camisole", "coat", "hoodie", "jacket", "kurti", "long sleeve top",
-        "longsleeve", "outerwear", "outwear", "shirt", "shrug", "sweater", "sweatshirt", "t-shirt",
-        "tank top", "top", "tunic", "undershirt", "vest", "waistcoat",
+        "bathrobe", "blazer", "blouse", "camisole", "coat", "hoodie", "jacket", "kurti",
+        "long sleeve top", "longsleeve", "lounge tshirt", "nehru jacket", "outerwear", "outwear",
+        "rain jacket", "shirt", "shrug", "sweater", "sweatshirt", "t-shirt", "tank top", "top",
+        "tunic", "undershirt", "vest", "waistcoat",
     ),
-    "dress": ("babydoll", "dress", "kurta", "nightdress"),
+    "dress": ("babydoll", "dress", "jumpsuit", "kurta", "nightdress"),
     "bottoms": (
         "boxer shorts", "capri pants", "churidar", "jeans", "jeggings", "leggings", "lounge pants",
-        "pants", "patiala", "salwar", "shorts", "track pants", "trousers", "trunks",
+        "lounge shorts", "pants", "patiala", "salwar", "shorts", "tights", "track pants",
+        "trousers", "trunks",
     ),
     "skirt": ("skirt",),
 }  # fmt: skip
