@@ -18,6 +18,7 @@ import pytest
 from storage.documents import cursor, timestamp
 from storage.jobs import JobQuery
 from storage.mongo_queries import INDEXES, ORDER, selection
+from tests.naming import named
 
 Keys = Sequence[tuple[str, int]]
 
