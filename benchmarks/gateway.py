@@ -4,6 +4,7 @@
     python -m benchmarks.gateway --json
 
 The gateway runs alone, with an embedded broker, a directory and SQLite: no agent takes its cores.
+Many short rounds, the two by turns, so that what else the machine does weighs on both.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.running import resident_mb
 from deploy.local.server import accepts, free_port
 from streams.embedded import EmbeddedBroker
 
-SIZES = {"100kB": (100_000, 3000), "5MB": (5_000_000, 200)}
+SIZES = {"100kB": (100_000, 1000), "5MB": (5_000_000, 128)}
 """Bytes of a photo, and how many are sent."""
 
 
@@ -36,7 +37,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--clients", type=int, default=64, help="connections at once (64)")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (3)")
+    parser.add_argument("--rounds", type=int, default=9, help="of which the median counts (9)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     wanted = parser.parse_args()
     figures = measure(wanted.clients, wanted.rounds)
