@@ -3,7 +3,7 @@
 A thread that is asked anew for each photo has to be woken, and wakes the event loop when it is
 done; both are system calls that make the loop stand back from Python's lock and queue for it again.
 Here a thread takes the next photo by itself, and the loop hears of all that were stored meanwhile
-at once. Measured: a third of the CPU time that an upload costs beside writing it (docs/adr/0012).
+at once. What it was measured to bring, and what not: docs/adr/0015-what-an-upload-costs.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import BinaryIO
 from storage.artifacts import ArtifactStore
 
 THREADS = 16
-"""Eight saturate a directory, whose syncs they share; the rest is for stores that are far away."""
+"""Eight saturated a directory when nothing else ran; the rest is for stores that are far away. More
+than 16 were not measured under load."""
 
 
 class Storing:
