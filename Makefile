@@ -59,7 +59,8 @@ train: train-net train-mask train-titles $(VENV)/.ready-dev ## Train the shipped
 
 train-net: $(VENV)/.ready-dev ## … the encoder and what it says of type, colour, gender, pattern …
 	@mkdir -p $(TRAINED)
-	@$(TRAIN) training.train --out $(TRAINED)/net.safetensors
+	@$(TRAIN) training.train --out $(TRAINED)/begun.safetensors
+	@$(TRAIN) training.tune_heads --net $(TRAINED)/begun.safetensors --out $(TRAINED)/net.safetensors
 
 train-mask: $(VENV)/.ready-dev ## … the garment's mask, on the encoder that train-net left
 	@$(TRAIN) training.train_mask --net $(TRAINED)/net.safetensors --out $(TRAINED)/mask.safetensors

@@ -4,7 +4,6 @@ Examples:
     python -m training.train_mask --data photos --net net.safetensors --out mask.safetensors
 """
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -20,8 +19,9 @@ from agents.vision.encoder import Encoder
 from agents.vision.mask_network import MaskDecoder
 from training.augment import masked_views
 from training.checkpoint import Checkpoint
+from training.command import parsed, training_parser
 from training.curves import History
-from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, default_cache, load_photos
+from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, load_photos
 from training.silhouettes import silhouettes
 from training.train import rate_at
 
@@ -111,17 +111,9 @@ def train(data: Path, cache: Path, net: Path, out: Path, minutes: float) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
-    parser.add_argument("--net", type=Path, required=True, help="trained by training.train")
-    parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
+    parser = training_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--threads", type=int, default=2, help="torch threads")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parsed(parser)
     train(data_folder(given.data), given.cache, given.net, given.out, given.minutes)
 
 

@@ -4,7 +4,6 @@ Examples:
     python -m training.train_titles --data photos --net net.safetensors --out title.safetensors
 """
 
-import argparse
 import json
 import math
 from collections.abc import Sequence
@@ -22,8 +21,9 @@ from agents.vision.network import GarmentNet
 from agents.vision.title_network import BEGIN, END, Seen, TitleDecoder
 from agents.vision.weights import PLACE_FEATURES, TOLD, facts
 from training.checkpoint import Checkpoint
+from training.command import parsed, training_parser
 from training.curves import History
-from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, default_cache, load_photos
+from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, load_photos
 from training.titles import caption_of, vocabulary_of
 from training.tune_heads import Features, all_logits, features_of, kept_apart
 
@@ -137,17 +137,9 @@ def write(decoder: TitleDecoder, words: Sequence[str], out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
-    parser.add_argument("--net", type=Path, required=True, help="trained by training.train")
-    parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
+    parser = training_parser(__doc__)
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=2, help="torch threads")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parsed(parser)
     train(data_folder(given.data), given.cache, given.net, given.out, given.epochs)
 
 

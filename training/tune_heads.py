@@ -7,7 +7,6 @@ Examples:
     python -m training.tune_heads --data photos --net net.safetensors --out tuned.safetensors
 """
 
-import argparse
 import json
 import math
 from dataclasses import dataclass
@@ -25,13 +24,13 @@ from agents.vision.network import HEADS, GarmentNet
 from agents.vision.weights import places
 from training.augment import random_views
 from training.checkpoint import Checkpoint
+from training.command import parsed, training_parser
 from training.data import (
     CATALOGUES,
     TRAIN_PHOTOS,
     Photos,
     Words,
     data_folder,
-    default_cache,
     load_photos,
 )
 from training.objective import calibrate, partial_loss, top1
@@ -167,17 +166,9 @@ def kept_apart(photos: Photos) -> tuple[NDArray[np.intp], ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
-    parser.add_argument("--net", type=Path, required=True, help="trained by training.train")
-    parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=2, help="torch threads")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    parser = training_parser(__doc__)
+    parser.add_argument("--epochs", type=int, default=4)
+    given = parsed(parser)
     run(data_folder(given.data), given.cache, given.net, given.out, given.epochs)
 
 
