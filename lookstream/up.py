@@ -1,8 +1,7 @@
 """`lookstream up`: gateway and all agents on this machine, restarted when they die.
 
 The embedded broker lives in this process, so that it survives its clients. On Ctrl-C everything
-stops within 10 s; what was accepted and is not done yet goes on at the next start. On SIGHUP each
-worker gets a successor, with new weights and settings of files, before it goes itself.
+stops within 10 s; what was accepted and is not done yet goes on at the next start.
 """
 
 from __future__ import annotations
@@ -10,23 +9,78 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.request import urlopen
+
+import structlog
 
 from lookstream import wiring
 from lookstream.caption_wiring import check_captions
-from lookstream.child import Child, answers
 from lookstream.errors import CannotStart
+from lookstream.processes import ATTENDED, RESTARTED
 from lookstream.settings import Settings
 from streams.admin import create_topics
 from streams.broker_url import BrokerUrl
 from streams.embedded import EmbeddedBroker
 
+log = structlog.get_logger()
+
 SEEING = ("captioning", "classification", "pose")
 """Stages of the second worker: those that share one pass of the networks. The threads of one
 process wait for each other's interpreter lock: two did a tenth more."""
+
+STOP_S = 8.0
+"""Seconds a child has to stop by itself, of the 10 that stopping may take."""
+
+
+class Child:
+    """One process of ours, started again whenever it ends, with a growing pause between."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self._arguments = [sys.executable, "-m", "lookstream", *arguments]
+        self._environment = {**os.environ, **environment, ATTENDED: "1"}
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    async def keep_alive(self) -> None:
+        """Run until `stop`."""
+        pause = 0.5
+        while not self._stopping:
+            began = time.monotonic()
+            self._process = await asyncio.create_subprocess_exec(
+                *self._arguments,
+                env=self._environment,
+                stdin=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which tells them
+            )
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            pause = 0.5 if time.monotonic() - began > 30 else min(pause * 2, 15.0)
+            log.warning("died", action="restart", process=self.name, code=code, pause_s=pause)
+            self._environment[RESTARTED] = "1"
+            await asyncio.sleep(pause)
+
+    async def stop(self) -> None:
+        """Ask it to stop, and insist after `STOP_S`."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            log.warning("killed", action="stop", process=self.name)
+            process.kill()
+            await process.wait()
 
 
 def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> None:
@@ -46,65 +100,41 @@ async def _supervise(settings: Settings, insecure: bool, ready: Callable[[str], 
     ports = _worker_ports(settings)
     environment = _environment(settings)
     flags = ["--insecure"] if insecure else []
-    workers = [
-        Child("worker", ["worker", *stages], {**environment, "LOOKSTREAM_WORKER_PORT": str(at)})
-        for stages, at in zip(_workers(settings), ports, strict=True)
+    children = [
+        *(
+            Child("worker", ["worker", *stages], {**environment, "LOOKSTREAM_WORKER_PORT": str(at)})
+            for stages, at in zip(_workers(settings), ports, strict=True)
+        ),
+        Child("gateway", ["gateway", *flags], environment),
     ]
-    children = [*workers, Child("gateway", ["gateway", *flags], environment)]
-    stop, renewals = asyncio.Event(), _Renewals(workers, settings)
-    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, renewals.ask)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     lives = [asyncio.create_task(child.keep_alive()) for child in children]
     pages = [f"http://127.0.0.1:{port}/health/ready" for port in (settings.port, *ports)]
     told = asyncio.create_task(_tell_when_ready(pages, lambda: ready(settings.public_url)))
     await stop.wait()
     told.cancel()
-    await renewals.stop()
     await asyncio.gather(*(child.stop() for child in children))
     for life in lives:
         life.cancel()
-
-
-class _Renewals:
-    """Gives each worker a successor when asked, one after another; once more if asked meanwhile."""
-
-    def __init__(self, workers: Sequence[Child], settings: Settings) -> None:
-        self._workers = workers
-        self._settings = settings
-        self._asked = asyncio.Event()
-        self._task = asyncio.create_task(self._run())
-
-    def ask(self) -> None:
-        self._asked.set()
-
-    async def stop(self) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-
-    async def _run(self) -> None:
-        spare = 0
-        while True:
-            await self._asked.wait()
-            self._asked.clear()
-            spare = len(self._workers) - spare
-            for worker, port in zip(
-                self._workers, _worker_ports(self._settings, spare), strict=True
-            ):
-                await worker.renew(
-                    {"LOOKSTREAM_WORKER_PORT": str(port)}, f"http://127.0.0.1:{port}/health/ready"
-                )
 
 
 async def _tell_when_ready(pages: Sequence[str], ready: Callable[[], None]) -> None:
     waiting = list(pages)
     while waiting:
         await asyncio.sleep(0.1)
-        if await asyncio.to_thread(answers, waiting[0]):
+        if await asyncio.to_thread(_answers, waiting[0]):
             waiting.pop(0)
     ready()
+
+
+def _answers(page: str) -> bool:
+    try:
+        with urlopen(page, timeout=2) as response:  # noqa: S310 - our own http pages
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 def _workers(settings: Settings) -> tuple[list[str], list[str]]:
@@ -113,14 +143,11 @@ def _workers(settings: Settings) -> tuple[list[str], list[str]]:
     return [*wiring.beside_stages(settings), *others], list(SEEING)
 
 
-def _worker_ports(settings: Settings, spare: int = 0) -> list[int]:
-    """Return the ports of the workers' pages: the one that is set and the next, or free ones.
-
-    ``spare`` counts the ports in use by those that are to be followed.
-    """
+def _worker_ports(settings: Settings) -> list[int]:
+    """Return the ports of the workers' pages: the one that is set and the next, or free ones."""
     asked = settings.worker_port
     remedy = "set another LOOKSTREAM_WORKER_PORT"
-    return [_bindable("127.0.0.1", asked and asked + n + spare, remedy) for n in range(2)]
+    return [_bindable("127.0.0.1", asked and asked + n, remedy) for n in range(2)]
 
 
 def _environment(settings: Settings) -> dict[str, str]:

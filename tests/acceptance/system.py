@@ -53,7 +53,7 @@ class System:
         self.home = home
         self.gateway = ""
         self._settings = settings
-        self._worker_port = self._first_port = _port_with_free_neighbours()
+        self._worker_port = _port_with_a_free_neighbour()
         self._log = home.with_suffix(".log")
         self._up: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
@@ -82,7 +82,6 @@ class System:
             return found and found[1]
 
         self.gateway = until(address, READY_WITHIN_S)
-        self._worker_port = self._first_port
         self.__dict__.pop("info", None)
 
     @contextlib.contextmanager
@@ -118,15 +117,6 @@ class System:
         assert code == 0, f"Ctrl-C ends it with {code}:\n{self.log()}"
         self._dismiss_guard()
         until(lambda: not alive(family))
-
-    def renew(self) -> None:
-        """Have each worker followed by another, as an operator does who brings a new model."""
-        assert self._up is not None
-        workers = self.running_as("worker")
-        self._worker_port = 2 * self._first_port + 2 - self._worker_port
-        self._up.send_signal(signal.SIGHUP)
-        until(lambda: not alive(workers), 3 * READY_WITHIN_S)
-        assert len(self.running_as("worker")) == len(workers), self.log()
 
     def kill(self) -> set[Process]:
         """SIGKILL `up` alone and return the processes that it leaves behind, for now."""
@@ -266,8 +256,7 @@ class System:
         }
 
 
-def _port_with_free_neighbours() -> int:
-    """Return a port that is free, and so are the next three: each worker and its successor has a
-    page."""
+def _port_with_a_free_neighbour() -> int:
+    """Return a port that is free, and so is the next: each worker has a page."""
     candidates = iter(free_port, None)
-    return next(port for port in candidates if not any(accepts(port + n) for n in range(1, 4)))
+    return next(port for port in candidates if not accepts(port + 1))

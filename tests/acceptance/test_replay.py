@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from agents.vision.model import SHIPPED
 from tests.acceptance.photos import photo, photos
-from tests.acceptance.rest import Job
-from tests.acceptance.system import System
+from tests.acceptance.rest import Job, http_client
+from tests.acceptance.system import READY_WITHIN_S, System
 from tests.polling import until
 
 DONE_WITHIN_S = 240.0
@@ -35,7 +39,7 @@ def test_a_new_model_over_finished_jobs(
         jobs = Replayed(system, began, _many(system, 200))
         old = jobs.models()
         _change(weights)
-        system.renew()
+        _restart_workers(system)
 
         computed, since = system.computed(), time.monotonic()
         assert jobs.replay()["published"] == jobs.count
@@ -162,6 +166,22 @@ def _change(weights: Path) -> None:
     other = weights.with_suffix(".new")
     save_file(state, other, metadata)
     other.replace(weights)
+
+
+def _restart_workers(system: System) -> None:
+    """End the workers, as an operator does who brings a new model; `up` starts them again."""
+    workers = system.running_as("worker")
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGTERM)
+    until(lambda: len(system.running_as("worker") - workers) == len(workers), READY_WITHIN_S)
+    until(lambda: _ready(system), READY_WITHIN_S)
+
+
+def _ready(system: System) -> bool:
+    with contextlib.suppress(httpx.TransportError), http_client() as http:
+        answers = [http.get(f"{page}/health/ready") for page in system.worker_pages]
+        return all(answer.status_code == 200 for answer in answers)
+    return False
 
 
 def _difference(system: System, before: dict[str, float]) -> dict[str, float]:
