@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# Of the tests: more than there are cores, since many wait rather than compute. One where servers
+# Of the tests: as many as two cores bear; three make browsers and brokers late. One where servers
 # are lent, since each would run a whole Lookstream on them.
-PROCESSES ?= $(if $(LOOKSTREAM_TEST_KAFKA)$(LOOKSTREAM_TEST_ARTIFACTS)$(LOOKSTREAM_TEST_JOBS),0,3)
+PROCESSES ?= $(if $(LOOKSTREAM_TEST_KAFKA)$(LOOKSTREAM_TEST_ARTIFACTS)$(LOOKSTREAM_TEST_JOBS),0,2)
 PYTEST_ARGS ?=
 TRAINED ?= build/trained
 # Without these glibc hands every large tensor's memory back at once, and half the time is the kernel's.

@@ -22,7 +22,7 @@ from tests.composing import ROOT, SECRETS, services
 from tests.polling import until
 from tests.servers import FerretServer, KafkaServer, give_up
 
-WITHIN_S = 120.0
+WITHIN_S = 240.0
 STAGES = (*(node.name for node in PIPELINE), "tracking", "intake")
 
 
