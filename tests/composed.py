@@ -54,9 +54,8 @@ class Composed:
     def running(self, *names: str) -> Iterator[None]:
         """Keep services running, all of them healthy by their own checks."""
         with ExitStack() as stack:
-            running = []
-            for name in names:  # one after another: ten at once on two cores wait for each other
-                running.append(self._started(stack, name))
+            # One after another: ten at once on two cores wait for each other.
+            running = [self._started(stack, name) for name in names]
             yield
             for process in running:  # all at once, so that they drain beside each other
                 process.terminate()
