@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from lookstream import wiring
 from lookstream.settings import Settings
+from streams.broker_url import BrokerUrl
 from streams.events_page import events_page
+from streams.producer import EventProducer
 
 _NOWHERE = "kafka://localhost:9092"
 """The document names a broker; nobody connects to it."""
@@ -30,9 +33,10 @@ def contracts() -> dict[str, str]:
     with TemporaryDirectory() as home:
         settings = wiring.resolved(Settings(home=Path(home), kafka=_NOWHERE, stages=""))
         events = wiring.events_document(settings)
-        app = wiring.build_gateway(settings)
+        with closing(EventProducer(BrokerUrl.parse(_NOWHERE), source="/")) as publisher:
+            document = wiring.gateway_over(publisher, settings).openapi()
         return {
-            "openapi.json": _json(app.openapi()),
+            "openapi.json": _json(document),
             "asyncapi.json": _json(events),
             "events.md": events_page(events),
         }

@@ -99,6 +99,14 @@ def _kept_secret(path: Path) -> str:
 
 def build_gateway(settings: Settings, telemetry: Telemetry | None = None) -> FastAPI:
     """Return the gateway's application over real stores and a real broker."""
+    publisher = EventProducer(BrokerUrl.parse(settings.kafka), source="/lookstream/gateway")
+    return gateway_over(publisher, settings, telemetry)
+
+
+def gateway_over(
+    publisher: EventProducer, settings: Settings, telemetry: Telemetry | None = None
+) -> FastAPI:
+    """Return the gateway's application that publishes by ``publisher``, which the caller closes."""
     from gateway.app import create_app
     from gateway.deps import Addresses, GatewayDeps
     from gateway.limits import Limits
@@ -110,7 +118,7 @@ def build_gateway(settings: Settings, telemetry: Telemetry | None = None) -> Fas
         GatewayDeps(
             artifacts=open_artifacts(settings.artifacts, signer),
             jobs=open_jobs(settings.jobs),
-            publisher=EventProducer(broker, source="/lookstream/gateway"),
+            publisher=publisher,
             graph=stage_graph(settings),
             signer=signer,
             follower=JobFollower(broker.confluent()),

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 from deploy.local.server import free_port
 from lookstream.probe import reason
@@ -35,6 +36,9 @@ class Composed:
         self.home = home
         self._addresses = addresses
         self._environments: dict[str, dict[str, str]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._faults: dict[str, str] = {}
+        self._ended = Event()
 
     def run(self, name: str, *command: str, **extra: str) -> None:
         """Run a service that is done once, to its end; ``command`` stands in for the image's."""
@@ -52,25 +56,53 @@ class Composed:
 
     @contextmanager
     def running(self, *names: str) -> Iterator[None]:
-        """Keep services running, all of them healthy by their own checks."""
+        """Keep services running, all of them healthy by their own checks at first.
+
+        As Compose does, start again what its watchdog ended; nothing else may end.
+        """
         with ExitStack() as stack:
             # One after another: ten at once on two cores wait for each other.
-            running = [self._started(stack, name) for name in names]
+            for name in names:
+                stack.enter_context(self._process(name))
+                self._await_health(name)
+            self._ended.clear()
+            keeper = stack.enter_context(self._keeping())
             yield
-            for process in running:  # all at once, so that they drain beside each other
+            self._ended.set()
+            keeper.join()
+            for process in self._processes.values():  # at once, so that they drain side by side
                 process.terminate()
+        assert not self._faults, self._faults
 
-    def _started(self, stack: ExitStack, name: str) -> subprocess.Popen[bytes]:
-        """Start a service, and once more where its watchdog ends it, as Compose does."""
-        for again in (True, False):
-            process = stack.enter_context(self._process(name))
-            try:
-                self._await_health(name, process)
-                break
-            except AssertionError:
-                if process.poll() != STUCK or not again:
-                    raise
-        return process
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Say how each service is where what is done with them fails."""
+        try:
+            yield
+        except AssertionError as error:
+            for name in self._processes:
+                why = reason(int(self.port(name)))
+                error.add_note(f"-- {name}: {why or 'healthy'}\n{self._log(name)[-1000:]}")
+            raise
+
+    @contextmanager
+    def _keeping(self) -> Iterator[Thread]:
+        keeper = Thread(target=self._keep, name="compose")
+        keeper.start()
+        try:
+            yield keeper
+        finally:
+            self._ended.set()
+            keeper.join()
+
+    def _keep(self) -> None:
+        while not self._ended.wait(0.5):
+            for name, process in self._processes.items():
+                code = process.poll()
+                if code == STUCK:
+                    self._start(name)
+                elif code is not None and name not in self._faults:
+                    self._faults[name] = f"ended with {code}:\n{self._log(name)}"
 
     def port(self, name: str) -> str:
         """Return the port on which a service listens here."""
@@ -95,19 +127,12 @@ class Composed:
         return [sys.executable, "-m", "lookstream", *written]
 
     @contextmanager
-    def _process(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        with (self.home / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                self.command(name),
-                env=self.environment(name),
-                cwd=self._directory(name),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+    def _process(self, name: str) -> Iterator[None]:
+        self._start(name)
         try:
-            yield process
+            yield
         finally:
+            process = self._processes.pop(name)
             process.terminate()
             try:
                 process.wait(STOP_S)
@@ -115,16 +140,30 @@ class Composed:
                 process.kill()
                 process.wait()
 
-    def _await_health(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def _start(self, name: str) -> None:
+        with (self.home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                self.command(name),
+                env=self.environment(name),
+                cwd=self._directory(name),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _await_health(self, name: str) -> None:
         try:
-            until(lambda: self._healthy(name, process), HEALTHY_S)
+            until(lambda: self._healthy(name), HEALTHY_S)
         except AssertionError as error:
             why = reason(int(self.port(name)))
             raise AssertionError(f"{name} is not healthy: {why}\n{self._log(name)}") from error
 
-    def _healthy(self, name: str, process: subprocess.Popen[bytes]) -> bool:
+    def _healthy(self, name: str) -> bool:
         """Tell whether the service's own check passes; asked only when it may, for it costs."""
-        assert process.poll() is None, f"{name} ended:\n{self._log(name)}"
+        code = self._processes[name].poll()
+        if code == STUCK:
+            self._start(name)
+        assert code in {None, STUCK}, f"{name} ended with {code}:\n{self._log(name)}"
         if reason(int(self.port(name))) is not None:
             return False
         kind, program, *arguments = services()[name]["healthcheck"]["test"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -58,6 +58,11 @@ class RealServer:
 
 
 T = TypeVar("T", bound="RealServer")
+LENT: Mapping[type[Server], str] = {
+    Kafka: "LOOKSTREAM_TEST_KAFKA",
+    Minio: "LOOKSTREAM_TEST_ARTIFACTS",
+    FerretDB: "LOOKSTREAM_TEST_JOBS",
+}
 
 
 class KafkaServer(RealServer):
@@ -83,25 +88,26 @@ class FerretServer(RealServer):
 
 @pytest.fixture(scope="session")
 def kafka_server() -> Iterator[KafkaServer]:
-    with _server(KafkaServer, "LOOKSTREAM_TEST_KAFKA", Kafka) as server:
+    with serving(KafkaServer, Kafka) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def minio_server() -> Iterator[MinioServer]:
-    with _server(MinioServer, "LOOKSTREAM_TEST_ARTIFACTS", Minio) as server:
+    with serving(MinioServer, Minio) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def ferretdb_server() -> Iterator[FerretServer]:
-    with _server(FerretServer, "LOOKSTREAM_TEST_JOBS", FerretDB) as server:
+    with serving(FerretServer, FerretDB) as server:
         yield server
 
 
 @contextmanager
-def _server(kind: type[T], variable: str, program: type[Server]) -> Iterator[T]:
-    if lent := os.environ.get(variable):
+def serving(kind: type[T], program: type[Server]) -> Iterator[T]:
+    """Keep a server of a test's own running, or take the one that is lent."""
+    if lent := os.environ.get(LENT[program]):
         yield kind(lent, None)
         return
     with tempfile.TemporaryDirectory(prefix="lookstream-", ignore_cleanup_errors=True) as data:

@@ -10,6 +10,7 @@ import sys
 import uuid
 from pathlib import Path
 
+from tests.acceptance.line import Line
 from tests.acceptance.photos import photos
 from tests.acceptance.system import System
 from tests.polling import until
@@ -19,27 +20,29 @@ COUNT = 60
 
 def test_ctrl_c_half_way_and_again_makes_nothing_twice(system: System, tmp_path: Path) -> None:
     group = f"interrupted {uuid.uuid4()}"
-    for number, content in enumerate(photos(group, COUNT)):
+    contents = photos(group, COUNT)
+    for number, content in enumerate(contents):
         (tmp_path / f"{number:03}.jpg").write_bytes(content)
     command = ["submit", str(tmp_path), "--group", group, "--stages", "thumbnailing", "--wait"]
+    with Line.to(system.gateway, sum(map(len, contents)) // 2) as line:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lookstream", *command],
+            env=system.environment(LOOKSTREAM_GATEWAY=line.url),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        until(lambda: total(system, group) > 0)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+        told = re.search(rf"interrupted; (\d+) of {COUNT} are handed over", said)
+        assert told, said
+        half = {job["job_id"] for job in listed(system, group)}
+        assert int(told[1]) <= len(half) < COUNT
 
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lookstream", *command],
-        env=system.environment(LOOKSTREAM_GATEWAY=system.gateway),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    until(lambda: total(system, group) > 0)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    told = re.search(rf"interrupted; (\d+) of {COUNT} are handed over", said)
-    assert told, said
-    half = {job["job_id"] for job in listed(system, group)}
-    assert int(told[1]) <= len(half) < COUNT, "it was over before it could be interrupted"
-
-    again = system.cli(*command, "--json")
+        line.mend()
+        again = system.cli(*command, "--json", "--gateway", line.url)
     assert again.returncode == 0, again.stderr
     jobs = json.loads(again.stdout)["jobs"]
     assert {job["status"] for job in jobs} == {"completed"}

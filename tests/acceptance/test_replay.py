@@ -130,6 +130,7 @@ def test_a_dry_run_changes_nothing(system: System) -> None:
 def test_any_topic_that_a_stage_reads_brings_the_job_to_its_end(system: System, topic: str) -> None:
     (job,) = system.completed(photo(f"replay of {topic}"))
     told = system.cli("replay", topic, "--job", job["job_id"], "--json")
+    assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout)["published"] == 1
 
     def again() -> bool:

@@ -8,20 +8,22 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 from minio import Minio as MinioClient
 
 from deploy.local.builds import ServerUnavailable, built
 from deploy.local.server import HOST
-from deploy.local.servers import Minio
+from deploy.local.servers import FerretDB, Kafka, Minio
 from streams.graph import PIPELINE
 from tests.acceptance.photos import photo
 from tests.acceptance.rest import accepted, all_completed, finished, http_client
 from tests.composed import Composed
 from tests.composing import ROOT, SECRETS, services
 from tests.polling import until
-from tests.servers import FerretServer, KafkaServer, give_up
+from tests.servers import FerretServer, KafkaServer, give_up, serving
 
+pytestmark = pytest.mark.real_servers
 WITHIN_S = 240.0
 STAGES = (*(node.name for node in PIPELINE), "tracking", "intake")
 
@@ -40,11 +42,22 @@ class ComposedMinio(Minio):
 
 
 @pytest.fixture(scope="module")
-def minio(
-    kafka_server: KafkaServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComposedMinio]:
+def kafka() -> Iterator[KafkaServer]:
+    """A broker that no other test has left events on: the services would begin with those."""
+    with serving(KafkaServer, Kafka) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ferretdb() -> Iterator[FerretServer]:
+    with serving(FerretServer, FerretDB) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def minio(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposedMinio]:
     home = tmp_path_factory.mktemp("store")
-    server = ComposedMinio(home, kafka_server.bootstrap)
+    server = ComposedMinio(home, kafka.bootstrap)
     try:
         server.start(home / "data")
     except ServerUnavailable as error:
@@ -55,8 +68,8 @@ def minio(
 
 @pytest.fixture(scope="module")
 def composed(
-    kafka_server: KafkaServer,
-    ferretdb_server: FerretServer,
+    kafka: KafkaServer,
+    ferretdb: FerretServer,
     minio: ComposedMinio,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Composed]:
@@ -64,8 +77,8 @@ def composed(
     # FerretDB has no accounts.
     mongo = services()["tracking"]["environment"]["LOOKSTREAM_JOBS"]
     addresses = {
-        mongo: ferretdb_server.fresh(),
-        "kafka:9092": kafka_server.bootstrap,
+        mongo: ferretdb.fresh(),
+        "kafka:9092": kafka.bootstrap,
         "minio:9000": f"{HOST}:{minio.port}",
     }
     composed = Composed(tmp_path_factory.mktemp("composed"), addresses)
@@ -91,8 +104,12 @@ def _mounts(name: str) -> list[str]:
     return list(services()[name]["volumes"])
 
 
+def composed_http(composed: Composed) -> httpx.Client:
+    return http_client(f"http://{HOST}:{composed.port('gateway')}")
+
+
 def test_a_photo_through_all_services(composed: Composed) -> None:
-    with http_client(f"http://{HOST}:{composed.port('gateway')}") as http:
+    with composed.explained(), composed_http(composed) as http:
         files = [("files", ("a.jpg", photo("composed")))]
         (job_id,) = accepted(http.post("/v1/jobs", files=files))
         (job,) = all_completed([finished(http, job_id, time.monotonic() + WITHIN_S)])
@@ -106,7 +123,7 @@ def test_a_photo_put_into_the_store(composed: Composed, minio: ComposedMinio) ->
     store = MinioClient(f"{HOST}:{minio.port}", secure=False, **account)
     job_id, content = str(uuid.uuid4()), photo("put into the store")
     store.put_object("lookstream", f"uploads/{job_id}", io.BytesIO(content), len(content))
-    with http_client(f"http://{HOST}:{composed.port('gateway')}") as http:
+    with composed.explained(), composed_http(composed) as http:
         until(lambda: http.get(f"/v1/jobs/{job_id}").status_code == 200, WITHIN_S)
         all_completed([finished(http, job_id, time.monotonic() + WITHIN_S)])
 
