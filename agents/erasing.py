@@ -46,15 +46,15 @@ class Eraser:
             if isinstance(event, JobDeleted):
                 await self._try(event.job_id, self._finish)
             elif event.job_id in deleted and isinstance(event, StageResult):
-                await self._try(event.sha256, self._content)
+                await self._try(event, self._late)
             elif isinstance(update, Submitted) and event.job_id in deleted:
                 await self._try(fold(None, [update]), self._source)
 
     async def _finish(self, job_id: str) -> None:
         await erasure.finish(self._jobs, self._artifacts, job_id)
 
-    async def _content(self, sha256: str) -> None:
-        await erasure.erase_content(self._jobs, self._artifacts, sha256)
+    async def _late(self, event: StageResult) -> None:
+        await erasure.erase_content(self._jobs, self._artifacts, event.sha256, event.job_id)
 
     async def _source(self, job: Job | None) -> None:
         if job is not None:
@@ -64,4 +64,4 @@ class Eraser:
         try:
             await self._hold.until_back(lambda: erase(what))
         except Exception:
-            log.exception("not erased", action="erase", what=str(what))
+            log.exception("not erased", action="erase", what=repr(what)[:500])

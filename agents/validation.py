@@ -147,6 +147,7 @@ class _Validation:
         self, event: ImageSubmitted, known: Known, artifacts: ArtifactStore
     ) -> Validated | Reused | None:
         """Answer from what the store has of ``known``; None when it has nothing."""
+        _claim(event, known, artifacts)
         if not event.force and (kept := _kept(known.sha256, artifacts)):
             return Reused(kept)
         try:
@@ -163,8 +164,15 @@ class _Validation:
         known: Known,
         uploaded: ArtifactInfo | None,
     ) -> Validated | Reused:
+        _claim(event, known, artifacts)
         kept = None if event.force else _kept(known.sha256, artifacts)
-        result = Reused(kept) if kept else self._validated(data, known.sha256, artifacts, uploaded)
+        try:
+            result = (
+                Reused(kept) if kept else self._validated(data, known.sha256, artifacts, uploaded)
+            )
+        except Rejected:
+            artifacts.delete(keys.claim(known.sha256, event.job_id))
+            raise
         remember(event.source, known, artifacts)
         if uploaded and uploaded.key.startswith(_QUARANTINE):
             artifacts.delete(uploaded.key)
@@ -193,6 +201,11 @@ class _Validation:
             content_type="application/json",
         )
         return payload
+
+
+def _claim(event: ImageSubmitted, known: Known, artifacts: ArtifactStore) -> None:
+    """Keep the content for this job, whoever else with the same photo is deleted from now on."""
+    artifacts.put(keys.claim(known.sha256, event.job_id), b"")
 
 
 def _keep_original(

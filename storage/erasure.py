@@ -43,12 +43,31 @@ async def erase(jobs: JobStore, artifacts: ArtifactStore, job: Job) -> None:
     await _erase(jobs, artifacts, job.job_id, job.source, content_of(job))
 
 
-async def erase_content(jobs: JobStore, artifacts: ArtifactStore, sha256: str) -> bool:
-    """Erase all that was made of one content, and say so, unless a living job has it."""
+async def erase_content(jobs: JobStore, artifacts: ArtifactStore, sha256: str, job_id: str) -> bool:
+    """Erase all that was made of one content, and say so, unless another job than ``job_id`` has it.
+
+    Validation claims a content before it answers from what is kept; tracking may be long behind it.
+    """
+    await asyncio.to_thread(artifacts.delete, keys.claim(sha256, job_id))
     if (await jobs.find(JobQuery(sha256=sha256, limit=1))).jobs:
+        return False
+    if await _is_claimed(jobs, artifacts, sha256):
         return False
     await asyncio.to_thread(_erase_content, artifacts, sha256)
     return True
+
+
+async def _is_claimed(jobs: JobStore, artifacts: ArtifactStore, sha256: str) -> bool:
+    """Tell whether a job that is not deleted, known by now or not, claims the content."""
+    for key in await asyncio.to_thread(_claims, artifacts, sha256):
+        job = await jobs.get(key.rpartition("/")[2])
+        if job is None or job.status != "deleted":
+            return True
+    return False
+
+
+def _claims(artifacts: ArtifactStore, sha256: str) -> list[str]:
+    return list(artifacts.list(keys.claim(sha256), limit=PAGE))
 
 
 def content_of(job: Job) -> str | None:
@@ -66,8 +85,8 @@ async def _erase(
     sha256: str | None,
 ) -> None:
     remembered = await asyncio.to_thread(_remembered, artifacts, source.get("object", ""))
-    for content in sorted({sha256, remembered} - {None}, key=str):
-        await erase_content(jobs, artifacts, str(content))
+    for content in sorted(filter(None, {sha256, remembered})):
+        await erase_content(jobs, artifacts, content, job_id)
     await asyncio.to_thread(_erase_source, artifacts, job_id, source)
 
 

@@ -63,7 +63,13 @@ def replay(replay_id: str) -> str:
     return f"replays/{replay_id}.json"
 
 
+def claim(sha256: str, job_id: str = "") -> str:
+    """A job's word that it has this content, from before tracking knows; the prefix of all such."""
+    return f"claims/{sha256}/{job_id}"
+
+
 def of_content(sha256: str) -> tuple[str, ...]:
     """Prefixes of all that is made of one content; results first: none outlives its pictures."""
     kinds = ("results", "thumbnails", "shots", "annotated", "cutouts")
-    return (*(f"{kind}/{sha256}/" for kind in kinds), working(sha256), original(sha256))
+    made = (f"{kind}/{sha256}/" for kind in kinds)
+    return (*made, working(sha256), original(sha256), claim(sha256))

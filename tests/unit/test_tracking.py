@@ -330,3 +330,19 @@ async def test_nothing_of_a_living_job_is_erased(tracking: Tracking) -> None:
     tracking.put(keys.original(SHA))
     await tracking.process(submitted(1), submitted(2), validated(2), JobDeleted(job_id=job_id(1)))
     assert tracking.artifacts.list() == [keys.original(SHA)]
+
+
+async def test_what_a_job_claims_that_nobody_has_heard_of_stays(tracking: Tracking) -> None:
+    """Validation was done with the second job; its events wait behind the first one's deletion."""
+    tracking.put(keys.original(SHA), keys.claim(SHA, job_id(1)), keys.claim(SHA, job_id(2)))
+    await tracking.process(submitted(1), validated(1), JobDeleted(job_id=job_id(1)))
+    assert tracking.artifacts.list() == [keys.claim(SHA, job_id(2)), keys.original(SHA)]
+    await tracking.process(submitted(2), JobDeleted(job_id=job_id(2)), validated(2))
+    assert tracking.artifacts.list() == []
+
+
+async def test_a_claim_of_a_deleted_job_keeps_nothing(tracking: Tracking) -> None:
+    tracking.put(keys.original(SHA), keys.claim(SHA, job_id(1)), keys.claim(SHA, job_id(2)))
+    await tracking.process(JobDeleted(job_id=job_id(2)))
+    await tracking.process(submitted(1), validated(1), JobDeleted(job_id=job_id(1)))
+    assert tracking.artifacts.list() == []
