@@ -70,7 +70,6 @@ class StageProcessor:
         self._hold = Holder(stage.name, self._policy)
         self._outbox = Outbox(stage.name, publisher, self._hold, metrics)
         metrics.begin_with(stage.name, computes=True)
-        metrics.holding.labels(stage.name).set_function(lambda: float(bool(self.holding)))
 
     @property
     def holding(self) -> str | None:
@@ -213,6 +212,8 @@ class StageProcessor:
         reused = isinstance(outcome, Reused)
         payload = outcome.payload if isinstance(outcome, Reused | Stopgap) else outcome
         (self._metrics.reused if reused else self._metrics.computed).labels(self.name).inc()
+        if isinstance(outcome, Stopgap):
+            self._metrics.stopgaps.labels(self.name).inc()
         event = task.event
         task.span.set_attribute("lookstream.reused", reused)
         facts = {

@@ -101,7 +101,6 @@ class IntakeProcessor:
         self._metrics = metrics
         self._hold = Holder(self.name, policy or RetryPolicy())
         metrics.begin_with(self.name)
-        metrics.holding.labels(self.name).set_function(lambda: float(bool(self.holding)))
 
     @property
     def holding(self) -> str | None:

@@ -27,6 +27,7 @@ class StageMetrics:
         self.received = self._counter("received", "Records read")
         self.computed = self._counter("computed", "Results computed")
         self.reused = self._counter("reused", "Results taken from an earlier computation")
+        self.stopgaps = self._counter("stopgaps", "Computed results that stand in for better ones")
         self.failed = self._counter("failed", "Failures published", ("stage", "code"))
         self.retries = self._counter("retries", "Tries after the first")
         self.dead_letters = self._counter("dead_letters", "Records dead-lettered")
@@ -48,7 +49,7 @@ class StageMetrics:
         """Show a stage's numbers from 0: Prometheus sees no increase in what begins at 1."""
         counters = [self.received, self.retries, self.dead_letters]
         if computes:
-            counters += [self.computed, self.reused]
+            counters += [self.computed, self.reused, self.stopgaps]
         for each in (*counters, self.work, self.queue_wait, self.batch_size):
             each.labels(stage)
         for code in OUR_FAULTS:
@@ -72,8 +73,12 @@ class StageMetrics:
         self.lag.labels(stage).set(vitals.lag)
         self.progress.labels(stage).set(time.time() - (vitals.now - vitals.progress_seen))
 
-    def watch_hand(self, stage: str, in_hand: Callable[[], int]) -> None:
+    def watch(
+        self, stage: str, in_hand: Callable[[], int], holding: Callable[[], str | None]
+    ) -> None:
+        """Ask for these whenever the numbers are read."""
         self.in_hand.labels(stage).set_function(in_hand)
+        self.holding.labels(stage).set_function(lambda: float(bool(holding())))
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = _STAGE) -> Counter:
         return Counter(_named(name), text, labels, registry=self.registry)

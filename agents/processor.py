@@ -59,19 +59,26 @@ class Processor(Protocol):
 
 class Loading:
     """Stands in for a processor whose networks are still loading, so that its group is joined
-    meanwhile; records wait until `become`."""
+    meanwhile; records wait until `become`, which may be called again with another."""
 
     def __init__(self, name: str, topics: tuple[str, ...], batch: int) -> None:
         self.name = name
         self.topics = topics
         self.batch = batch
-        self._processor: Processor | None = None
+        self._next: Processor | None = None
+        self._working: Processor | None = None
         self._loaded = asyncio.Event()
 
     def become(self, processor: Processor) -> None:
-        """Go on as ``processor``."""
-        self._processor = processor
+        """Go on as ``processor`` from the next batch on; the one in hand ends where it began."""
+        self._next = processor
+        self.batch = processor.batch
         self._loaded.set()
+
+    @property
+    def _processor(self) -> Processor | None:
+        """The one whose word counts: that of the batch in hand, where there is one."""
+        return self._working or self._next
 
     @property
     def holding(self) -> str | None:
@@ -87,8 +94,12 @@ class Loading:
 
     async def process(self, records: Sequence[Record]) -> None:
         await self._loaded.wait()
-        assert self._processor is not None  # noqa: S101 - set before the event
-        await self._processor.process(records)
+        assert self._next is not None  # noqa: S101 - set before the event
+        self._working = self._next
+        try:
+            await self._working.process(records)
+        finally:
+            self._working = None
 
 
 class Holder:

@@ -23,6 +23,8 @@ from streams.record import Record
 
 GATHER_S = 0.003
 ASK_S = 10.0
+INBOX = 512
+"""Events between Faust and us: as many as the largest batch that can be set."""
 
 
 class Reader:
@@ -38,7 +40,7 @@ class Reader:
         self.processor = processor
         self._done: Offsets = {}
         self.app = make_app(processor, broker, self._done, prefix)
-        self._inbox: asyncio.Queue[tuple[int, Any] | None] = asyncio.Queue(processor.batch)
+        self._inbox: asyncio.Queue[tuple[int, Any] | None] = asyncio.Queue(INBOX)
         self._epoch = 0
         self._draining = False
         self._in_hand = 0
@@ -151,6 +153,10 @@ class Reader:
     def in_hand(self) -> int:
         """Return how many records the batch has that is being worked on, 0 between two."""
         return self._in_hand
+
+    def holding(self) -> str | None:
+        """Return what the processor waits for."""
+        return self.processor.holding
 
     @property
     def assigned(self) -> int:

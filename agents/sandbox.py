@@ -23,6 +23,8 @@ from typing import Any
 
 _HEADER = struct.Struct("!I")
 _START_S = 60.0
+MOST = 500_000_000
+"""Bytes that a child may answer with: one taken over by a picture shall not take our memory."""
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR")
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -131,10 +133,10 @@ class _Child:
 
     def _receive(self, deadline: float) -> Message:
         try:
-            return receive(self._socket, deadline)
+            return receive(self._socket, deadline, MOST)
         except TimeoutError as error:
             raise ChildTimeout from error
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, ValueError, KeyError) as error:
             raise ChildDied from error
 
     def kill(self) -> None:
@@ -152,11 +154,26 @@ def send(to: socket.socket, header: Mapping[str, Any], blobs: Sequence[bytes] = 
         to.sendall(blob)
 
 
-def receive(source: socket.socket, deadline: float | None = None) -> Message:
-    """Read one message. Raises EOFError at the end, TimeoutError past ``deadline`` (monotonic)."""
+def receive(
+    source: socket.socket, deadline: float | None = None, most: int | None = None
+) -> Message:
+    """Read one message, of ``most`` bytes where that is said.
+
+    Raises EOFError at the end and for a larger one, TimeoutError past ``deadline`` (monotonic).
+    """
     (length,) = _HEADER.unpack(_read(source, _HEADER.size, deadline))
+    _check([length], most)
     header: dict[str, Any] = json.loads(_read(source, length, deadline))
-    return header, [bytes(_read(source, size, deadline)) for size in header.pop("sizes")]
+    sizes = header.pop("sizes")
+    _check([length, *sizes], most)
+    return header, [bytes(_read(source, size, deadline)) for size in sizes]
+
+
+def _check(sizes: Sequence[Any], most: int | None) -> None:
+    if not all(isinstance(size, int) and size >= 0 for size in sizes):
+        raise EOFError("a message without sizes")
+    if most is not None and sum(sizes) > most:
+        raise EOFError(f"a message of more than {most:,} bytes")
 
 
 def _read(source: socket.socket, size: int, deadline: float | None) -> bytearray:

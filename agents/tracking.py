@@ -79,7 +79,6 @@ class TrackingProcessor:
         self._hold = Holder(self.name, policy or RetryPolicy())
         self._eraser = Eraser(jobs, artifacts, self._hold)
         metrics.begin_with(self.name)
-        metrics.holding.labels(self.name).set_function(lambda: float(bool(self.holding)))
 
     @property
     def holding(self) -> str | None:

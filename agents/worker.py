@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import structlog
@@ -32,13 +32,13 @@ class Worker:
         self,
         readers: Sequence[Reader],
         *,
-        pool: ComputePool | None = None,
+        pools: Callable[[], Iterable[ComputePool]] = tuple,
         metrics: StageMetrics | None = None,
         limits: Limits | None = None,
         drain_s: float = 6.0,
     ) -> None:
         self.readers = list(readers)
-        self._pool = pool
+        self._pools = pools
         self._metrics = metrics or StageMetrics()
         self._limits = limits or Limits()
         self._drain_s = drain_s
@@ -50,7 +50,7 @@ class Worker:
         for reader in self.readers:
             reader.on_record = self._hurry
             reader.on_batch = self._note_batch
-            self._metrics.watch_hand(reader.processor.name, reader.in_hand)
+            self._metrics.watch(reader.processor.name, reader.in_hand, reader.holding)
 
     def stop(self) -> None:
         """Begin to drain; a signal handler may call this."""
@@ -141,8 +141,9 @@ class Worker:
         while True:
             self._set_fetch_wait(self._pace.fetch_wait(time.monotonic()))
             await asyncio.sleep(min(5.0, self._limits.stalled_s / 4))
-            if self._pool and self._pool.abandoned > HANGING * self._pool.threads:
-                self._give_up(f"{self._pool.abandoned} threads hang")
+            for pool in self._pools():
+                if pool.abandoned > HANGING * pool.threads:
+                    self._give_up(f"{pool.abandoned} threads hang")
             for reader in self.readers:
                 await self._judge(reader)
 

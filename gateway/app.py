@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from gateway import metadata, problem_responses
+from gateway import metadata, problem_responses, visitors
 from gateway.deps import GatewayDeps
 from gateway.html import Pages
 from gateway.limits import BodyLimit
@@ -62,7 +62,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=problem_responses.documented("internal-error"),
+        responses=problem_responses.documented("internal-error", *visitors.CODES),
         telemetry=request_tracing(deps.tracers),
     )
     app.state.end_streams = deps.follower.feed.close
@@ -87,6 +87,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     # The one added last is the outermost.
     app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
     app.add_middleware(BodyLimit, limits=deps.limits)
+    app.add_middleware(visitors.Visitors, names=deps.hosts)
     app.add_middleware(RequestContext, metrics=metrics)
     return app
 

@@ -46,7 +46,8 @@ class GatewayDeps:
     """Everything that the routes need.
 
     Whoever made the stores and the publisher closes them; the app starts and stops ``follower``,
-    because it wakes waiters on the app's own event loop. ``events`` is the AsyncAPI document.
+    because it wakes waiters on the app's own event loop. ``events`` is the AsyncAPI document;
+    ``hosts`` are the names under which it may be asked, None for any.
     """
 
     artifacts: ArtifactStore
@@ -60,5 +61,6 @@ class GatewayDeps:
     limits: Limits = field(default_factory=Limits)
     link_expires_s: int = 86_400
     events: Mapping[str, Any] = field(default_factory=dict)
+    hosts: frozenset[str] | None = None
     tracers: TracerProvider = field(default_factory=NoOpTracerProvider)
     version: str = "0"

@@ -45,26 +45,40 @@ def check_captions(settings: Settings) -> None:
         raise CannotStart(f"{chosen} needs pip install 'lookstream[{settings.captions}]'")
 
 
-def build_captioning(settings: Settings, local: Callable[[], Captioner]) -> Stage:
-    """Build the stage; ``local`` loads the shipped network, and is called where it is wanted."""
-    from agents.captioners.fallback import FallbackCaptioner
+def open_chosen(settings: Settings) -> Captioner | None:
+    """Open the model that writes captions in the shipped network's place; None for the network."""
     from agents.captioners.prompted import PromptedCaptioner
-    from agents.captioning import captioning_stage
 
     if settings.captions == "local":
+        return None
+    rest_s = REST_S if _falls_back(settings) else 0.0
+    return PromptedCaptioner(_model(settings), tries=_tries(settings), rest_s=rest_s)
+
+
+def build_captioning(
+    settings: Settings, chosen: Captioner | None, local: Callable[[], Captioner]
+) -> Stage:
+    """Build the stage; ``local`` loads the shipped network, and is called where it is wanted."""
+    from agents.captioners.fallback import FallbackCaptioner
+    from agents.captioning import captioning_stage
+
+    if chosen is None:
         return captioning_stage(local())
-    falls_back = settings.captions_fallback == "local"
-    tries = 2 if falls_back else 1  # the runtime tries again, where no other speaks instead
-    captioner: Captioner = PromptedCaptioner(
-        _model(settings), tries=tries, rest_s=REST_S if falls_back else 0.0
-    )
-    if falls_back:
-        captioner = FallbackCaptioner(captioner, local())
+    captioner = FallbackCaptioner(chosen, local()) if _falls_back(settings) else chosen
     at_once = 1 if settings.captions == "transformers" else settings.captions_at_once
     # Each try may be two questions, the second without a schema, and so may be one about a plain
     # picture; then comes the shipped network.
-    timeout_s = 2 * (tries + 1) * settings.captions_timeout_s + 30.0
+    timeout_s = 2 * (_tries(settings) + 1) * settings.captions_timeout_s + 30.0
     return captioning_stage(captioner, batch=2 * at_once, timeout_s=timeout_s, threads=at_once)
+
+
+def _falls_back(settings: Settings) -> bool:
+    return settings.captions_fallback == "local"
+
+
+def _tries(settings: Settings) -> int:
+    """Return how often one call asks: the runtime tries again, where no other speaks instead."""
+    return 2 if _falls_back(settings) else 1
 
 
 def _model(settings: Settings) -> VisionModel:

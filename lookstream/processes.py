@@ -8,13 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from typing import NoReturn
 
 import structlog
 
 from lookstream import wiring, worker_wiring
 from lookstream.errors import UnsafeBind
+from lookstream.renewal import on_hangup, renew_when
 from lookstream.settings import Settings
 from lookstream.telemetry import open_telemetry
 from streams.broker_url import BrokerUrl
@@ -37,11 +37,7 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
 
     from gateway.server import GatewayServer
 
-    if not insecure and not is_loopback(settings.host):
-        raise UnsafeBind(
-            f"{settings.host} can be reached by others and there is no authentication yet; "
-            "bind 127.0.0.1, or say --insecure if you mean it"
-        )
+    check_bind(settings, insecure=insecure)
     one_thread_each()
     _stop_with_parent()
     sys.setswitchinterval(SWITCH_S)
@@ -62,14 +58,13 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
         telemetry.close()
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def check_bind(settings: Settings, *, insecure: bool) -> None:
+    """Raise `UnsafeBind` where others could reach the gateway and nobody said that they may."""
+    if not insecure and not wiring.is_loopback(settings.host):
+        raise UnsafeBind(
+            f"{settings.host} can be reached by others and there is no authentication yet; "
+            "bind 127.0.0.1, or say --insecure if you mean it"
+        )
 
 
 def run_worker(settings: Settings, names: Sequence[str]) -> None:
@@ -93,6 +88,8 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
     # In this loop's thread: Faust keeps the loop.
     parts = worker_wiring.build_worker(settings, names, telemetry)
     worker, warming = parts.worker, dict.fromkeys(parts.loading, "loading")
+    hangup = asyncio.Event()
+    on_hangup(hangup)  # before the page answers: who sees it may send one
     health = HealthServer(
         settings.worker_host,
         settings.worker_port,
@@ -104,7 +101,7 @@ async def _work(settings: Settings, names: Sequence[str]) -> None:
         loop.add_signal_handler(number, worker.stop)
     _stop_with_parent()
     parts.deleted.start()
-    beside = [asyncio.create_task(_load(parts, warming))]
+    beside = [asyncio.create_task(_load_and_renew(parts, warming, hangup))]
     if parts.announce:
         beside.append(asyncio.create_task(_announce(parts.announce)))
     if parts.sweeper:
@@ -157,6 +154,13 @@ async def _load(parts: worker_wiring.WorkerParts, warming: dict[str, str]) -> No
         if stage.warm_up:
             await asyncio.to_thread(stage.warm_up)
         del warming[stage.name]
+
+
+async def _load_and_renew(
+    parts: worker_wiring.WorkerParts, warming: dict[str, str], hangup: asyncio.Event
+) -> None:
+    await _load(parts, warming)
+    await renew_when(hangup, parts)
 
 
 async def _announce(announce: Callable[[], None]) -> None:

@@ -13,26 +13,38 @@ from lookstream.wiring import extra_stages
 from streams.graph import PIPELINE
 
 if TYPE_CHECKING:
+    from agents.captioners.captioner import Captioner
     from agents.decoding import Decoder
     from agents.predictions import SharedPredictions
     from agents.stage import Stage
     from agents.vision.vocabulary import Vocabulary
+    from agents.vision.wearer import WearerFinder
 
 
-def build_stages(settings: Settings, names: Iterable[str]) -> list[Stage]:
-    """Build the named stages, and load only what they need (torch and mediapipe take seconds)."""
-    wanted = set(names)
-    parts = _Ingredients(settings)
-    builtin = [node.name for node in PIPELINE if node.name in wanted]
-    extras = [stage for stage in extra_stages(settings) if stage.name in wanted]
-    return [*(getattr(parts, name)() for name in builtin), *extras]
+SEEING = ("captioning", "classification", "pose")
+"""The stages that look through the networks: one pass is shared by those of one process."""
 
 
-class _Ingredients:
-    """One method a built-in stage; what several of them share is made once."""
+class StageBuilder:
+    """Builds stages, and loads only what they need (torch and mediapipe take seconds).
+
+    One method a built-in stage; what several of them share is made once.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    def build(self, names: Iterable[str]) -> list[Stage]:
+        """Build the named stages."""
+        wanted = set(names)
+        builtin = [node.name for node in PIPELINE if node.name in wanted]
+        extras = [stage for stage in extra_stages(self._settings) if stage.name in wanted]
+        return [*(getattr(self, name)() for name in builtin), *extras]
+
+    def forget(self) -> None:
+        """Load the networks and the vocabulary anew for what is built from now on."""
+        for name in ("_predictions", "_vocabulary"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def _decoder(self) -> Decoder:
@@ -51,6 +63,18 @@ class _Ingredients:
 
         weights = self._settings.weights
         return SharedPredictions(GarmentModel.load(Path(weights) if weights else None))
+
+    @cached_property
+    def _wearers(self) -> WearerFinder:
+        from agents.vision.wearer import WearerFinder
+
+        return WearerFinder()
+
+    @cached_property
+    def _chosen(self) -> Captioner | None:
+        from lookstream.caption_wiring import open_chosen
+
+        return open_chosen(self._settings)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -76,7 +100,9 @@ class _Ingredients:
         from lookstream.caption_wiring import build_captioning
 
         return build_captioning(
-            self._settings, lambda: LocalCaptioner(self._predictions, self._vocabulary)
+            self._settings,
+            self._chosen,
+            lambda: LocalCaptioner(self._predictions, self._vocabulary),
         )
 
     def classification(self) -> Stage:
@@ -87,10 +113,9 @@ class _Ingredients:
     def pose(self) -> Stage:
         from agents.pose import pose_stage
         from agents.vision.landmarks import LandmarkFinder
-        from agents.vision.wearer import WearerFinder
 
         return pose_stage(
-            wearers=WearerFinder(),
+            wearers=self._wearers,
             landmarks=LandmarkFinder.load(),
             predictions=self._predictions,
         )

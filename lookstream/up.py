@@ -21,22 +21,23 @@ from urllib.request import urlopen
 import structlog
 
 from lookstream import wiring
-from lookstream.caption_wiring import check_captions
 from lookstream.errors import CannotStart
-from lookstream.processes import ATTENDED, RESTARTED
+from lookstream.processes import ATTENDED, RESTARTED, check_bind
+from lookstream.renewal import on_hangup
 from lookstream.settings import Settings
+from lookstream.stage_wiring import SEEING
+from lookstream.worker_wiring import check_worker
 from streams.admin import create_topics
 from streams.broker_url import BrokerUrl
 from streams.embedded import EmbeddedBroker
 
 log = structlog.get_logger()
 
-SEEING = ("captioning", "classification", "pose")
-"""Stages of the second worker: those that share one pass of the networks. The threads of one
-process wait for each other's interpreter lock: two did a tenth more."""
-
 STOP_S = 8.0
 """Seconds a child has to stop by itself, of the 10 that stopping may take."""
+
+SETTLED_S = 30.0
+"""After that long a child has done what is done at a start."""
 
 
 class Child:
@@ -63,10 +64,17 @@ class Child:
             code = await self._process.wait()
             if self._stopping:
                 return
-            pause = 0.5 if time.monotonic() - began > 30 else min(pause * 2, 15.0)
+            pause = 0.5 if time.monotonic() - began > SETTLED_S else min(pause * 2, 15.0)
             log.warning("died", action="restart", process=self.name, code=code, pause_s=pause)
-            self._environment[RESTARTED] = "1"
+            if time.monotonic() - began > SETTLED_S:
+                self._environment[RESTARTED] = "1"
             await asyncio.sleep(pause)
+
+    def renew(self) -> None:
+        """Have it load its networks anew, as `lookstream.renewal` does; call it on a live one."""
+        if self._process and self._process.returncode is None:
+            log.info("renewing", action="renew", process=self.name)
+            self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """Ask it to stop, and insist after `STOP_S`."""
@@ -86,9 +94,11 @@ class Child:
 def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> None:
     """Run everything until SIGINT or SIGTERM; ``ready`` is told the address once all answers.
 
-    Raises `CannotStart`.
+    Raises `CannotStart` and `UnsafeBind`.
     """
-    check_captions(settings)  # a worker that cannot start would be started for ever
+    # What cannot start would be started for ever.
+    check_bind(settings, insecure=insecure)
+    check_worker(settings, wiring.stage_graph(settings).names)
     with _sole_user(settings.home), _broker(settings) as kafka:
         settings = settings.model_copy(update={"kafka": kafka, "port": _port(settings)})
         settings = wiring.resolved(settings)
@@ -100,24 +110,45 @@ async def _supervise(settings: Settings, insecure: bool, ready: Callable[[str], 
     ports = _worker_ports(settings)
     environment = _environment(settings)
     flags = ["--insecure"] if insecure else []
-    children = [
-        *(
-            Child("worker", ["worker", *stages], {**environment, "LOOKSTREAM_WORKER_PORT": str(at)})
-            for stages, at in zip(_workers(settings), ports, strict=True)
-        ),
-        Child("gateway", ["gateway", *flags], environment),
+    workers = [
+        Child("worker", ["worker", *stages], {**environment, "LOOKSTREAM_WORKER_PORT": str(at)})
+        for stages, at in zip(_workers(settings), ports, strict=True)
     ]
-    stop = asyncio.Event()
+    children = [*workers, Child("gateway", ["gateway", *flags], environment)]
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    on_hangup(hangup)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     lives = [asyncio.create_task(child.keep_alive()) for child in children]
-    pages = [f"http://127.0.0.1:{port}/health/ready" for port in (settings.port, *ports)]
+    for life in lives:
+        life.add_done_callback(lambda ended: _unless_stopped(ended, stop))
+    own = [f"{wiring.own_url(settings)}/health/ready"]
+    pages = own + [f"http://127.0.0.1:{port}/health/ready" for port in ports]
+    renewing = asyncio.create_task(_renew_when(hangup, dict(zip(ports, workers, strict=True))))
     told = asyncio.create_task(_tell_when_ready(pages, lambda: ready(settings.public_url)))
     await stop.wait()
     told.cancel()
+    renewing.cancel()
     await asyncio.gather(*(child.stop() for child in children))
     for life in lives:
         life.cancel()
+
+
+def _unless_stopped(life: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """Stop everything where a process cannot even be started: nobody would notice."""
+    if not life.cancelled() and (error := life.exception()):
+        log.error("cannot start", action="start", exc_info=error)
+        stop.set()
+
+
+async def _renew_when(asked: asyncio.Event, workers: Mapping[int, Child]) -> None:
+    """Tell the workers; one whose page does not answer yet has its files still to read."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        for port, worker in workers.items():
+            if await asyncio.to_thread(_answers, f"http://127.0.0.1:{port}/health/live"):
+                worker.renew()
 
 
 async def _tell_when_ready(pages: Sequence[str], ready: Callable[[], None]) -> None:
@@ -138,7 +169,10 @@ def _answers(page: str) -> bool:
 
 
 def _workers(settings: Settings) -> tuple[list[str], list[str]]:
-    """Return the stages of each worker process."""
+    """Return the stages of each worker process.
+
+    The threads of one process wait for each other's interpreter lock: two did a tenth more.
+    """
     others = [name for name in wiring.stage_graph(settings).names if name not in SEEING]
     return [*wiring.beside_stages(settings), *others], list(SEEING)
 

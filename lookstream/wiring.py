@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from importlib import import_module
 from importlib.metadata import version
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,20 +32,46 @@ if TYPE_CHECKING:
 
 TRACKING = "tracking"
 INTAKE = "intake"
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
 
 def resolved(settings: Settings) -> Settings:
     """Return the settings with every store's address: unset ones lie in the data directory."""
     home = settings.home.absolute()
-    # Port 0 is one that nobody has taken yet, and no address.
-    own_url = f"http://{settings.host}:{settings.port}" if settings.port else ""
     return settings.model_copy(
         update={
             "artifacts": settings.artifacts or f"file://{home / 'artifacts'}",
             "jobs": settings.jobs or f"sqlite://{home / 'jobs.sqlite'}",
-            "public_url": settings.public_url or own_url,
+            # Port 0 is one that nobody has taken yet, and no address.
+            "public_url": settings.public_url or (own_url(settings) if settings.port else ""),
         }
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def own_url(settings: Settings) -> str:
+    """Return where the gateway listens, as others reach it: on all addresses, by this machine's."""
+    host = _address() if settings.host in EVERYWHERE else settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _address() -> str:
+    """Return this machine's address towards the network; no packet is sent to learn it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # reserved for documents (RFC 5737)
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 def extra_stages(settings: Settings) -> list[Stage]:
@@ -110,10 +138,12 @@ def gateway_over(
     from gateway.app import create_app
     from gateway.deps import Addresses, GatewayDeps
     from gateway.limits import Limits
+    from gateway.visitors import names_of
     from streams.follower import JobFollower
 
     broker = BrokerUrl.parse(settings.kafka)
     signer = link_signer(settings)
+    local = is_loopback(settings.host)
     return create_app(
         GatewayDeps(
             artifacts=open_artifacts(settings.artifacts, signer),
@@ -132,6 +162,7 @@ def gateway_over(
             limits=Limits(max_bytes=settings.max_bytes),
             link_expires_s=settings.link_expires_s,
             events=events_document(settings),
+            hosts=names_of(settings.host, settings.public_url) if local else None,
             tracers=(telemetry or Telemetry()).provider,
             version=version("lookstream"),
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lookstream.caption_wiring import check_captions
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from lookstream.stage_wiring import build_stages
+from lookstream.stage_wiring import StageBuilder
 from lookstream.telemetry import Telemetry
 from lookstream.vocabulary_wiring import open_vocabulary
 from lookstream.wiring import (
@@ -46,18 +46,23 @@ NOTIFIED = "arn:minio:sqs::LOOKSTREAM:kafka"
 """MinIO's name of the target that its ``MINIO_NOTIFY_KAFKA_…_LOOKSTREAM`` settings describe."""
 
 
+Loaded = tuple["Stage", "Processor"]
+
+
 @dataclass(frozen=True)
 class WorkerParts:
     """A worker, and what runs beside it: the sweeper where tracking runs, the follower of
     deletions, and where intake runs `announce`, which has the store tell of uploads.
 
     The worker can join its groups at once; `load` takes seconds, may run in a thread, and gives
-    the processors that `Loading` ones are to become.
+    the processors that `Loading` ones are to become. `load_anew` reads networks and vocabulary
+    again, for the stages that are named.
     """
 
     worker: Worker
     loading: Mapping[str, Loading]
-    load: Callable[[], list[tuple[Stage, Processor]]]
+    load: Callable[[], list[Loaded]]
+    load_anew: Callable[[Sequence[str]], list[Loaded]]
     sweeper: Sweeper | None
     deleted: DeletedJobs
     announce: Callable[[], None] | None
@@ -77,9 +82,33 @@ class _Shared:
     metrics: StageMetrics
     deleted: DeletedJobs
     tracer: Tracer
+    builder: StageBuilder
+    pools: dict[str, ComputePool] = field(default_factory=dict)
 
     def artifacts(self) -> ArtifactStore:
         return open_artifacts(self.settings.artifacts, link_signer(self.settings))
+
+    def pool_of(self, stage: Stage) -> ComputePool:
+        """Return the threads that the stage works on: the process's, or its own, made once."""
+        from agents.compute import ComputePool
+
+        if not stage.threads:
+            return self.pool
+        if stage.name not in self.pools:
+            self.pools[stage.name] = ComputePool(stage.threads)
+        return self.pools[stage.name]
+
+    def all_pools(self) -> list[ComputePool]:
+        return [self.pool, *self.pools.values()]
+
+
+def check_worker(settings: Settings, stages: Container[str]) -> None:
+    """Raise `CannotStart` where what the stages need is not there or not wholly set."""
+    if settings.weights and not Path(settings.weights).is_file():
+        raise CannotStart(f"LOOKSTREAM_WEIGHTS: there is no file {settings.weights}")
+    if "captioning" in stages:
+        check_captions(settings)
+    open_vocabulary(settings)
 
 
 def build_worker(
@@ -98,15 +127,11 @@ def build_worker(
     from agents.runtime import Reader
     from agents.worker import Worker
 
-    if settings.weights and not Path(settings.weights).is_file():
-        raise CannotStart(f"LOOKSTREAM_WEIGHTS: there is no file {settings.weights}")
     graph = stage_graph(settings)
     wanted = list(names) or [*graph.names, *beside_stages(settings)]
     stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
     graph.closure(stages)
-    if "captioning" in stages:
-        check_captions(settings)
-    open_vocabulary(settings)
+    check_worker(settings, stages)
     broker = BrokerUrl.parse(settings.kafka)
     shared = _Shared(
         settings,
@@ -116,6 +141,7 @@ def build_worker(
         metrics=StageMetrics(),
         deleted=DeletedJobs(broker),
         tracer=(telemetry or Telemetry()).tracer,
+        builder=StageBuilder(settings),
     )
     loading = {name: Loading(name, (graph.nodes[name].consumes,), TAKE) for name in stages}
     processors: list[Processor] = list(loading.values())
@@ -128,9 +154,10 @@ def build_worker(
         processors.append(intake)
     readers = [Reader(processor, broker) for processor in processors]
     return WorkerParts(
-        Worker(readers, pool=shared.pool, metrics=shared.metrics),
+        Worker(readers, pools=shared.all_pools, metrics=shared.metrics),
         loading,
         partial(_load, shared, stages),
+        partial(_load_anew, shared),
         sweeper,
         shared.deleted,
         announce,
@@ -140,9 +167,13 @@ def build_worker(
     )
 
 
-def _load(shared: _Shared, names: Sequence[str]) -> list[tuple[Stage, Processor]]:
+def _load_anew(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
+    shared.builder.forget()
+    return _load(shared, names)
+
+
+def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
     from agents.batch import StageProcessor
-    from agents.compute import ComputePool
 
     artifacts = shared.artifacts()
 
@@ -152,13 +183,13 @@ def _load(shared: _Shared, names: Sequence[str]) -> list[tuple[Stage, Processor]
             graph=shared.graph,
             artifacts=artifacts,
             publisher=shared.producer,
-            pool=ComputePool(stage.threads) if stage.threads else shared.pool,
+            pool=shared.pool_of(stage),
             metrics=shared.metrics,
             deleted=shared.deleted,
             tracer=shared.tracer,
         )
 
-    return [(stage, processor(stage)) for stage in build_stages(shared.settings, names)]
+    return [(stage, processor(stage)) for stage in shared.builder.build(names)]
 
 
 def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:

@@ -44,7 +44,7 @@ async def erase(jobs: JobStore, artifacts: ArtifactStore, job: Job) -> None:
 
 
 async def erase_content(jobs: JobStore, artifacts: ArtifactStore, sha256: str, job_id: str) -> bool:
-    """Erase all that was made of one content, and say so, unless another job than ``job_id`` has it.
+    """Erase all that was made of one content, and say so, unless a job but ``job_id`` has it.
 
     Validation claims a content before it answers from what is kept; tracking may be long behind it.
     """

@@ -98,6 +98,7 @@ class Sewing:
         )
         before = len(self.published.events)
         records = [each if isinstance(each, Record) else record(each) for each in events]
+        self.metrics.watch("sewing", lambda: len(records), lambda: processor.holding)
         await processor.process(records)
         assert processor.holding is None
         return self.published.events[before:]

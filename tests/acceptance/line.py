@@ -32,6 +32,8 @@ class Line:
             yield line
         finally:
             line.mend()
+            with suppress(OSError):
+                line._listener.shutdown(socket.SHUT_RDWR)  # closing alone wakes no accept
             line._listener.close()
 
     def mend(self) -> None:
@@ -45,7 +47,7 @@ class Line:
                 threading.Thread(target=self._connect, args=(near,), daemon=True).start()
 
     def _connect(self, near: socket.socket) -> None:
-        with near, socket.create_connection(self._there) as far:
+        with suppress(OSError), near, socket.create_connection(self._there) as far:
             back = threading.Thread(target=self._carry, args=(far, near, False), daemon=True)
             back.start()
             self._carry(near, far, True)

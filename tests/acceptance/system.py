@@ -118,6 +118,13 @@ class System:
         self._dismiss_guard()
         until(lambda: not alive(family))
 
+    def renew(self, said: str = "renewed") -> None:
+        """Have the networks loaded anew, as an operator does who brings a new model."""
+        assert self._up is not None
+        heard = self.said().count(f'"{said}"')
+        self._up.send_signal(signal.SIGHUP)
+        until(lambda: self.said().count(f'"{said}"') > heard, READY_WITHIN_S)
+
     def kill(self) -> set[Process]:
         """SIGKILL `up` alone and return the processes that it leaves behind, for now."""
         assert self._up is not None

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from agents.vision.model import SHIPPED
 from tests.acceptance.photos import photo, photos
-from tests.acceptance.rest import Job, http_client
-from tests.acceptance.system import READY_WITHIN_S, System
+from tests.acceptance.rest import Job
+from tests.acceptance.system import System
 from tests.polling import until
 
 DONE_WITHIN_S = 240.0
@@ -38,8 +34,10 @@ def test_a_new_model_over_finished_jobs(
         began = datetime.now(UTC).isoformat()
         jobs = Replayed(system, began, _many(system, 200))
         old = jobs.models()
+        workers = system.running_as("worker")
         _change(weights)
-        _restart_workers(system)
+        system.renew()
+        assert system.running_as("worker") == workers
 
         computed, since = system.computed(), time.monotonic()
         assert jobs.replay()["published"] == jobs.count
@@ -60,6 +58,17 @@ def test_a_new_model_over_finished_jobs(
         assert jobs.replay("--job", one, "--stage", "thumbnailing", "--force")["matched"] == 1
         jobs.until_all_are(run=4, of=[one])
         assert _difference(system, computed)["thumbnailing"] == 1
+
+
+def test_a_model_that_cannot_be_read_changes_nothing(system: System, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    shutil.copy(SHIPPED, weights)
+    with system.started_with(LOOKSTREAM_WEIGHTS=str(weights)):
+        (before,) = system.completed(photo("before a bad model"))
+        weights.write_bytes(b"not a model")
+        system.renew("not renewed")
+        (after,) = system.completed(photo("after a bad model"))
+        assert after["models"] == before["models"]
 
 
 class Replayed:
@@ -167,22 +176,6 @@ def _change(weights: Path) -> None:
     other = weights.with_suffix(".new")
     save_file(state, other, metadata)
     other.replace(weights)
-
-
-def _restart_workers(system: System) -> None:
-    """End the workers, as an operator does who brings a new model; `up` starts them again."""
-    workers = system.running_as("worker")
-    for worker in workers:
-        os.kill(worker.pid, signal.SIGTERM)
-    until(lambda: len(system.running_as("worker") - workers) == len(workers), READY_WITHIN_S)
-    until(lambda: _ready(system), READY_WITHIN_S)
-
-
-def _ready(system: System) -> bool:
-    with contextlib.suppress(httpx.TransportError), http_client() as http:
-        answers = [http.get(f"{page}/health/ready") for page in system.worker_pages]
-        return all(answer.status_code == 200 for answer in answers)
-    return False
 
 
 def _difference(system: System, before: dict[str, float]) -> dict[str, float]:

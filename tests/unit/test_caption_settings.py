@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from agents.captioners.captioner import Described
-from lookstream.caption_wiring import build_captioning, check_captions
+from agents.captioners.captioner import Captioner, Described
+from agents.stage import Stage
+from lookstream.caption_wiring import build_captioning, check_captions, open_chosen
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from storage.artifacts import ArtifactStore
@@ -27,6 +28,10 @@ class Shipped:
 
     def warm_up(self) -> None:
         """Nothing to do."""
+
+
+def built(settings: Settings, local: Callable[[], Captioner]) -> Stage:
+    return build_captioning(settings, open_chosen(settings), local)
 
 
 @pytest.mark.parametrize("given", [{}, GEMINI, OPENAI, {**OPENAI, "openai_api_key": "k"}])
@@ -72,7 +77,7 @@ def test_keys_come_from_the_environment_by_their_own_names_and_stay_private(
 
 
 def test_by_default_the_shipped_network_speaks() -> None:
-    stage = build_captioning(Settings(), Shipped)
+    stage = built(Settings(), Shipped)
     assert (stage.version, stage.threads) == ("shipped-1", 0)
 
 
@@ -80,9 +85,9 @@ def test_the_shipped_network_is_loaded_only_where_it_may_speak() -> None:
     def never() -> Shipped:
         raise AssertionError("half a gigabyte for nothing")
 
-    stage = build_captioning(Settings(**OPENAI), never)
+    stage = built(Settings(**OPENAI), never)
     assert stage.version.startswith("openai-m-")
-    fallback = build_captioning(Settings(**OPENAI, captions_fallback="local"), Shipped)
+    fallback = built(Settings(**OPENAI, captions_fallback="local"), Shipped)
     assert fallback.version == stage.version
 
 
@@ -91,7 +96,7 @@ def test_a_stage_has_time_and_threads_for_its_questions(fallback: str, questions
     settings = Settings(
         **OPENAI, captions_fallback=fallback, captions_timeout_s=100, captions_at_once=7
     )
-    stage = build_captioning(settings, Shipped)
+    stage = built(settings, Shipped)
     assert stage.threads == 7
     assert stage.batch >= 7
     assert stage.timeout_s > questions * 100
@@ -99,7 +104,7 @@ def test_a_stage_has_time_and_threads_for_its_questions(fallback: str, questions
 
 def test_a_changed_prompt_is_another_version() -> None:
     def version(**more: Any) -> str:
-        return build_captioning(Settings(**{**GEMINI, **more}), Shipped).version
+        return built(Settings(**{**GEMINI, **more}), Shipped).version
 
     own = version(captions_prompt="In Latin.")
     assert version() != own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lookstream.settings import Settings
-from lookstream.stage_wiring import build_stages
+from lookstream.stage_wiring import StageBuilder
 from streams.errors import UnknownStage
 from streams.events import RESULT_EVENTS
 from streams.graph import PIPELINE, Node, StageGraph
@@ -72,7 +72,7 @@ def test_a_stage_of_ones_own_joins_the_graph() -> None:
 
 
 def test_the_pipeline_is_what_its_stages_say() -> None:
-    stages = build_stages(Settings(threads=1), ALL)
+    stages = StageBuilder(Settings(threads=1)).build(ALL)
     assert tuple(stage.node for stage in stages) == PIPELINE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,21 @@ def test_every_setting_is_documented_with_its_default() -> None:
         default = "" if isinstance(field.default, SecretStr) else str(field.default)
         assert default in row
         assert str(field.description) in row
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("::1", "http://[::1]:80"),
+        ("shop.lan", "http://shop.lan:80"),
+    ],
+)
+def test_links_lead_to_where_the_gateway_listens(host: str, url: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, host=host, port=80)
+    assert wiring.resolved(settings).public_url == url
+
+
+def test_links_of_a_gateway_that_listens_everywhere_lead_to_this_machine(tmp_path: Path) -> None:
+    found = wiring.resolved(Settings(home=tmp_path, host="0.0.0.0", port=80)).public_url
+    assert re.fullmatch(r"http://(?!0\.0)\d+\.\d+\.\d+\.\d+:80", found)

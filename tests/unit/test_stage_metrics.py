@@ -11,8 +11,9 @@ import pytest
 
 from agents.errors import Rejected
 from agents.metrics import StageMetrics
+from agents.stage import Stopgap, one_by_one
 from agents.watchdog import Vitals
-from tests.sewing import SEW, Sewing, cut, raising
+from tests.sewing import SEW, Sewing, Sewn, cut, raising
 
 
 @pytest.fixture
@@ -45,6 +46,11 @@ async def test_batches_are_measured_and_counted(sewing: Sewing) -> None:
     assert value(metrics, "batch_size_count") == 3
 
 
+async def test_what_stands_in_for_an_answer_is_counted(sewing: Sewing) -> None:
+    await sewing.process(one_by_one(lambda event, artifacts: Stopgap(Sewn(seam="a pin"))), cut(1))
+    assert value(sewing.metrics, "stopgaps_total") == value(sewing.metrics, "computed_total") == 1
+
+
 async def test_failures_are_counted_by_code(sewing: Sewing) -> None:
     await sewing.process(raising(Rejected("too-thin", "Thin."), 1), cut(1), cut(2))
     await sewing.process(raising(OSError("/secret"), 3), cut(3))
@@ -58,7 +64,7 @@ async def test_failures_are_counted_by_code(sewing: Sewing) -> None:
 def test_what_has_not_happened_yet_is_told_as_zero() -> None:
     metrics = StageMetrics()
     metrics.begin_with("sewing", computes=True)
-    for name in ("received", "computed", "reused", "retries", "dead_letters"):
+    for name in ("received", "computed", "reused", "stopgaps", "retries", "dead_letters"):
         assert value(metrics, f"{name}_total") == 0
     for name in ("work_seconds", "queue_wait_seconds", "batch_size"):
         assert value(metrics, f"{name}_count") == 0
@@ -88,7 +94,11 @@ def test_the_watchdog_s_findings_are_told() -> None:
     metrics = StageMetrics()
     now = time.monotonic()
     metrics.watched("sewing", Vitals(now, 4, now, lag=17, progress_seen=now - 90, holding=False))
-    metrics.watch_hand("sewing", lambda: 5)
+    waits: list[str | None] = [None]
+    metrics.watch("sewing", lambda: 5, lambda: waits[0])
     assert (value(metrics, "lag"), value(metrics, "in_hand")) == (17, 5)
+    assert value(metrics, "holding") == 0
+    waits[0] = "the store is away"
+    assert value(metrics, "holding") == 1
     progress = value(metrics, "last_progress_timestamp_seconds")
     assert progress == pytest.approx(time.time() - 90, abs=5)
