@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpcore
@@ -18,6 +20,8 @@ _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]+(%25[a-z0-9]+)?", re.IGNORECA
 _AGENT = "lookstream/1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
+_NOT_NOW = frozenset({408, 425, 429})
+_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,15 @@ class Fetched:
 
 
 class _TryAgain(Exception):
-    """Something that may go better at once: no connection, broken TLS, a 5xx."""
+    """Something that may go better: no connection, broken TLS, a server that cannot now.
+
+    ``pause_s`` is how long to wait for it; ``refused`` is the answer where it goes no better.
+    """
+
+    def __init__(self, problem: str, pause_s: float = 0.0, refused: Rejected | None = None) -> None:
+        super().__init__(problem)
+        self.pause_s = pause_s
+        self.refused = refused
 
 
 class Fetcher:
@@ -73,19 +85,22 @@ class Fetcher:
         if last_modified:
             headers["If-Modified-Since"] = last_modified
         start, deadline = _parsed(url), Deadline(self._timeout_s)
-        problem = ""
-        for _ in range(self._tries):
+        refused = Rejected("url-unreachable", "The URL cannot be reached.")
+        for left in reversed(range(self._tries)):
             try:
                 return self._follow(start, headers, deadline)
             except _TryAgain as error:
-                problem = str(error)
+                refused = error.refused or Rejected(refused.code, refused.message, str(error))
+                if left:
+                    with suppress(httpcore.TimeoutException):  # the next try says so
+                        time.sleep(min(error.pause_s, deadline.left()))
             except AddressNotAllowed:
                 raise Rejected("url-not-allowed", "The URL leads to a forbidden address.") from None
             except httpcore.TimeoutException:
                 raise Rejected(
                     "url-timeout", f"The URL did not answer within {self._timeout_s:g} s."
                 ) from None
-        raise Rejected("url-unreachable", "The URL cannot be reached.", problem)
+        raise refused
 
     def _follow(self, url: httpx.URL, headers: dict[str, str], deadline: Deadline) -> Fetched:
         for _ in range(self._max_redirects + 1):
@@ -125,9 +140,12 @@ class Fetcher:
         if status in _GONE:
             raise Rejected("url-not-found", f"There is nothing at the URL (HTTP {status}).")
         if status >= 500:
-            raise _TryAgain(f"HTTP {status}")
+            raise _TryAgain(f"HTTP {status}", _pause_s(headers))
         if status != 200:
-            raise Rejected("url-refused", f"The server refused the URL (HTTP {status}).")
+            refused = Rejected("url-refused", f"The server refused the URL (HTTP {status}).")
+            if status in _NOT_NOW:
+                raise _TryAgain(f"HTTP {status}", _pause_s(headers), refused)
+            raise refused
         data = self._body(response, headers)
         return Fetched(data, headers.get("etag"), headers.get("last-modified"))
 
@@ -143,6 +161,12 @@ class Fetcher:
         if too_large:
             raise Rejected("url-too-large", f"The URL gives more than {self._max_bytes:,} bytes.")
         return bytes(data)
+
+
+def _pause_s(headers: httpx.Headers) -> float:
+    """Return how long a server asks to be left alone, as far as a thread may wait for it."""
+    asked = headers.get("retry-after", "")
+    return min(float(asked[:6]) if asked.isdecimal() else _PAUSE_S, _LONGEST_PAUSE_S)
 
 
 def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -107,17 +108,21 @@ class IntakeProcessor:
         return self._hold.holding
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Publish the submissions; the broker has them when it returns."""
+        """Publish the submissions; the broker has them when it returns.
+
+        One record after another: the longer between looking and publishing, the likelier another
+        way of submitting comes between.
+        """
         self._metrics.received.labels(self.name).inc(len(records))
-        events = [event for record in records for event in await self._read(record)]
-        await self._hold.until_back(
-            lambda: self._publisher.publish_all([(event, None) for event in events])
-        )
+        for record in records:
+            events = [(event, None) for event in await self._read(record)]
+            await self._hold.until_back(partial(self._publisher.publish_all, events))
 
     async def _read(self, record: Record) -> list[ImageSubmitted]:
         try:
             puts = uploads(record.value or b"", self._bucket)
-            return [submission(put, await self._known(put.job_id)) for put in puts]
+            found = [submission(put, await self._known(put.job_id)) for put in puts]
+            return [event for event in found if event]
         except (ValueError, RecursionError) as error:
             log.warning(
                 "undecodable",
@@ -137,11 +142,13 @@ class IntakeProcessor:
         return await self._hold.until_back(lambda: self._jobs.get(job_id))
 
 
-def submission(put: Put, known: Job | None) -> ImageSubmitted:
-    """Return the event of an upload, asking for what its job asks for already."""
+def submission(put: Put, known: Job | None) -> ImageSubmitted | None:
+    """Return the event of an upload; None where it is submitted already, as it was wished for."""
     source = Source(object=put.key)
     if known is None:
         return ImageSubmitted(job_id=put.job_id, source=source)
+    if known.submitted_at and known.status != "deleted":
+        return None
     return ImageSubmitted(
         job_id=put.job_id,
         run=known.run,

@@ -1,7 +1,8 @@
 """The sweeper: jobs that have stood still are submitted again, so that accepted means processed.
 
 The embedded broker forgets on exit, and a gateway can die between storing and publishing; the job
-store remembers. Submitting twice is harmless: results are kept by content.
+store remembers. Submitting twice is harmless: results are kept by content. So is telling twice of a
+deletion, which the note of it reminds of.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from agents.processor import Publisher
 from agents.retry import is_unavailable
-from storage import keys
+from storage import erasure, keys
+from storage.artifacts import ArtifactStore
 from storage.jobs import Job, JobQuery, JobStore, Swept
-from streams.events import ImageSubmitted, Source
+from streams.events import ImageSubmitted, JobDeleted, Source
 from streams.tracing import beginning
 
 log = structlog.get_logger()
@@ -36,12 +38,14 @@ class Sweeper:
     def __init__(
         self,
         jobs: JobStore,
+        artifacts: ArtifactStore,
         publisher: Publisher,
         *,
         after_s: float,
         tracer: Tracer | None = None,
     ) -> None:
         self._jobs = jobs
+        self._artifacts = artifacts
         self._publisher = publisher
         self._tracer = tracer or NoOpTracer()
         self._after = timedelta(seconds=after_s)
@@ -54,6 +58,7 @@ class Sweeper:
         while True:
             try:
                 await self.sweep(before=now() - age, at=now())
+                await self.tell_of_deletions(before=now() - self._after)
                 age = self._after
             except Exception as error:
                 if not is_unavailable(error):
@@ -89,6 +94,17 @@ class Sweeper:
         if len(self._times) > REMEMBERED:
             self._times.clear()
         return count
+
+    async def tell_of_deletions(self, *, before: datetime) -> int:
+        """Publish the deletions that nobody was told of for so long; return how many."""
+        found = await asyncio.to_thread(erasure.noted, self._artifacts, before)
+        jobs = [await self._jobs.get(job_id) for job_id in found]
+        events = [JobDeleted(job_id=job.job_id, run=job.run)
+                  for job in jobs if job and job.status == "deleted"]  # fmt: skip
+        await self._publisher.publish_all([(event, None) for event in events])
+        if events:
+            log.info("deletions told", action="sweep", jobs=len(events))
+        return len(events)
 
     def _due(self, job: Job, at: datetime) -> bool:
         times = self._times.get(job.job_id, 0)

@@ -13,12 +13,13 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from agents.decoding import Inspected
-from agents.errors import Rejected
+from agents.errors import Rejected, Unavailable
 from agents.fetching import Fetched
 from agents.sources import Known, recall, remember
 from agents.stage import Reused, Stage, one_by_one
 from storage import keys
 from storage.artifacts import ArtifactInfo, ArtifactStore
+from storage.erasure import is_being_erased
 from storage.errors import ArtifactNotFound, InvalidKey
 from streams.events import ImageSubmitted, ImageValidated, Validated
 
@@ -204,8 +205,13 @@ class _Validation:
 
 
 def _claim(event: ImageSubmitted, known: Known, artifacts: ArtifactStore) -> None:
-    """Keep the content for this job, whoever else with the same photo is deleted from now on."""
+    """Keep the content for this job, whoever else with the same photo is deleted from now on.
+
+    Raises `Unavailable` while it is being erased: then it has to be made anew.
+    """
     artifacts.put(keys.claim(known.sha256, event.job_id), b"")
+    if is_being_erased(artifacts, known.sha256):
+        raise Unavailable("erasure", "the same photo is being erased", retry_after_s=1.0)
 
 
 def _keep_original(

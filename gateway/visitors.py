@@ -1,11 +1,13 @@
-"""Who may ask a gateway that listens on this machine alone: programs here, and its own pages.
+"""Who may ask: programs, and the gateway's own pages, but no page of another site.
 
-A web page from elsewhere runs on this machine too. Under a name of its own that it has led to
-127.0.0.1 (DNS rebinding) it could read everything, and without one still post.
+A web page runs on its visitor's machine, whoever wrote it. Without more it can post; and where the
+gateway is reached on this machine alone, a name that its writer has led to 127.0.0.1 (DNS
+rebinding) would have it read everything.
 """
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -16,13 +18,15 @@ from gateway.problems import Problem
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 CODES = ("cross-site-request", "host-not-allowed")
+OPEN = ("/health/", "/metrics")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Visitors:
     """Refuse requests under a name that is not ours, and changes that another site's page asks for.
 
-    ``names`` are hosts; None lets everyone in.
+    ``names`` are hosts; None for any. Health and metrics, which probes ask for by a container's own
+    name, are for everyone.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str] | None) -> None:
@@ -30,7 +34,7 @@ class Visitors:
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._names is not None:
+        if scope["type"] == "http" and not scope["path"].startswith(OPEN):
             problem = _refused(self._names, scope["method"], Headers(scope=scope))
             if problem:
                 await render(problem, scope["path"])(scope, receive, send)
@@ -38,14 +42,29 @@ class Visitors:
         await self._app(scope, receive, send)
 
 
-def names_of(host: str, public_url: str) -> frozenset[str]:
-    """Return the names under which a gateway bound to the loopback address ``host`` is asked."""
-    return LOOPBACK | {host, urlsplit(public_url).hostname or host}
+def names_of(host: str, public_url: str) -> frozenset[str] | None:
+    """Return the names under which the gateway is asked; None where others may reach it.
+
+    It is on this machine alone where it is bound to loopback, and where its clients see it there,
+    as behind a port that Docker publishes.
+    """
+    public = urlsplit(public_url).hostname or host
+    return LOOPBACK | {host, public} if is_loopback(host) or is_loopback(public) else None
 
 
-def _refused(names: frozenset[str], method: str, headers: Headers) -> Problem | None:
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refused(names: frozenset[str] | None, method: str, headers: Headers) -> Problem | None:
     asked = headers.get("host", "")
-    if _hostname(asked) not in names:
+    if names is not None and _hostname(asked) not in names:
         detail = f"{asked!r} is not this gateway; LOOKSTREAM_PUBLIC_URL names another address of it"
         return Problem("host-not-allowed", detail)
     # Browsers say so of themselves, and no page can unsay it.

@@ -60,7 +60,9 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
 
 def check_bind(settings: Settings, *, insecure: bool) -> None:
     """Raise `UnsafeBind` where others could reach the gateway and nobody said that they may."""
-    if not insecure and not wiring.is_loopback(settings.host):
+    from gateway.visitors import is_loopback
+
+    if not insecure and not is_loopback(settings.host):
         raise UnsafeBind(
             f"{settings.host} can be reached by others and there is no authentication yet; "
             "bind 127.0.0.1, or say --insecure if you mean it"

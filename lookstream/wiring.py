@@ -8,7 +8,6 @@ import secrets
 import socket
 from importlib import import_module
 from importlib.metadata import version
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,16 +45,6 @@ def resolved(settings: Settings) -> Settings:
             "public_url": settings.public_url or (own_url(settings) if settings.port else ""),
         }
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def own_url(settings: Settings) -> str:
@@ -143,7 +132,6 @@ def gateway_over(
 
     broker = BrokerUrl.parse(settings.kafka)
     signer = link_signer(settings)
-    local = is_loopback(settings.host)
     return create_app(
         GatewayDeps(
             artifacts=open_artifacts(settings.artifacts, signer),
@@ -162,7 +150,7 @@ def gateway_over(
             limits=Limits(max_bytes=settings.max_bytes),
             link_expires_s=settings.link_expires_s,
             events=events_document(settings),
-            hosts=names_of(settings.host, settings.public_url) if local else None,
+            hosts=names_of(settings.host, settings.public_url),
             tracers=(telemetry or Telemetry()).provider,
             version=version("lookstream"),
         )

@@ -197,19 +197,20 @@ def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
     from agents.tracking import TrackingProcessor
 
     settings, jobs = shared.settings, open_jobs(shared.settings.jobs)
+    artifacts = shared.artifacts()
     results = [*RESULT_EVENTS, *(stage.emits for stage in extra_stages(settings))]
     tracking = TrackingProcessor(
         results,
         graph=shared.graph,
         jobs=jobs,
-        artifacts=shared.artifacts(),
+        artifacts=artifacts,
         publisher=shared.producer,
         metrics=shared.metrics,
         deleted=shared.deleted,
         tracer=shared.tracer,
     )
     after_s, tracer = settings.sweep_after_s, shared.tracer
-    return tracking, Sweeper(jobs, shared.producer, after_s=after_s, tracer=tracer)
+    return tracking, Sweeper(jobs, artifacts, shared.producer, after_s=after_s, tracer=tracer)
 
 
 def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:

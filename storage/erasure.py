@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import Any
 
 from storage import keys
@@ -17,6 +19,7 @@ from storage.errors import ArtifactNotFound
 from storage.jobs import Job, JobQuery, JobStore
 
 PAGE = 500
+TAKES_AT_MOST = timedelta(minutes=1)
 
 
 async def prepare(artifacts: ArtifactStore, job: Job) -> None:
@@ -25,17 +28,35 @@ async def prepare(artifacts: ArtifactStore, job: Job) -> None:
     await asyncio.to_thread(artifacts.put, keys.erasure(job.job_id), note.encode())
 
 
-async def finish(jobs: JobStore, artifacts: ArtifactStore, job_id: str) -> None:
+async def finish(
+    jobs: JobStore, artifacts: ArtifactStore, job_id: str, *, keep_note: bool = False
+) -> None:
     """Erase what the note of a deleted job names; nothing where there is no note (any more).
 
-    Whatever is interrupted here can be called again.
+    Whatever is interrupted here can be called again. The note is kept where nobody else has been
+    told of the deletion yet: the sweeper tells them.
     """
     try:
         note = json.loads(await asyncio.to_thread(artifacts.get, keys.erasure(job_id)))
     except ArtifactNotFound:
         return
     await _erase(jobs, artifacts, job_id, note["source"], note["sha256"])
-    await asyncio.to_thread(artifacts.delete, keys.erasure(job_id))
+    if not keep_note:
+        await asyncio.to_thread(artifacts.delete, keys.erasure(job_id))
+
+
+def noted(artifacts: ArtifactStore, before: datetime) -> list[str]:
+    """Return the jobs whose notes are older than ``before``. Blocking."""
+    notes = artifacts.list(keys.erasure(), limit=PAGE)
+    old = [key for key in notes if _written(artifacts, key) < before]
+    return [PurePosixPath(key).stem for key in old]
+
+
+def _written(artifacts: ArtifactStore, key: str) -> datetime:
+    try:
+        return artifacts.stat(key).modified
+    except ArtifactNotFound:  # just done
+        return datetime.max.replace(tzinfo=UTC)
 
 
 async def erase(jobs: JobStore, artifacts: ArtifactStore, job: Job) -> None:
@@ -46,28 +67,41 @@ async def erase(jobs: JobStore, artifacts: ArtifactStore, job: Job) -> None:
 async def erase_content(jobs: JobStore, artifacts: ArtifactStore, sha256: str, job_id: str) -> bool:
     """Erase all that was made of one content, and say so, unless a job but ``job_id`` has it.
 
-    Validation claims a content before it answers from what is kept; tracking may be long behind it.
+    Validation claims a content before it answers from what is kept, however far behind tracking is.
+    Whoever claims it now sees that it is being erased, or is seen here: each writes, then reads.
     """
     await asyncio.to_thread(artifacts.delete, keys.claim(sha256, job_id))
     if (await jobs.find(JobQuery(sha256=sha256, limit=1))).jobs:
         return False
-    if await _is_claimed(jobs, artifacts, sha256):
+    await asyncio.to_thread(_begin, artifacts, sha256)
+    claims = await asyncio.to_thread(artifacts.list, keys.claim(sha256), limit=PAGE)
+    spared = await _is_claimed(jobs, claims)
+    if not spared:
+        await asyncio.to_thread(_erase_content, artifacts, sha256, claims)
+    await asyncio.to_thread(artifacts.delete, keys.erasing(sha256))
+    return not spared
+
+
+def is_being_erased(artifacts: ArtifactStore, sha256: str) -> bool:
+    """Tell whether somebody erases the content just now. Who was killed at it does not count."""
+    try:
+        since = datetime.fromisoformat(artifacts.get(keys.erasing(sha256)).decode())
+    except (ArtifactNotFound, ValueError):
         return False
-    await asyncio.to_thread(_erase_content, artifacts, sha256)
-    return True
+    return datetime.now(UTC) - since < TAKES_AT_MOST
 
 
-async def _is_claimed(jobs: JobStore, artifacts: ArtifactStore, sha256: str) -> bool:
-    """Tell whether a job that is not deleted, known by now or not, claims the content."""
-    for key in await asyncio.to_thread(_claims, artifacts, sha256):
+def _begin(artifacts: ArtifactStore, sha256: str) -> None:
+    artifacts.put(keys.erasing(sha256), datetime.now(UTC).isoformat().encode())
+
+
+async def _is_claimed(jobs: JobStore, claims: Iterable[str]) -> bool:
+    """Tell whether a job that is not deleted, known by now or not, is among the claims."""
+    for key in claims:
         job = await jobs.get(key.rpartition("/")[2])
         if job is None or job.status != "deleted":
             return True
     return False
-
-
-def _claims(artifacts: ArtifactStore, sha256: str) -> list[str]:
-    return list(artifacts.list(keys.claim(sha256), limit=PAGE))
 
 
 def content_of(job: Job) -> str | None:
@@ -109,7 +143,9 @@ def _erase_source(artifacts: ArtifactStore, job_id: str, source: Mapping[str, st
         artifacts.delete(keys.source_memory(place))
 
 
-def _erase_content(artifacts: ArtifactStore, sha256: str) -> None:
+def _erase_content(artifacts: ArtifactStore, sha256: str, claims: Iterable[str]) -> None:
+    for key in claims:
+        artifacts.delete(key)
     for prefix in keys.of_content(sha256):
         while found := artifacts.list(prefix, limit=PAGE):
             for key in found:

@@ -53,9 +53,9 @@ def source_memory(source: str) -> str:
     return f"sources/{hashlib.sha256(source.encode()).hexdigest()}.json"
 
 
-def erasure(job_id: str) -> str:
-    """A note of what a deleted job leaves to be erased."""
-    return f"erasures/{job_id}.json"
+def erasure(job_id: str = "") -> str:
+    """A note of what a deleted job leaves to be erased; the prefix of all such."""
+    return f"erasures/{job_id}.json" if job_id else "erasures/"
 
 
 def replay(replay_id: str) -> str:
@@ -68,8 +68,12 @@ def claim(sha256: str, job_id: str = "") -> str:
     return f"claims/{sha256}/{job_id}"
 
 
+def erasing(sha256: str) -> str:
+    """Says since when a content is being erased, while it is."""
+    return f"erasing/{sha256}"
+
+
 def of_content(sha256: str) -> tuple[str, ...]:
     """Prefixes of all that is made of one content; results first: none outlives its pictures."""
     kinds = ("results", "thumbnails", "shots", "annotated", "cutouts")
-    made = (f"{kind}/{sha256}/" for kind in kinds)
-    return (*made, working(sha256), original(sha256), claim(sha256))
+    return (*(f"{kind}/{sha256}/" for kind in kinds), working(sha256), original(sha256))

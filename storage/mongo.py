@@ -43,6 +43,12 @@ OPERATIONS = 20
 ATTEMPTS = 50
 DUPLICATE_KEY = 11000
 NOT_ALLOWED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed: an operator can mend that
+# Elections, shutdowns, full disks and networks, by MongoDB's error_codes.yml: they pass.
+PASSING = frozenset({
+    6, 7, 24, 46, 50, 64, 89, 91, 112, 133, 134, 189, 202, 262, 9001, 10107, 11600, 11602, 13388,
+    13435, 13436, 14031,
+})  # fmt: skip
+PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError")
 WAITS_MS = {
     "serverSelectionTimeoutMS": 3_000,
     "connectTimeoutMS": 3_000,
@@ -219,6 +225,19 @@ def _translated() -> Iterator[None]:
     except OperationFailure as error:
         if error.code in NOT_ALLOWED:
             raise StoreUnavailable("the job database does not let us in") from error
+        if _passes(error):
+            raise StoreUnavailable(f"the job database cannot now: code {error.code}") from error
         raise StorageError(f"the job database refused: code {error.code}") from error
     except (PyMongoError, BSONError, OverflowError, ValueError) as error:
         raise StorageError(f"the job database refused: {type(error).__name__}") from error
+
+
+def _passes(error: OperationFailure) -> bool:
+    """Tell whether the database could not, rather than would not."""
+    details = error.details or {}
+    codes = {failure.get("code") for failure in details.get("writeErrors", ())}
+    if isinstance(error, BulkWriteError) and not codes:
+        return True  # written, and not by as many servers as were asked for
+    passing = PASSING | {DUPLICATE_KEY} if codes else PASSING
+    labelled = any(error.has_error_label(label) for label in PASSING_LABELS)
+    return labelled or (codes or {error.code}) <= passing

@@ -7,11 +7,15 @@ export class Refused extends Error {
   }
 }
 
-export async function submitFile(file) {
+// Submit a photo; with the same key it is one job, however often it is sent.
+export async function submitFile(file, key) {
   const body = new FormData();
   body.append("files", file, file.name);
-  return (await ask("/v1/jobs", { method: "POST", body })).jobs[0];
+  return (await ask("/v1/jobs", { method: "POST", headers: { "Idempotency-Key": key }, body })).jobs[0];
 }
+
+// Tell whether it is worth asking again: nobody answered, or a store is away.
+export const passes = (error) => !(error instanceof Refused) || error.problem.status === 503;
 
 export async function submitUrls(urls) {
   const answer = await ask("/v1/jobs", {

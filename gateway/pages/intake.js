@@ -1,14 +1,22 @@
 // Take photos: chosen, dropped on the page, or by their addresses.
 
-import { problemOf, submitFile, submitUrls } from "./api.js";
+import { passes, problemOf, submitFile, submitUrls } from "./api.js";
 import { add, entries, remember, show } from "./entries.js";
 import { changed } from "./reading.js";
 
 // Browsers open six connections to a server: some must be left for the stream and for pictures.
 const UPLOADS = 3;
 
+// Seconds between two tries while the gateway or its store is away.
+const PAUSES = [1, 2, 5, 10];
+
 const waiting = [];
 let uploading = 0;
+
+// What waits here is nowhere else yet: leaving the page would lose it.
+addEventListener("beforeunload", (event) => {
+  if (waiting.length || uploading) event.preventDefault();
+});
 
 export function takeFiles(files) {
   for (const file of files) waiting.push({ file, entry: add({ name: file.name, note: "waiting" }) });
@@ -26,12 +34,28 @@ function upload() {
     const { entry, file } = waiting.shift();
     if (!entries.includes(entry)) continue; // taken back
     uploading += 1;
-    entry.note = "uploading";
-    show(entry);
-    submitFile(file)
-      .then((answer) => accepted(entry, answer), (error) => accepted(entry, { error: problemOf(error) }))
-      .finally(() => { uploading -= 1; upload(); });
+    submitted(entry, file).finally(() => { uploading -= 1; upload(); });
   }
+}
+
+async function submitted(entry, file) {
+  const key = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
+  for (let tries = 0; entries.includes(entry); tries += 1) { // until it is taken back
+    say(entry, "uploading");
+    try {
+      return accepted(entry, await submitFile(file, key));
+    } catch (error) {
+      if (!passes(error)) return accepted(entry, { error: problemOf(error) });
+      say(entry, "retrying");
+      await new Promise((resume) => setTimeout(resume, 1000 * (PAUSES[tries] || PAUSES.at(-1))));
+    }
+  }
+  return undefined;
+}
+
+function say(entry, note) {
+  entry.note = note;
+  show(entry);
 }
 
 function accepted(entry, answer) {

@@ -115,7 +115,7 @@ function actions(entry) {
   return element("div", { class: "actions", children: [
     entry.job && over && button("again", "Run again"),
     entry.job && button("delete", "Delete"),
-    entry.error && button("remove", "Remove"),
+    (entry.error || entry.note) && button("remove", "Remove"),
   ] });
 }
 

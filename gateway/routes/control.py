@@ -25,7 +25,7 @@ from gateway.submission_body import stages_schema
 from gateway.trace import traceparent
 from gateway.views import links
 from gateway.waiting import canonical, living
-from storage import erasure
+from storage import erasure, keys
 from storage.errors import InvalidKey
 from storage.jobs import Deleted, Job
 from streams.events import JobDeleted
@@ -92,16 +92,15 @@ class ControlRoutes:
         job = await self._deps.jobs.get(canonical(job_id))
         if job is None:
             raise Problem("job-not-found", f"no job {job_id}")
+        jobs, artifacts = self._deps.jobs, self._deps.artifacts
         if job.status != "deleted":
-            await self._delete(job)
-        await erasure.finish(self._deps.jobs, self._deps.artifacts, job.job_id)
+            await erasure.prepare(artifacts, job)
+            await jobs.apply([Deleted(job.job_id, job.run, datetime.now(UTC))])
+        if await run_in_threadpool(artifacts.exists, keys.erasure(job.job_id)):
+            # Without Kafka the job is deleted all the same: late events find the store's tombstone.
+            told = await self._announcer.publish([JobDeleted(job_id=job.job_id, run=job.run)])
+            await erasure.finish(jobs, artifacts, job.job_id, keep_note=not told)
         return Response(status_code=204)
-
-    async def _delete(self, job: Job) -> None:
-        await erasure.prepare(self._deps.artifacts, job)
-        await self._deps.jobs.apply([Deleted(job.job_id, job.run, datetime.now(UTC))])
-        # Without Kafka the job is deleted all the same: late events find the store's tombstone.
-        await self._announcer.publish([JobDeleted(job_id=job.job_id, run=job.run)])
 
     async def run_again(self, request: Request, job_id: JobId) -> Response:
         """Answer with the number of the new run. Results of the run before stay until the new

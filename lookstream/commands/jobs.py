@@ -38,9 +38,7 @@ def list_(
         str | None, typer.Option("--type", metavar="NAME", help="The garment's type: dress.")
     ] = None,
     colour: Named = None,
-    label: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One of the five likeliest classes.")
-    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="NAME", help="The likeliest class.")] = None,
     text: Annotated[
         str | None, typer.Option("--text", "-q", metavar="WORDS", help="Words of the caption.")
     ] = None,

@@ -74,6 +74,23 @@ def summary(browser: Browser) -> str:
     return browser.find_element(By.ID, "summary").text
 
 
+def total(system: System) -> int:
+    with system.http() as http:
+        answer = http.get("/v1/jobs", params={"counts": "true", "limit": 1})
+    counted: int = answer.json()["counts"]["total"]
+    return counted
+
+
+def holds_back(browser: Browser) -> bool:
+    """Tell whether the page asks before it is left."""
+    script = """
+        const leaving = new Event("beforeunload", {cancelable: true});
+        window.dispatchEvent(leaving);
+        return leaving.defaultPrevented;
+    """
+    return bool(browser.execute_script(script))
+
+
 def listeners(system: System) -> float:
     """Return how many streams of events the gateway has open."""
     metrics = fetched(f"{system.gateway}/metrics").decode()
@@ -193,6 +210,26 @@ def test_it_comes_back_with_the_gateway(system: System, browser: Browser, tmp_pa
     hand_over(browser, fake(tmp_path, "after.jpg"))
     row(browser, "after.jpg", "failed")
     assert [url for url in requested(browser) if "wait=2" in url] == []
+
+
+def test_photos_on_their_way_wait_for_the_gateway_and_are_not_left_behind(
+    system: System, browser: Browser, tmp_path: Path
+) -> None:
+    """Killed under the uploads it comes back, and each photo is one job; who leaves is asked."""
+    browser.get(system.gateway)
+    before = total(system)
+    (gateway,) = system.running_as("gateway")
+    os.kill(gateway.pid, signal.SIGSTOP)  # so that all of them are on their way
+    names = [f"{number}.jpg" for number in range(6)]
+    hand_over(browser, *(fake(tmp_path, name) for name in names))
+    row(browser, names[-1], "waiting")
+    assert holds_back(browser)
+    os.kill(gateway.pid, signal.SIGKILL)
+    row(browser, names[0], "retrying")
+    for name in names:
+        assert "not-an-image" in row(browser, name, "failed")
+    assert not holds_back(browser)
+    assert total(system) == before + len(names)
 
 
 def test_text_is_never_run_and_bad_addresses_fail_alone(system: System, browser: Browser) -> None:

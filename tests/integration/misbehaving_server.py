@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ class Misbehaving(ThreadingHTTPServer):
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.body = b"a picture"
         self.etag = '"one"'
+        self.busy_since = 0.0
         self.closing = threading.Event()
 
     def url(self, path: str, host: str | None = None) -> str:
@@ -51,7 +53,16 @@ class _Answers(BaseHTTPRequestHandler):
         self.wfile.write(self.server.body)
 
     def _status(self, code: str) -> None:
-        self._head(int(code), Content_Length="0")
+        self._head(int(code.partition("?")[0]), Content_Length="0")
+
+    def _busy(self, _: str) -> None:
+        """Say once that it is too much, and give the picture to who comes back later."""
+        now, before = time.monotonic(), self.server.busy_since
+        self.server.busy_since = before or now
+        if before and now - before >= 1.0:
+            self._picture("")
+        else:
+            self._head(429, Retry_After="1", Content_Length="0")
 
     def _to(self, location: str) -> None:
         self._head(302, Location=location, Content_Length="0")

@@ -119,9 +119,16 @@ def test_a_resolver_that_never_ends_is_left_at_the_deadline() -> None:
         done.set()
 
 
-def test_a_server_error_is_tried_twice(fetcher: Fetcher, server: Misbehaving) -> None:
-    code_of(fetcher, server.url("/status/503"))
-    assert [path for path, _ in server.seen].count("/status/503") == 2
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_what_may_pass_is_asked_twice(fetcher: Fetcher, server: Misbehaving, status: int) -> None:
+    path = f"/status/{status}?again"
+    code_of(fetcher, server.url(path))
+    assert [asked for asked, _ in server.seen].count(path) == 2
+
+
+def test_who_asks_for_a_moment_gets_it(fetcher: Fetcher, server: Misbehaving) -> None:
+    """A shop that throttles forty addresses at once, say."""
+    assert fetcher.fetch(server.url("/busy")).data == b"a picture"
 
 
 @pytest.mark.parametrize(

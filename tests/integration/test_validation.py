@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from agents.decoding import Decoder
-from agents.errors import Rejected
+from agents.errors import Rejected, Unavailable
 from agents.fetching import Fetcher
 from agents.stage import Outcome, Reused, Stage
 from agents.validation import validation_stage
@@ -98,6 +99,19 @@ def test_a_content_is_claimed_before_it_is_told_of(
         assert not isinstance(outcome(stage, event, store), Exception)
     claims = sorted(keys.claim(SHA, event.job_id) for event in events)
     assert store.list(keys.claim(SHA)) == claims
+
+
+@pytest.mark.parametrize(("ago", "waits"), [(timedelta(0), True), (timedelta(hours=1), False)])
+def test_what_is_being_erased_is_waited_for(
+    stage: Stage, store: DirectoryArtifacts, ago: timedelta, waits: bool
+) -> None:
+    """And made anew then; whoever was killed at erasing is not waited for."""
+    new(stage, uploaded(store, PHOTO), store)
+    store.put(keys.erasing(SHA), (datetime.now(UTC) - ago).isoformat().encode())
+    event = uploaded(store, PHOTO)
+    assert isinstance(outcome(stage, event, store), Unavailable) == waits
+    store.delete(keys.erasing(SHA))
+    assert not isinstance(outcome(stage, event, store), Exception)
 
 
 def test_what_is_rejected_is_not_claimed(stage: Stage, store: DirectoryArtifacts) -> None:

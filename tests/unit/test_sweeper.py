@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from agents.sweeper import Sweeper, resubmission
-from storage.jobs import StageCompleted, StageError, StageGaveUp, Submitted
+from storage import keys
+from storage.directory import DirectoryArtifacts
+from storage.jobs import Deleted, StageCompleted, StageError, StageGaveUp, Submitted
+from storage.signing import LinkSigner
 from storage.sqlite import SqliteJobs
-from streams.events import ImageSubmitted, Source
+from streams.events import ImageSubmitted, JobDeleted, Source
 from tests.polling import eventually
 from tests.publishing import MemoryPublisher
 
@@ -50,8 +53,13 @@ def published() -> MemoryPublisher:
 
 
 @pytest.fixture
-def sweeper(jobs: SqliteJobs, published: MemoryPublisher) -> Sweeper:
-    return Sweeper(jobs, published, after_s=300.0)
+def artifacts(tmp_path: Path) -> DirectoryArtifacts:
+    return DirectoryArtifacts(tmp_path / "artifacts", LinkSigner(b"0123456789abcdef", ""))
+
+
+@pytest.fixture
+def sweeper(jobs: SqliteJobs, artifacts: DirectoryArtifacts, published: MemoryPublisher) -> Sweeper:
+    return Sweeper(jobs, artifacts, published, after_s=300.0)
 
 
 def swept(published: MemoryPublisher) -> set[str]:
@@ -121,11 +129,11 @@ async def test_what_left_quarantine_is_read_where_it_lies_now(jobs: SqliteJobs) 
 
 
 async def test_a_broker_that_is_away_postpones_the_sweep(
-    jobs: SqliteJobs, published: MemoryPublisher
+    jobs: SqliteJobs, artifacts: DirectoryArtifacts, published: MemoryPublisher
 ) -> None:
     await jobs.apply([submitted(1)])
     published.failures = 3
-    sweeper = Sweeper(jobs, published, after_s=0.01)
+    sweeper = Sweeper(jobs, artifacts, published, after_s=0.01)
     sweeping = asyncio.create_task(sweeper.run(at_start_s=0.0, now=lambda: LATER))
     await eventually(lambda: swept(published) == {job_id(1)} or sweeping.done())
     sweeping.cancel()
@@ -141,3 +149,16 @@ async def test_a_long_queue_does_not_grow_by_itself(
         at = NOON + timedelta(minutes=minute)
         await sweeper.sweep(before=at - timedelta(seconds=300), at=at)
     assert len(published.events) == 4  # after 10, 20, 40 and 80 minutes
+
+
+async def test_a_deletion_that_nobody_was_told_of_is_told(
+    jobs: SqliteJobs, artifacts: DirectoryArtifacts, published: MemoryPublisher, sweeper: Sweeper
+) -> None:
+    """Kafka was away at the time, or the gateway killed: its note is left."""
+    await jobs.apply([submitted(1), submitted(2), Deleted(job_id(1), 1, NOON)])
+    for number in (1, 2, 3):  # the second is not deleted (yet), the third nobody knows
+        artifacts.put(keys.erasure(job_id(number)), b"{}")
+    now = datetime.now(UTC)
+    assert await sweeper.tell_of_deletions(before=now - timedelta(hours=1)) == 0
+    assert await sweeper.tell_of_deletions(before=now + timedelta(hours=1)) == 1
+    assert published.events == [JobDeleted(job_id=job_id(1), run=1)]

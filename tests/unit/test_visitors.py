@@ -1,4 +1,4 @@
-"""A gateway on this machine alone answers programs here, and no page of another site."""
+"""The gateway answers programs, and no page of another site."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def hello(_: Request) -> Response:
 
 
 async def answer(
-    names: frozenset[str] | None, method: str, headers: dict[str, str]
+    names: frozenset[str] | None, method: str, headers: dict[str, str], path: str = "/"
 ) -> tuple[int, str]:
-    app = Starlette(routes=[Route("/", hello, methods=["GET", "POST", "DELETE"])])
+    app = Starlette(routes=[Route("/{path:path}", hello, methods=["GET", "POST", "DELETE"])])
     transport = httpx.ASGITransport(Visitors(app, names))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
-        answer = await http.request(method, "/", headers=headers)
+        answer = await http.request(method, path, headers=headers)
     problem = answer.headers["content-type"] == "application/problem+json"
     return answer.status_code, answer.json()["code"] if problem else answer.text
 
@@ -46,6 +46,27 @@ async def test_a_page_under_a_name_of_its_own_reads_nothing(method: str, host: s
 
 
 @pytest.mark.parametrize(
+    ("host", "public_url", "names"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8000", {"127.0.0.1", "localhost", "::1", "0.0.0.0"}),
+        ("0.0.0.0", "https://shop.example", None),
+        ("localhost", "", {"127.0.0.1", "localhost", "::1"}),
+    ],
+    ids=["in a container", "for everyone", "here"],
+)
+def test_names_are_checked_where_it_is_on_this_machine_alone(
+    host: str, public_url: str, names: set[str] | None
+) -> None:
+    assert names_of(host, public_url) == names
+
+
+async def test_probes_may_use_any_name() -> None:
+    assert await answer(NAMES, "GET", {"Host": "gateway:8000"}, "/metrics") == (200, "hello")
+    assert await answer(NAMES, "GET", {"Host": "10.0.0.7"}, "/health/live") == (200, "hello")
+
+
+@pytest.mark.parametrize("names", [NAMES, None])
+@pytest.mark.parametrize(
     ("method", "site", "status"),
     [
         ("POST", "cross-site", 403),
@@ -56,6 +77,8 @@ async def test_a_page_under_a_name_of_its_own_reads_nothing(method: str, host: s
         ("POST", "none", 200),
     ],
 )
-async def test_another_site_s_page_changes_nothing(method: str, site: str, status: int) -> None:
-    found, _ = await answer(NAMES, method, {"Sec-Fetch-Site": site})
+async def test_another_site_s_page_changes_nothing(
+    method: str, site: str, status: int, names: frozenset[str] | None
+) -> None:
+    found, _ = await answer(names, method, {"Sec-Fetch-Site": site})
     assert found == status

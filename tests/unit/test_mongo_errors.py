@@ -1,0 +1,46 @@
+"""Which of MongoDB's errors are waited for, and which are the document's own fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
+
+from storage.errors import StorageError, StoreUnavailable
+from storage.mongo import _translated
+
+
+def bulk(*codes: int, concern: bool = False) -> BulkWriteError:
+    details: dict[str, Any] = {"writeErrors": [{"code": code} for code in codes]}
+    return BulkWriteError({**details, "writeConcernErrors": [{"code": 64}] if concern else []})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AutoReconnect("gone"),
+        OperationFailure("no primary", 133),
+        OperationFailure("stepped down", 189),
+        OperationFailure("full", 14031),
+        OperationFailure("not you", 13),
+        OperationFailure("again", 8, {"errorLabels": ["RetryableWriteError"]}),
+        bulk(concern=True),
+        bulk(11600, 11000),
+    ],
+    ids=str,
+)
+def test_what_passes_is_waited_for(error: PyMongoError) -> None:
+    with pytest.raises(StoreUnavailable), _translated():
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OperationFailure("bad value", 2), OperationFailure("too large", 10334), bulk(2), bulk(2, 189)],
+    ids=str,
+)
+def test_what_a_document_is_to_blame_for_is_refused(error: PyMongoError) -> None:
+    with pytest.raises(StorageError) as raised, _translated():
+        raise error
+    assert not isinstance(raised.value, StoreUnavailable)
