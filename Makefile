@@ -14,7 +14,7 @@ TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=10000
 	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format contracts servers train train-net train-mask train-titles train-landmarks eyes benchmark clean
+.PHONY: help up test check format contracts servers train train-net train-second train-mask train-titles train-landmarks eyes benchmark clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -53,20 +53,30 @@ contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and even
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
 	@$(BIN)/python -m deploy.local build
 
-train: train-net train-mask train-titles $(VENV)/.ready-dev ## Train the shipped networks anew from $LOOKSTREAM_DATA
-	@$(BIN)/python -m training.pack --net $(TRAINED)/net.safetensors --mask $(TRAINED)/mask.safetensors \
-		--title $(TRAINED)/title.safetensors --out agents/vision/weights/garment-2.safetensors
+train: $(VENV)/.ready-dev $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks anew from $LOOKSTREAM_DATA
+	@$(TRAIN) training.pack --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors \
+		--mask $(TRAINED)/mask.safetensors --title $(TRAINED)/title.safetensors --out agents/vision/weights/garment-2.safetensors
 
-train-net: $(VENV)/.ready-dev ## … the encoder and what it says of type, colour, gender, pattern …
+train-net: $(TRAINED)/net.safetensors ## … the encoder and what it says of type, colour, gender, pattern …
+train-second: $(TRAINED)/second.safetensors ## … the second opinion, and how the two are weighed
+train-mask: $(TRAINED)/mask.safetensors ## … the garment's mask, on the encoder that train-net left
+train-titles: $(TRAINED)/title.safetensors ## … the titles, on both networks
+
+# What is there is not trained again: remove $(TRAINED) to begin anew.
+$(TRAINED)/net.safetensors: | $(VENV)/.ready-dev
 	@mkdir -p $(TRAINED)
 	@$(TRAIN) training.train --out $(TRAINED)/begun.safetensors
-	@$(TRAIN) training.tune_heads --net $(TRAINED)/begun.safetensors --out $(TRAINED)/net.safetensors
+	@$(TRAIN) training.tune_heads --net $(TRAINED)/begun.safetensors --out $@
 
-train-mask: $(VENV)/.ready-dev ## … the garment's mask, on the encoder that train-net left
-	@$(TRAIN) training.train_mask --net $(TRAINED)/net.safetensors --out $(TRAINED)/mask.safetensors
+$(TRAINED)/second.safetensors: | $(TRAINED)/net.safetensors
+	@$(TRAIN) training.train --recipe second --out $(TRAINED)/second-begun.safetensors
+	@$(TRAIN) training.blend --net $(TRAINED)/net.safetensors --second $(TRAINED)/second-begun.safetensors --out $@
 
-train-titles: $(VENV)/.ready-dev ## … the titles, likewise
-	@$(TRAIN) training.train_titles --net $(TRAINED)/net.safetensors --out $(TRAINED)/title.safetensors
+$(TRAINED)/mask.safetensors: | $(TRAINED)/net.safetensors
+	@$(TRAIN) training.train_mask --net $(TRAINED)/net.safetensors --out $@
+
+$(TRAINED)/title.safetensors: | $(TRAINED)/second.safetensors
+	@$(TRAIN) training.train_titles --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
 
 train-landmarks: $(VENV)/.ready-dev ## … the landmarks, from drawn garments alone
 	@$(TRAIN) training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors

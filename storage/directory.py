@@ -27,6 +27,7 @@ from storage.signing import LinkSigner
 ANY_TYPE = "application/octet-stream"
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".json": "application/json"}
 UNFINISHED_S = 86_400.0
+PRUNED_AT_MOST = 20
 
 
 class DirectoryArtifacts:
@@ -202,12 +203,12 @@ class DirectoryArtifacts:
 
 def _into(path: Path, unfinished: Path) -> None:
     """Move a file into place; again where its directory is pruned in between."""
-    for last in (False, False, True):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for left in reversed(range(PRUNED_AT_MOST)):
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             unfinished.replace(path)
-        except FileNotFoundError:
-            if last:
+        except (FileNotFoundError, FileExistsError):
+            if not left:
                 raise
         else:
             return

@@ -22,17 +22,21 @@ JPEG_TABLE = (
 )  # fmt: skip
 
 
-def random_views(studio: Tensor, people: Tensor, size: int) -> Tensor:
+def random_views(
+    studio: Tensor, people: Tensor, size: int, keep: float = KEEP_STUDIO, lamps: float = 1.0
+) -> Tensor:
     """Training input (n, 3, size, size) in 0-1: the studio photos', then the people's.
 
     Both are (n, h, w, 4) bytes as `training.data` decodes them. People's photos also lend the
-    studio cut-outs their corners as backgrounds.
+    studio cut-outs their corners as backgrounds. The share ``keep`` stays on white; ``lamps`` is
+    how much of the usual change the light has.
     """
     scenes = _planes(people)
-    made, kept = _studio_views(_planes(studio), scenes, size)
+    made, kept = _studio_views(_planes(studio), scenes, size, keep)
     views = torch.cat([made, _people_views(scenes, size)])
-    lamps = torch.cat([torch.where(kept, STUDIO_LAMPS, MADE_UP_LAMPS), torch.ones(len(scenes))])
-    return jpeg_noise(_blur(_light(views, lamps))).clamp_(0, 1)
+    change = torch.cat([torch.where(kept, STUDIO_LAMPS, MADE_UP_LAMPS), torch.ones(len(scenes))])
+    views = _light(views, change * lamps)
+    return jpeg_noise(_blur(views)).clamp_(0, 1)
 
 
 def masked_views(
@@ -93,9 +97,9 @@ def _tilted(count: int, size: int) -> Tensor:
     return torch.cat([plane, torch.ones_like(plane[..., :1])], dim=3)
 
 
-def _studio_views(photos: Tensor, scenes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def _studio_views(photos: Tensor, scenes: Tensor, size: int, share: float) -> tuple[Tensor, Tensor]:
     """Views, and which of them kept their white surroundings, (n,)."""
-    keep = torch.rand(len(photos), 1, 1) < KEEP_STUDIO
+    keep = torch.rand(len(photos), 1, 1) < share
     photos[:, 3] = torch.where(keep, 1.0, photos[:, 3])
     return _composed(photos, scenes, size, keep)[0], keep.flatten()
 
@@ -104,9 +108,9 @@ def _composed(photos: Tensor, scenes: Tensor, size: int, keep: Tensor) -> tuple[
     """Cut-outs on other grounds, on near-white where ``keep``; and their masks (n, 1, h, w)."""
     photos[:, :3] *= photos[:, 3:]
     seen = _placed(photos, size, (0.75, 1.35), math.radians(12), "zeros")
-    ground = backgrounds(scenes, len(photos), size)
-    ground = torch.where(keep[:, None], _uniform(len(photos), 0.94, 1.0)[:, None, None, None],
-                         ground)  # fmt: skip
+    ground = _uniform(len(photos), 0.94, 1.0)[:, None, None, None].repeat(1, 3, size, size)
+    elsewhere = torch.nonzero(~keep.flatten()).flatten()
+    ground[elsewhere] = backgrounds(scenes, len(elsewhere), size)
     return seen[:, :3] + (1 - seen[:, 3:]) * ground, seen[:, 3:]
 
 

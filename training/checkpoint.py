@@ -8,8 +8,13 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
 
+from agents.vision.blend import Blend
 from agents.vision.network import HEADS, GarmentNet
+from agents.vision.residual_network import ResidualNet
+from training.data import Words
 
 
 @dataclass(frozen=True)
@@ -18,16 +23,57 @@ class Checkpoint:
 
     net: GarmentNet
     size: int
-    temperatures: dict[str, float]
+    words: Words
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        net = GarmentNet({head: len(json.loads(metadata[head])) for head in HEADS})
-        net.load_state_dict(state)
+        words = words_of_file(path)
+        net = GarmentNet(sizes_of(words))
+        net.load_state_dict(floats_of(path))
         net.eval().requires_grad_(False)
         net.encoder.fuse()
         net.to(memory_format=torch.channels_last)
-        return cls(net, int(metadata["input"]), json.loads(metadata["temperature"]))
+        return cls(net, int(metadata["input"]), words)
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """Both networks, and how what they say becomes one, as `training.blend` found."""
+
+    first: Checkpoint
+    second: ResidualNet
+    blend: Blend
+
+    @classmethod
+    def load(cls, net: Path, second: Path) -> Opinions:
+        with safe_open(second, framework="pt") as file:
+            blend = Blend.of_json(file.metadata()["blend"])
+        return cls(Checkpoint.load(net), second_opinion(second), blend)
+
+
+def second_opinion(path: Path) -> ResidualNet:
+    """The second network, fused for inference."""
+    net = ResidualNet(sizes_of(words_of_file(path)))
+    net.load_state_dict(floats_of(path))
+    net.eval().requires_grad_(False)
+    net.fuse()
+    return net.to(memory_format=torch.channels_last)
+
+
+def words_of_file(path: Path) -> Words:
+    """The vocabularies of a network's file."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    return Words(**{head: tuple(json.loads(metadata[head])) for head in HEADS})
+
+
+def sizes_of(words: Words) -> dict[str, int]:
+    """How many words each head tells apart."""
+    return {head: len(getattr(words, head)) for head in HEADS}
+
+
+def floats_of(path: Path) -> dict[str, Tensor]:
+    """The file's tensors in single precision."""
+    return {key: tensor.float() for key, tensor in load_file(path).items()}

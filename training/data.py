@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from agents.vision.weights import DECODED
 from training.cutouts import product_mask, soft_alpha
 from training.labels import (
     PHOTO_CLASSES,
@@ -31,7 +32,7 @@ from training.labels import (
     vocabulary,
 )
 
-SIZE = 144
+SIZE = DECODED
 CATALOGUES = ("catalogue-224", "catalogue-60x80")
 TRAIN_PHOTOS = "photos-train"
 VALIDATION_PHOTOS = "photos-validation"

@@ -1,4 +1,4 @@
-"""What training makes small, and the temperature that makes its confidence honest.
+"""What training makes small, and what it makes large.
 
 Labels are tables (n, words) of bool: any of a row's true words is right, and a row without one is
 not known and does not count.
@@ -17,14 +17,6 @@ def partial_loss(logits: Tensor, truth: Tensor, smoothing: float = 0.0) -> Tenso
     logs = logits[known].log_softmax(dim=1)
     hit = logs.masked_fill(~truth[known], -math.inf).logsumexp(dim=1)
     return -((1 - smoothing) * hit + smoothing * logs.mean(dim=1)).mean()
-
-
-def calibrate(logits: Tensor, truth: Tensor) -> float:
-    """The temperature of 0.4-3 with the least loss on held-out photos (Guo et al. 2017)."""
-    return min(
-        (step / 50 for step in range(20, 151)),
-        key=lambda temperature: partial_loss(logits / temperature, truth).item(),
-    )
 
 
 def top1(logits: Tensor, truth: Tensor) -> float:

@@ -1,8 +1,9 @@
 """Puts the trained networks into the one file that ships, with the embedding fitted beside them.
 
 Examples:
-    python -m training.pack --data photos --net net.safetensors --mask mask.safetensors \\
-        --title title.safetensors --out agents/vision/weights/garment-2.safetensors
+    python -m training.pack --data photos --net net.safetensors --second second.safetensors \\
+        --mask mask.safetensors --title title.safetensors \\
+        --out agents/vision/weights/garment-2.safetensors
 """
 
 import argparse
@@ -23,6 +24,7 @@ from training.colours import Place, colour_places
 from training.data import CATALOGUES, TRAIN_PHOTOS, data_folder, default_cache, load_photos
 
 NAME, SAMPLE = "garment-2", 4000
+PARTS = ("net", "second", "mask", "title")
 
 
 @torch.inference_mode()
@@ -75,14 +77,14 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
-    for part in ("net", "mask", "title"):
+    for part in PARTS:
         parser.add_argument(f"--{part}", type=Path, required=True, help=f"the {part}'s weights")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     given = parser.parse_args()
     data = data_folder(given.data)
     embed = embedding_of(Checkpoint.load(given.net), data, given.cache)
     places = colours_of(given.net, data, given.cache)
-    parts = {"net": given.net, "mask": given.mask, "title": given.title}
+    parts = {part: getattr(given, part) for part in PARTS}
     pack(parts, embed, places, given.out)
 
 

@@ -1,12 +1,12 @@
-"""Trains the garment network and writes its weights and what they scored.
+"""Trains the garment network, or the second opinion, and writes its weights and what they scored.
 
 Examples:
     python -m training.train --data photos --out garment-net-2.safetensors
+    python -m training.train --recipe second --data photos --out second-net-1.safetensors
     LOOKSTREAM_DATA=photos python -m training.train --minutes 5 --out quick.safetensors
 """
 
 import argparse
-import copy
 import json
 import math
 import time
@@ -14,16 +14,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.vision.network import HEADS, GarmentNet
+from agents.vision.network import HEADS
 from training.augment import random_views
 from training.curves import History
 from training.data import (
@@ -37,17 +36,10 @@ from training.data import (
     load_photos,
     words_of,
 )
-from training.objective import calibrate, partial_loss, top1
-from training.pretrained import start_from_imagenet
+from training.objective import top1
+from training.trainer import RECIPES, Recipe, Trainer
 
-NAME = "garment-net-2"
-STUDIO_BATCH, PEOPLE_BATCH, STEPS = 96, 32, 240
-SMALL, LARGE, LARGE_FROM = 96, 128, 0.5
-FROZEN = 2
-RATE, ENCODERS_SHARE, DECAY, SMOOTHING, AVERAGING = 3e-3, 0.3, 0.02, 0.05, 0.996
-WEIGHTS = {
-    "type": 1.0, "colour": 0.8, "gender": 0.5, "pattern": 0.25, "sleeve": 0.15, "neckline": 0.15,
-}  # fmt: skip
+STEPS = 240
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ def targets_of(photos: Photos, words: Words) -> Targets:
     return Targets(truth)
 
 
-def draws(photos: Photos, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+def draws(photos: Photos, recipe: Recipe, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
     """Batches for ever: studio photos, rare types oftener than they come, then people's."""
     listed = enumerate(photos.examples)
     kept = np.array([i for i, e in listed if e.is_catalogue and not e.held_out])
@@ -83,72 +75,13 @@ def draws(photos: Photos, rng: np.random.Generator) -> Iterator[NDArray[np.intp]
     weights = np.array([counts[photos.examples[i].types] ** -0.35 for i in kept])
     weights /= weights.sum()
     while True:
-        studio = rng.choice(len(kept), STUDIO_BATCH, replace=False, p=weights)
-        yield np.concatenate([kept[studio], rng.choice(people, PEOPLE_BATCH, False)])
-
-
-def rate_at(progress: float) -> float:
-    """The learning rate's share: a short warm-up, then a cosine to nothing."""
-    return min(progress / 0.04, 1.0) * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-3
-
-
-class Trainer:
-    """The network in training, the running average of its weights, and its optimiser."""
-
-    def __init__(self, words: Words) -> None:
-        self.network = GarmentNet({head: len(getattr(words, head)) for head in HEADS}, FROZEN)
-        start_from_imagenet(self.network.encoder)
-        self.network.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(list(self._groups()), lr=RATE, fused=True)
-        self.step_count = 0
-
-    def _groups(self) -> Iterator[dict[str, Any]]:
-        """Parameters with their rates: the encoder's learn slower, norms do not decay."""
-        for name, share in (("encoder", ENCODERS_SHARE), ("heads", 1.0)):
-            learnt = [p for p in getattr(self.network, name).parameters() if p.requires_grad]
-            for decay, chosen in (
-                (DECAY, [p for p in learnt if p.ndim > 1]),
-                (0.0, [p for p in learnt if p.ndim <= 1]),
-            ):
-                yield {"params": chosen, "weight_decay": decay, "rate": RATE * share}
-
-    def resume(self, weights: Path) -> None:
-        state = load_file(weights)
-        for network in (self.network, self.average):
-            network.load_state_dict(state)
-
-    def step(self, views: Tensor, truth: dict[str, Tensor], progress: float) -> float:
-        self.network.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["rate"] * rate_at(progress)
-        logits = self.network(views.contiguous(memory_format=torch.channels_last))
-        loss = torch.stack(
-            [WEIGHTS[h] * partial_loss(logits[h], truth[h], SMOOTHING) for h in HEADS]
-        ).sum()
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        self._follow()
-        return loss.item()
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        self.step_count += 1
-        keep = min(AVERAGING, self.step_count / (self.step_count + 10))
-        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(),
-                    strict=True)  # fmt: skip
-        for slow, fast in pairs:
-            if slow.is_floating_point():
-                slow.lerp_(fast, 1 - keep)
-            else:
-                slow.copy_(fast)
+        studio = rng.choice(len(kept), recipe.studio, replace=False, p=weights)
+        yield np.concatenate([kept[studio], rng.choice(people, recipe.people, False)])
 
 
 @torch.inference_mode()
 def logits_of(
-    network: GarmentNet, photos: Photos, places: list[int], size: int
+    network: nn.Module, photos: Photos, places: list[int], size: int
 ) -> dict[str, Tensor]:
     """The heads' logits for the photos at these places, unaugmented, `size` pixels wide."""
     parts: list[dict[str, Tensor]] = []
@@ -169,15 +102,13 @@ def save(
     """
     places = [i for i, e in enumerate(photos.examples) if e.held_out]
     logits, truth = logits_of(trainer.average, photos, places, size), targets.rows(np.array(places))
-    fitted = {head: calibrate(logits[head], truth[head]) for head in HEADS}
-    temperature = json.dumps(fitted)
-    metadata = {"name": NAME, "input": str(size), "temperature": temperature, **describe(words)}
+    metadata = {"name": trainer.recipe.name, "input": str(size), **describe(words)}
     state = {k: v.half().contiguous() if v.is_floating_point() else v
              for k, v in trainer.average.state_dict().items()}  # fmt: skip
     save_file(state, out, metadata)
     scores = {head: round(top1(logits[head], truth[head]), 4) for head in HEADS}
     metrics = {"steps": trainer.step_count, "held_out": len(places), "input": size,
-               "temperature": fitted, "top1": scores}  # fmt: skip
+               "top1": scores}  # fmt: skip
     out.with_suffix(".json").write_text(json.dumps(metrics, indent=2))
     print(json.dumps(metrics), flush=True)
     return scores
@@ -190,6 +121,7 @@ class Plan:
     `begun` is the share of the whole that the weights in `resume` have behind them.
     """
 
+    recipe: Recipe
     epochs: int
     minutes: float = math.inf
     seed: int = 1
@@ -206,16 +138,19 @@ def train(data: Path, cache: Path, out: Path, plan: Plan) -> None:
     torch.manual_seed(plan.seed)
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
     words = words_of(photos.examples)
-    targets, trainer = targets_of(photos, words), Trainer(words)
-    batches = draws(photos, np.random.default_rng(plan.seed))
+    recipe, targets = plan.recipe, targets_of(photos, words)
+    trainer = Trainer(recipe, {head: len(getattr(words, head)) for head in HEADS})
+    batches = draws(photos, recipe, np.random.default_rng(plan.seed))
     if plan.resume:
         trainer.resume(plan.resume)
     began, progress, history = time.monotonic(), plan.begun, History()
     while progress < 1:
         places = next(batches)
         pixels = torch.from_numpy(photos.pixels[places])
-        size = LARGE if progress >= LARGE_FROM else SMALL
-        views = random_views(pixels[:STUDIO_BATCH], pixels[STUDIO_BATCH:], size)
+        size = recipe.large if progress >= recipe.large_from else recipe.small
+        views = random_views(
+            pixels[: recipe.studio], pixels[recipe.studio :], size, recipe.keep, recipe.lamps
+        )
         loss = trainer.step(views, targets.rows(places), progress)
         spent = (time.monotonic() - began) / 60
         progress = plan.progress(trainer.step_count, spent)
@@ -226,17 +161,20 @@ def train(data: Path, cache: Path, out: Path, plan: Plan) -> None:
             scores = save(trainer, photos, targets, words, size, out)
             history.scores.append((trainer.step_count, scores))
     save(trainer, photos, targets, words, size, out)
-    history.draw(out.with_suffix(".png"), NAME)
+    history.draw(out.with_suffix(".png"), recipe.name)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(
+        "--recipe", choices=sorted(RECIPES), default="encoder", help="what to train"
+    )
     parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
-    parser.add_argument("--epochs", type=int, default=24, help=f"of {STEPS} batches each")
+    parser.add_argument("--epochs", type=int, help=f"of {STEPS} batches each")
     parser.add_argument("--minutes", type=float, default=math.inf, help="time to be done in")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--seed", type=int, default=1)
@@ -244,7 +182,9 @@ def main() -> None:
     parser.add_argument("--begun", type=float, default=0.0, help="their share of the whole, 0-1")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    plan = Plan(given.epochs, given.minutes, given.seed, given.resume, given.begun)
+    recipe = RECIPES[given.recipe]
+    epochs = given.epochs or recipe.epochs
+    plan = Plan(recipe, epochs, given.minutes, given.seed, given.resume, given.begun)
     train(data_folder(given.data), given.cache, given.out, plan)
 
 

@@ -23,7 +23,7 @@ from training.command import parsed, training_parser
 from training.curves import History
 from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, load_photos
 from training.silhouettes import silhouettes
-from training.train import rate_at
+from training.trainer import rate_at
 
 SIZE, STUDIO_BATCH, PEOPLE_BATCH, RATE = 128, 24, 8, 4e-3
 

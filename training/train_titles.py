@@ -1,7 +1,8 @@
 """Trains the title network on brand-free captions, on the trained encoder's features.
 
 Examples:
-    python -m training.train_titles --data photos --net net.safetensors --out title.safetensors
+    python -m training.train_titles --data photos --net net.safetensors \\
+        --second second.safetensors --out title.safetensors
 """
 
 import json
@@ -17,10 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.vision.network import GarmentNet
 from agents.vision.title_network import BEGIN, END, Seen, TitleDecoder
-from agents.vision.weights import PLACE_FEATURES, TOLD, facts
-from training.checkpoint import Checkpoint
+from agents.vision.weights import PLACE_FEATURES, facts
+from training.checkpoint import Opinions, sizes_of
 from training.command import parsed, training_parser
 from training.curves import History
 from training.data import CATALOGUES, TRAIN_PHOTOS, Photos, data_folder, load_photos
@@ -78,10 +78,12 @@ class Lesson:
 
 
 @torch.inference_mode()
-def told(net: GarmentNet, temperatures: dict[str, float], features: Features) -> Seen:
+def told(opinions: Opinions, features: Features) -> Seen:
     """What the title network sees: the places, and the heads' probabilities."""
-    logits = all_logits(net, features)
-    shares = {head: (logits[head] / temperatures[head]).softmax(1) for head in TOLD}
+    first = all_logits(opinions.first.net, features)
+    sizes = sizes_of(opinions.first.words)
+    parts = torch.split(features.second.float(), list(sizes.values()), dim=1)
+    shares = opinions.blend.probabilities(first, dict(zip(sizes, parts, strict=True)))
     return Seen(features.places, facts(shares).half())
 
 
@@ -107,7 +109,7 @@ def fit(lesson: Lesson, held: Lesson, words: int, epochs: int) -> tuple[TitleDec
     return decoder, history
 
 
-def train(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
+def train(data: Path, cache: Path, opinions: Opinions, out: Path, epochs: int) -> None:
     """Train for some passes and write the network's weights and words to ``out``."""
     torch.manual_seed(1)
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
@@ -118,13 +120,13 @@ def train(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
     )
     words = words_of([captions[i] for i in trained])
     tokens = torch.from_numpy(tokens_of(captions, words))
-    loaded = Checkpoint.load(net)
+    net, size, second = opinions.first.net, opinions.first.size, opinions.second
     chosen = np.random.default_rng(1).permutation(trained)[:VIEWS]
-    seen = features_of(loaded.net, photos, chosen, loaded.size, scenes)
-    unseen = features_of(loaded.net, photos, held, loaded.size)
+    seen = features_of(net, photos, chosen, size, scenes, second)
+    unseen = features_of(net, photos, held, size, None, second)
     decoder, history = fit(
-        Lesson(tokens[chosen], told(loaded.net, loaded.temperatures, seen)),
-        Lesson(tokens[held], told(loaded.net, loaded.temperatures, unseen)),
+        Lesson(tokens[chosen], told(opinions, seen)),
+        Lesson(tokens[held], told(opinions, unseen)),
         len(words), epochs,
     )  # fmt: skip
     write(decoder, words, out)
@@ -139,8 +141,10 @@ def write(decoder: TitleDecoder, words: Sequence[str], out: Path) -> None:
 def main() -> None:
     parser = training_parser(__doc__)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--second", type=Path, required=True, help="written by training.blend")
     given = parsed(parser)
-    train(data_folder(given.data), given.cache, given.net, given.out, given.epochs)
+    opinions = Opinions.load(given.net, given.second)
+    train(data_folder(given.data), given.cache, opinions, given.out, given.epochs)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agents.vision.network import HEADS, GarmentNet
+from agents.vision.residual_network import ResidualNet
 from agents.vision.weights import places
 from training.augment import random_views
 from training.checkpoint import Checkpoint
@@ -29,12 +30,12 @@ from training.data import (
     CATALOGUES,
     TRAIN_PHOTOS,
     Photos,
-    Words,
     data_folder,
     load_photos,
 )
-from training.objective import calibrate, partial_loss, top1
-from training.train import WEIGHTS, targets_of
+from training.objective import partial_loss, top1
+from training.train import targets_of
+from training.trainer import RECIPES
 
 TUNED = ("colour", "gender")
 COMPOSED, BATCH, RATE, SMOOTHING, SHRUNK = 18_000, 256, 1e-3, 0.05, 4
@@ -42,13 +43,17 @@ COMPOSED, BATCH, RATE, SMOOTHING, SHRUNK = 18_000, 256, 1e-3, 0.05, 4
 
 @dataclass(frozen=True)
 class Features:
-    """What the heads and the title network see of photos, in half precision."""
+    """What the heads and the title network see of photos, in half precision.
+
+    ``second`` is the second network's logits, head by head; of no width where it was not asked.
+    """
 
     fine: Tensor
     coarse: Tensor
     top: Tensor
     small: Tensor
     places: Tensor
+    second: Tensor
 
     def logits(self, net: GarmentNet, rows: Tensor) -> dict[str, Tensor]:
         """The heads' logits of some of the photos."""
@@ -60,7 +65,7 @@ class Features:
 @torch.inference_mode()
 def features_of(
     net: GarmentNet, photos: Photos, chosen: NDArray[np.intp], size: int,
-    scenes: NDArray[np.intp] | None = None,
+    scenes: NDArray[np.intp] | None = None, second: ResidualNet | None = None,
 ) -> Features:  # fmt: skip
     """Features of plain views, or of composed ones where ``scenes`` lend their corners."""
     found: list[tuple[Tensor, ...]] = []
@@ -74,7 +79,8 @@ def features_of(
             views = random_views(studio, torch.from_numpy(photos.pixels[lent]), size)[: len(studio)]
         levels, top = net.encoder(views.contiguous(memory_format=torch.channels_last))
         small = F.avg_pool2d(views, SHRUNK)
-        parts = (levels[8], levels[16], top, small, places(levels))
+        told = torch.cat(list(second(views).values()), dim=1) if second else top[:, :0]
+        parts = (levels[8], levels[16], top, small, places(levels), told)
         found.append(tuple(part.half().contiguous() for part in parts))
     return Features(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
@@ -95,7 +101,10 @@ def tune(net: GarmentNet, seen: Features, truth: dict[str, Tensor], epochs: int)
     for step in range(steps):
         rows = torch.randint(len(seen.top), (BATCH,))
         logits = seen.logits(net, rows)
-        losses = [WEIGHTS[h] * partial_loss(logits[h], truth[h][rows], SMOOTHING) for h in TUNED]
+        losses = [
+            RECIPES["encoder"].weights[h] * partial_loss(logits[h], truth[h][rows], SMOOTHING)
+            for h in TUNED
+        ]
         loss = torch.stack(losses).sum()
         for group in optimiser.param_groups:
             group["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -119,7 +128,7 @@ def all_logits(net: GarmentNet, seen: Features) -> dict[str, Tensor]:
 def save(
     net: GarmentNet, source: Path, unseen: Features, truth: dict[str, Tensor], out: Path
 ) -> None:
-    """Write the weights of ``source`` with the tuned heads, calibrated anew, to ``out``."""
+    """Write the weights of ``source`` with the tuned heads to ``out``."""
     with safe_open(source, framework="pt") as file:
         metadata = file.metadata()
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -127,23 +136,16 @@ def save(
         for key, tensor in net.heads[f"{name}_head"].state_dict().items():
             state[f"heads.{name}_head.{key}"] = tensor.half().contiguous()
     logits = all_logits(net, unseen)
-    metadata["temperature"] = json.dumps({h: calibrate(logits[h], truth[h]) for h in HEADS})
     save_file(state, out, metadata)
     print(json.dumps({h: round(top1(logits[h], truth[h]), 4) for h in HEADS}), flush=True)
-
-
-def words_in(source: Path) -> Words:
-    """The vocabularies of a network's file."""
-    with safe_open(source, framework="pt") as file:
-        metadata = file.metadata()
-    return Words(**{head: tuple(json.loads(metadata[head])) for head in HEADS})
 
 
 def run(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
     """Tune the heads of ``net`` and write the whole to ``out``."""
     torch.manual_seed(1)
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
-    loaded, targets = Checkpoint.load(net), targets_of(photos, words_in(net))
+    loaded = Checkpoint.load(net)
+    targets = targets_of(photos, loaded.words)
     trained, held, scenes = kept_apart(photos)
     composed = np.random.default_rng(2).permutation(trained)[:COMPOSED]
     seen = joined(

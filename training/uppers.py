@@ -52,7 +52,7 @@ def _cut(rng: Generator, dress: bool) -> _Upper:
     if bare and chance(rng, 0.5):
         neck = shoulder - between(rng, 0.06, 0.25)
     slope = (shoulder - neck) * between(rng, 0.05, 0.65)
-    armhole = slope + between(rng, 0.45, 1.15)
+    armhole = slope + between(rng, 0.45, 1.5)
     length = between(rng, 2.8, 6.5) if dress else between(rng, 1.8, 3.4)
     length = max(length, armhole + 0.7)
     long = not bare and chance(rng, 0.2 if dress else 0.6)
@@ -137,7 +137,7 @@ def _direction(angle: float) -> Line:
 def _neckline(rng: Generator, pattern: Pattern, cut: _Upper) -> Line:
     """The upper edge from the right to the left end of the neck; the neck's landmark too."""
     neck, style = cut.neck, rng.random()
-    front = between(rng, 0.05, 0.7) * min(1.0, 0.4 + neck)
+    front = between(rng, 0.05, 0.9) * min(1.0, 0.4 + neck)
     if style < 0.35:  # the back of the neck is not seen
         edge = [(-neck, 0.0), (-0.6 * neck, front * 0.7), (0.0, front), (0.6 * neck, front * 0.7)]
     elif style < 0.7:  # or it fills the opening

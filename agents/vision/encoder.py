@@ -6,7 +6,6 @@ no squeeze-and-excitation, ReLU6 instead of Swish, stem and top not scaled.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -75,11 +74,10 @@ class InvertedResidual(nn.Module):
 class Encoder(nn.Module):
     """Photos (n, 3, h, w), RGB in 0-1, to features by stride (`LEVELS`) and the top's (n, 1280).
 
-    Height and width are multiples of 32. The first ``frozen`` stages learn nothing: what they see,
-    edges and colours, is the same in every photo, and they cost the most.
+    Height and width are multiples of 32.
     """
 
-    def __init__(self, frozen: int = 0) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.stem = ConvNorm(3, 32, 3, 2)
         stages: list[nn.Module] = []
@@ -94,23 +92,12 @@ class Encoder(nn.Module):
             inputs = outputs
         self.stages = nn.ModuleList(stages)
         self.top = ConvNorm(inputs, TOP, 1)
-        self.frozen = frozen
-        for module in (self.stem, *self.stages[:frozen]) if frozen else ():
-            module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Encoder:
-        super().train(mode)
-        for module in (self.stem, *self.stages[: self.frozen]) if self.frozen else ():
-            module.eval()
-        return self
 
     def forward(self, photos: Tensor) -> tuple[dict[int, Tensor], Tensor]:
         levels: dict[int, Tensor] = {}
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            x = self.stem((photos - 0.498) / 0.502)
+        x = self.stem((photos - 0.498) / 0.502)
         for index, stage in enumerate(self.stages):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= self.frozen):
-                x = stage(x)
+            x = stage(x)
             if index in _LAST_OF_STRIDE:
                 levels[_LAST_OF_STRIDE[index]] = x
         return levels, self.top(x).mean(dim=(2, 3))

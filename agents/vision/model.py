@@ -15,12 +15,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
+from agents.vision.blend import Blend
 from agents.vision.measured_colour import Named, measured_colours
 from agents.vision.network import HEADS
 from agents.vision.prediction import Prediction, SoftMask, ranking
 from agents.vision.title_network import Seen
 from agents.vision.titles import Title, beam_search
-from agents.vision.weights import Parts, facts, parts_of, places
+from agents.vision.weights import DECODED, Parts, facts, parts_of, places
 from agents.vision.weights_file import SHIPPED
 
 BATCH = 32
@@ -33,7 +34,7 @@ class Card:
     name: str
     input_size: int
     vocabularies: Mapping[str, tuple[str, ...]]
-    temperatures: Mapping[str, float]
+    blend: Blend
     title_words: tuple[str, ...]
     colour_places: Named
 
@@ -42,7 +43,8 @@ class GarmentModel:
     """The trained networks with their vocabularies; one instance serves any number of threads.
 
     Torch's thread count is left as the caller set it. Photos are squashed to a square of
-    `input_size` pixels whatever their shape, as in training; transparency is put on white.
+    `input_size` pixels whatever their shape, by the way over `DECODED` pixels that training took;
+    transparency is put on white.
     """
 
     def __init__(self, parts: Parts, card: Card, model_id: str) -> None:
@@ -59,11 +61,14 @@ class GarmentModel:
         Raises FileNotFoundError where there is none, ValueError where it is not a garment model.
         """
         path = path or SHIPPED
+        version = _version(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         try:
             metadata, state = _read(path)
             card = _card(metadata)
             parts = parts_of(state, card.vocabularies, len(card.title_words))
+            if _version(path) != version:
+                raise ValueError("the file is being replaced")
         except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise ValueError(f"{path.name} is not a garment model: {error}") from error
         return cls(parts, card, f"{card.name}@{digest[:8]}")
@@ -72,17 +77,19 @@ class GarmentModel:
         """One prediction for each image, in order; the images may differ in size and mode."""
         found: list[Prediction] = []
         for start in range(0, len(images), BATCH):
-            batch = torch.stack([self._pixels(image) for image in images[start : start + BATCH]])
+            photos = torch.stack([_pixels(image) for image in images[start : start + BATCH]])
+            size = (self.input_size, self.input_size)
             with torch.inference_mode():
-                found.extend(self._predicted(batch.contiguous(memory_format=torch.channels_last)))
+                photos = F.interpolate(photos, size, mode="bilinear", antialias=True)
+                found.extend(self._predicted(photos.contiguous(memory_format=torch.channels_last)))
         return found
 
     def _predicted(self, photos: Tensor) -> list[Prediction]:
-        """One pass of the encoder, which all the rest reads."""
+        """One pass of the encoder, which all the rest reads, and a second opinion."""
         parts = self._parts
         levels, top = parts.net.encoder(photos)
         logits = parts.net.logits(levels, top, photos)
-        shares = {head: (logits[head] / self._card.temperatures[head]).softmax(1) for head in HEADS}
+        shares = self._card.blend.probabilities(logits, parts.second(photos))
         masks = (parts.mask(levels, photos).sigmoid()[:, 0] * 255).round().to(torch.uint8)
         vectors = F.normalize(parts.embed(top), dim=1).half()
         seen = Seen(places(levels), facts(shares))
@@ -115,11 +122,12 @@ class GarmentModel:
             embedding=tuple(vector.tolist()),
         )
 
-    def _pixels(self, image: Image.Image) -> Tensor:
-        size = (self.input_size, self.input_size)
-        small = opaque(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        array = np.asarray(small, dtype=np.float32) / 255.0
-        return torch.from_numpy(array).permute(2, 0, 1)
+
+def _pixels(image: Image.Image) -> Tensor:
+    """The image squashed as training decoded its photos, (3, `DECODED`, `DECODED`) in 0-1."""
+    small = opaque(image).resize((DECODED, DECODED), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    array = np.asarray(small, dtype=np.float32) / 255.0
+    return torch.from_numpy(array).permute(2, 0, 1)
 
 
 def opaque(image: Image.Image) -> Image.Image:
@@ -133,14 +141,23 @@ def opaque(image: Image.Image) -> Image.Image:
 
 
 def _card(metadata: Mapping[str, str]) -> Card:
+    blend = Blend.of_json(metadata["blend"])
+    if not {*HEADS} == {*blend.shares} == {*blend.temperatures}:
+        raise ValueError("its blend is not of our heads")
     return Card(
         name=metadata["name"],
         input_size=int(metadata["input"]),
         vocabularies={head: tuple(json.loads(metadata[head])) for head in HEADS},
-        temperatures={h: float(t) for h, t in json.loads(metadata["temperature"]).items()},
+        blend=blend,
         title_words=tuple(json.loads(metadata["title"])),
         colour_places={w: tuple(at) for w, at in json.loads(metadata["lab"]).items()},
     )
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written or another takes its place."""
+    now = path.stat()
+    return now.st_ino, now.st_size, now.st_mtime_ns
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agents.vision.encoder import LEVELS, TOP, Encoder
+from agents.vision.pooling import attended
 
 PALETTE, SPREAD, MAPS = 4, 0.02, 2
 HEADS = ("type", "colour", "gender", "pattern", "sleeve", "neckline")
@@ -78,9 +79,9 @@ class GarmentNet(nn.Module):
     of 32; the shipped weights expect the size that their metadata names.
     """
 
-    def __init__(self, sizes: Mapping[str, int], frozen: int = 0) -> None:
+    def __init__(self, sizes: Mapping[str, int]) -> None:
         super().__init__()
-        self.encoder = Encoder(frozen)
+        self.encoder = Encoder()
         self.heads = nn.ModuleDict(
             {f"{name}_head": (ColourHead if name == "colour" else Head)(words)
              for name, words in sizes.items()}
@@ -98,9 +99,3 @@ class GarmentNet(nn.Module):
             name.removesuffix("_head"): head(levels, top, photos)
             for name, head in self.heads.items()
         }
-
-
-def attended(features: Tensor, look: Tensor) -> Tensor:
-    """Features (n, c, h, w) averaged by a map of logits (n, 1, h, w): (n, c)."""
-    weights = look.flatten(2).softmax(dim=2)
-    return (features.flatten(2) * weights).sum(dim=2)

@@ -12,9 +12,12 @@ from torch.nn import functional as F
 from agents.vision.encoder import LEVELS, TOP
 from agents.vision.mask_network import MaskDecoder
 from agents.vision.network import HEADS, GarmentNet
+from agents.vision.residual_network import ResidualNet
 from agents.vision.title_network import TitleDecoder
 
 EMBEDDING = 128
+DECODED = 144
+"""Pixels on each side to which photos are shrunk at first, in training and so in use."""
 PLACE_FEATURES = LEVELS[16] + LEVELS[32]
 TOLD = ("type", "colour", "gender", "pattern")
 """The heads whose probabilities the title network is told."""
@@ -25,6 +28,7 @@ class Parts:
     """The networks, ready for inference, and the projection of the encoder's top to `EMBEDDING`."""
 
     net: GarmentNet
+    second: ResidualNet
     mask: MaskDecoder
     title: TitleDecoder
     embed: nn.Linear
@@ -37,8 +41,8 @@ def parts_of(
     sizes = {head: len(vocabularies[head]) for head in HEADS}
     facts = sum(sizes[head] for head in TOLD)
     parts = Parts(
-        GarmentNet(sizes), MaskDecoder(), TitleDecoder(title_words, PLACE_FEATURES, facts),
-        nn.Linear(TOP, EMBEDDING),
+        GarmentNet(sizes), ResidualNet(sizes), MaskDecoder(),
+        TitleDecoder(title_words, PLACE_FEATURES, facts), nn.Linear(TOP, EMBEDDING),
     )  # fmt: skip
     for name, module in vars(parts).items():
         prefix = f"{name}."
@@ -47,8 +51,9 @@ def parts_of(
         )
         module.eval().requires_grad_(False)
     parts.net.encoder.fuse()
+    parts.second.fuse()
     parts.mask.fuse()
-    for module in (parts.net, parts.mask):
+    for module in (parts.net, parts.second, parts.mask):
         module.to(memory_format=torch.channels_last)
     return parts
 
