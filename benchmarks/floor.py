@@ -12,7 +12,7 @@ import uuid_utils
 
 from agents.stage import Reused, Stage
 from lookstream.settings import Settings
-from lookstream.stage_wiring import build_stages
+from lookstream.stage_wiring import StageBuilder
 from storage import keys
 from storage.artifacts import ArtifactStore
 from storage.directory import DirectoryArtifacts
@@ -26,7 +26,7 @@ class Floor:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         names = [node.name for node in PIPELINE]
-        self._stages = build_stages(settings, names)
+        self._stages = StageBuilder(settings).build(names)
         self._artifacts: ArtifactStore = DirectoryArtifacts(folder, LinkSigner(b"-" * 32, ""))
         for stage in self._stages:
             if stage.warm_up:
