@@ -18,7 +18,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from benchmarks import photos as photo_source
 from benchmarks.crowd import Crowd
@@ -58,7 +57,11 @@ def measure(listeners: int, jobs: int, stages: str = "") -> dict[str, float]:
         system.wait(system.submit(photos.pop()))  # what is loaded late is loaded now
         memory = [system.gateway_mb()]
         crowd = Crowd(system.url, GROUP, of_group=listeners // 3, of_jobs=listeners * 2 // 3)
-        upload = partial(system.submit, group=GROUP, **({"stages": stages} if stages else {}))
+        wishes = {"group": GROUP, **({"stages": stages} if stages else {})}
+
+        def upload(photo: bytes) -> str:
+            return system.submit(photo, **wishes)
+
         with _watching(system, memory):
             asyncio.run(asyncio.wait_for(crowd.listen(photos, upload), WITHIN_S))
         return {
