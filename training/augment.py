@@ -31,12 +31,12 @@ def random_views(
     studio cut-outs their corners as backgrounds. The share ``keep`` stays on white; ``lamps`` is
     how much of the usual change the light has.
     """
-    scenes = _planes(people)
-    made, kept = _studio_views(_planes(studio), scenes, size, keep)
-    views = torch.cat([made, _people_views(scenes, size)])
+    scenes = float_planes(people)
+    made, kept = studio_views(float_planes(studio), scenes, size, keep)
+    views = torch.cat([made, photographed(scenes, size)])
     change = torch.cat([torch.where(kept, STUDIO_LAMPS, MADE_UP_LAMPS), torch.ones(len(scenes))])
-    views = _light(views, change * lamps)
-    return jpeg_noise(_blur(views)).clamp_(0, 1)
+    views = relit(views, change * lamps)
+    return jpeg_noise(blurred(views)).clamp_(0, 1)
 
 
 def masked_views(
@@ -48,12 +48,12 @@ def masked_views(
     lend their corners. All (n, h, w, 4) bytes.
     """
     keep = torch.rand(len(studio), 1, 1) < 0.2
-    made, masks = _composed(_planes(studio), _planes(scenes), size, keep)
+    made, masks = composed(float_planes(studio), float_planes(scenes), size, keep)
     views = _shaded(made, masks)
     if len(people):
-        real = _placed(_planes(people), size, (0.6, 1.1), math.radians(20), "reflection")
+        real = placed(float_planes(people), size, (0.6, 1.1), math.radians(20), "reflection")
         views, masks = torch.cat([views, real[:, :3]]), torch.cat([masks, real[:, 3:]])
-    return jpeg_noise(_blur(_light(views, torch.ones(len(views))))).clamp_(0, 1), masks.clamp(0, 1)
+    return jpeg_noise(blurred(relit(views, torch.ones(len(views))))).clamp_(0, 1), masks.clamp(0, 1)
 
 
 def _shaded(views: Tensor, masks: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def _shaded(views: Tensor, masks: Tensor) -> Tensor:
     return views * (1 - dark * soft * (1 - masks))
 
 
-def _planes(photos: Tensor) -> Tensor:
+def float_planes(photos: Tensor) -> Tensor:
     return photos.permute(0, 3, 1, 2).float().div_(255)
 
 
@@ -73,7 +73,7 @@ def _uniform(count: int, low: float, high: float) -> Tensor:
     return torch.rand(count) * (high - low) + low
 
 
-def _placed(
+def placed(
     photos: Tensor, size: int, zoom: tuple[float, float], turn: float, padding: str
 ) -> Tensor:
     """Each photo seen through a random window; `zoom` is the window's share of the photo."""
@@ -97,25 +97,25 @@ def _tilted(count: int, size: int) -> Tensor:
     return torch.cat([plane, torch.ones_like(plane[..., :1])], dim=3)
 
 
-def _studio_views(photos: Tensor, scenes: Tensor, size: int, share: float) -> tuple[Tensor, Tensor]:
+def studio_views(photos: Tensor, scenes: Tensor, size: int, share: float) -> tuple[Tensor, Tensor]:
     """Views, and which of them kept their white surroundings, (n,)."""
     keep = torch.rand(len(photos), 1, 1) < share
     photos[:, 3] = torch.where(keep, 1.0, photos[:, 3])
-    return _composed(photos, scenes, size, keep)[0], keep.flatten()
+    return composed(photos, scenes, size, keep)[0], keep.flatten()
 
 
-def _composed(photos: Tensor, scenes: Tensor, size: int, keep: Tensor) -> tuple[Tensor, Tensor]:
+def composed(photos: Tensor, scenes: Tensor, size: int, keep: Tensor) -> tuple[Tensor, Tensor]:
     """Cut-outs on other grounds, on near-white where ``keep``; and their masks (n, 1, h, w)."""
     photos[:, :3] *= photos[:, 3:]
-    seen = _placed(photos, size, (0.75, 1.35), math.radians(12), "zeros")
+    seen = placed(photos, size, (0.75, 1.35), math.radians(12), "zeros")
     ground = _uniform(len(photos), 0.94, 1.0)[:, None, None, None].repeat(1, 3, size, size)
     elsewhere = torch.nonzero(~keep.flatten()).flatten()
     ground[elsewhere] = backgrounds(scenes, len(elsewhere), size)
     return seen[:, :3] + (1 - seen[:, 3:]) * ground, seen[:, 3:]
 
 
-def _people_views(scenes: Tensor, size: int) -> Tensor:
-    return _placed(scenes[:, :3], size, (0.6, 1.1), math.radians(20), "reflection")
+def photographed(scenes: Tensor, size: int) -> Tensor:
+    return placed(scenes[:, :3], size, (0.6, 1.1), math.radians(20), "reflection")
 
 
 def backgrounds(scenes: Tensor, count: int, size: int) -> Tensor:
@@ -136,7 +136,7 @@ def backgrounds(scenes: Tensor, count: int, size: int) -> Tensor:
     return torch.where(torch.rand(count, 1, 1, 1) < 0.6, corners, clouds)
 
 
-def _light(views: Tensor, lamps: Tensor) -> Tensor:
+def relit(views: Tensor, lamps: Tensor) -> Tensor:
     """Other contrast, brightness, white balance and shade, the more the larger ``lamps`` (n,)."""
     n, strength = len(views), lamps[:, None, None, None]
 
@@ -152,7 +152,7 @@ def _light(views: Tensor, lamps: Tensor) -> Tensor:
     return (lit * (1 + shade)).clamp_(0, 1)
 
 
-def _blur(views: Tensor) -> Tensor:
+def blurred(views: Tensor) -> Tensor:
     half = F.interpolate(
         F.avg_pool2d(views, 2), size=views.shape[-2:], mode="bilinear", align_corners=False
     )

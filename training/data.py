@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agents.vision.weights import DECODED
 from training.cutouts import product_mask, soft_alpha
 from training.labels import (
     PHOTO_CLASSES,
@@ -32,7 +31,8 @@ from training.labels import (
     vocabulary,
 )
 
-SIZE = DECODED
+# Pixels on each side of a decoded photo. `agents.vision.weights.DECODED` is to be the same.
+SIZE = 176
 CATALOGUES = ("catalogue-224", "catalogue-60x80")
 TRAIN_PHOTOS = "photos-train"
 VALIDATION_PHOTOS = "photos-validation"

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,11 @@ class Trainer:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(list(self._groups()), lr=recipe.rate, fused=True)
         self.step_count = 0
+        self._still: list[nn.Module] = []
+
+    def keep_still(self, modules: Sequence[nn.Module]) -> None:
+        """Leave these parts' batch norms as they are, too; their weights are not learnt already."""
+        self._still = list(modules)
 
     def _groups(self) -> Iterator[dict[str, Any]]:
         """Parameters with their rates: the encoder's learn slower, norms do not decay."""
@@ -105,6 +110,8 @@ class Trainer:
 
     def step(self, views: Tensor, truth: dict[str, Tensor], progress: float) -> float:
         self.network.train()
+        for module in self._still:
+            module.eval()
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * rate_at(progress)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.half):
