@@ -14,7 +14,7 @@ TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=10000
 	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format contracts servers train train-net train-second train-mask train-titles train-landmarks eyes benchmark clean
+.PHONY: help up test check format contracts servers train train-net train-second train-mask train-titles train-thresholds train-landmarks eyes benchmark clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -53,30 +53,36 @@ contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and even
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
 	@$(BIN)/python -m deploy.local build
 
-train: $(VENV)/.ready-dev $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks anew from $LOOKSTREAM_DATA
+train: $(TRAINED)/thresholds.json $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks further on $LOOKSTREAM_DATA
 	@$(TRAIN) training.pack --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors \
-		--mask $(TRAINED)/mask.safetensors --title $(TRAINED)/title.safetensors --out agents/vision/weights/garment-2.safetensors
+		--mask $(TRAINED)/mask.safetensors --parts $(TRAINED)/parts.safetensors \
+		--title $(TRAINED)/title.safetensors --thresholds $(TRAINED)/thresholds.json \
+		--out agents/vision/weights/garment-3.safetensors
 
-train-net: $(TRAINED)/net.safetensors ## … the encoder and what it says of type, colour, gender, pattern …
-train-second: $(TRAINED)/second.safetensors ## … the second opinion, and how the two are weighed
-train-mask: $(TRAINED)/mask.safetensors ## … the garment's mask, on the encoder that train-net left
+train-net: $(TRAINED)/net.safetensors ## … the encoder and its heads; run it again to go on after a stop
+train-second: $(TRAINED)/second.safetensors ## … the second opinion's new words, and how the two are weighed
+train-mask: $(TRAINED)/mask.safetensors ## … the masks, of the garment and of garments apart
 train-titles: $(TRAINED)/title.safetensors ## … the titles, on both networks
+train-thresholds: $(TRAINED)/thresholds.json ## … from which probability a word is said
 
-# What is there is not trained again: remove $(TRAINED) to begin anew.
+# What is there is not trained again: remove $(TRAINED) to begin anew from the shipped weights.
+# For what the shipped weights began from, see docs/models.md: `training.train` and `tune_heads`.
 $(TRAINED)/net.safetensors: | $(VENV)/.ready-dev
 	@mkdir -p $(TRAINED)
-	@$(TRAIN) training.train --out $(TRAINED)/begun.safetensors
-	@$(TRAIN) training.tune_heads --net $(TRAINED)/begun.safetensors --out $@
+	@$(TRAIN) training.real_train --folder $(TRAINED)/real
+	@cp $(TRAINED)/real/net.safetensors $@
 
 $(TRAINED)/second.safetensors: | $(TRAINED)/net.safetensors
-	@$(TRAIN) training.train --recipe second --out $(TRAINED)/second-begun.safetensors
-	@$(TRAIN) training.blend --net $(TRAINED)/net.safetensors --second $(TRAINED)/second-begun.safetensors --out $@
+	@$(TRAIN) training.real_blend --net $(TRAINED)/net.safetensors --out $@
 
 $(TRAINED)/mask.safetensors: | $(TRAINED)/net.safetensors
-	@$(TRAIN) training.train_mask --net $(TRAINED)/net.safetensors --out $@
+	@$(TRAIN) training.train_parts --net $(TRAINED)/net.safetensors --out $@
 
 $(TRAINED)/title.safetensors: | $(TRAINED)/second.safetensors
 	@$(TRAIN) training.train_titles --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
+
+$(TRAINED)/thresholds.json: | $(TRAINED)/second.safetensors
+	@$(TRAIN) training.calibrate --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
 
 train-landmarks: $(VENV)/.ready-dev ## … the landmarks, from drawn garments alone
 	@$(TRAIN) training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors

@@ -2,8 +2,8 @@
 
 Examples:
     python -m training.pack --data photos --net net.safetensors --second second.safetensors \\
-        --mask mask.safetensors --title title.safetensors \\
-        --out agents/vision/weights/garment-2.safetensors
+        --mask mask.safetensors --parts parts.safetensors --title title.safetensors \\
+        --thresholds thresholds.json --out agents/vision/weights/garment-3.safetensors
 """
 
 import argparse
@@ -23,8 +23,9 @@ from training.checkpoint import Checkpoint
 from training.colours import Place, colour_places
 from training.data import CATALOGUES, TRAIN_PHOTOS, data_folder, default_cache, load_photos
 
-NAME, SAMPLE = "garment-2", 4000
+NAME, SAMPLE = "garment-3", 4000
 PARTS = ("net", "second", "mask", "title")
+OPTIONAL = ("parts",)
 
 
 @torch.inference_mode()
@@ -58,14 +59,24 @@ def colours_of(net: Path, data: Path, cache: Path) -> dict[str, Place]:
 
 
 def pack(
-    parts: Mapping[str, Path], embed: tuple[Tensor, Tensor], places: Mapping[str, Place], out: Path
+    parts: Mapping[str, Path],
+    embed: tuple[Tensor, Tensor],
+    places: Mapping[str, Place],
+    out: Path,
+    calibration: Mapping[str, object] | None = None,
 ) -> None:
-    """Write one file, tensors in half precision under their network's name."""
+    """Write one file, tensors in half precision under their network's name.
+
+    ``calibration`` is what `training.calibrate` chose: thresholds, and its curves by precision.
+    """
     state: dict[str, Tensor] = {"embed.weight": embed[0], "embed.bias": embed[1]}
     metadata = {"name": NAME, "lab": json.dumps(places)}
+    for name in ("thresholds", "curves", "precision"):
+        if calibration:
+            metadata[name] = json.dumps(calibration[name])
     for part, path in parts.items():
         with safe_open(path, framework="pt") as file:
-            metadata.update({k: v for k, v in file.metadata().items() if k != "name"})
+            metadata.update({k: v for k, v in (file.metadata() or {}).items() if k != "name"})
             state.update({f"{part}.{key}": file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     halved = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     save_file({k: v.contiguous() for k, v in halved.items()}, out, metadata)
@@ -79,13 +90,17 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
     for part in PARTS:
         parser.add_argument(f"--{part}", type=Path, required=True, help=f"the {part}'s weights")
+    for part in OPTIONAL:
+        parser.add_argument(f"--{part}", type=Path, help=f"the {part}'s weights")
+    parser.add_argument("--thresholds", type=Path, help="written by training.calibrate")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     given = parser.parse_args()
     data = data_folder(given.data)
     embed = embedding_of(Checkpoint.load(given.net), data, given.cache)
     places = colours_of(given.net, data, given.cache)
-    parts = {part: getattr(given, part) for part in PARTS}
-    pack(parts, embed, places, given.out)
+    paths = {part: getattr(given, part) for part in (*PARTS, *OPTIONAL)}
+    calibration = json.loads(given.thresholds.read_text()) if given.thresholds else None
+    pack({p: path for p, path in paths.items() if path}, embed, places, given.out, calibration)
 
 
 if __name__ == "__main__":

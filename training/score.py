@@ -2,12 +2,14 @@
 
 DIR holds archives and their tables: NAME.tar with NAME.csv beside it, the table of studio photos
 with `articleType`, `baseColour`, `gender` and `productDisplayName`, that of people's photos with
-`label`. Prints one JSON object keyed by the archives' names.
+`label`, or with `label` and `kids`, that of street photos with `mask` and `tags`, that of photos
+without a garment with `what`. Prints one JSON object keyed by the archives' names.
 
 Examples:
     python -m training.score photos
     python -m training.score photos --only photos-validation --weights quick.safetensors
     python -m training.score photos --held-out    # what training kept for scoring, nothing else
+    python -m training.score photos --only people street --held-out --yardstick verdicts.py
 """
 
 import argparse
@@ -26,7 +28,9 @@ from agents.vision.prediction import Prediction, Ranking
 from training.caption_metrics import bleu4, cider_d
 from training.data import Example, examples_of, read_archive
 from training.labels import PHOTO_CLASSES, photo_class
+from training.real_archives import kind_of, score_told
 from training.references import brands_of, names_a_brand, reference_of, said_in, spoken
+from training.score_real import Verdict, by_label, load_yardstick
 
 BATCH, LEAST_COVER = 8, 0.05
 Scored = tuple[Example, Prediction]
@@ -174,11 +178,18 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def score(
-    model: GarmentModel, folder: Path, archives: Sequence[str], held_out: bool = False
+    model: GarmentModel,
+    folder: Path,
+    archives: Sequence[str],
+    held_out: bool = False,
+    verdict: Verdict = by_label,
 ) -> dict[str, Any]:
-    """Every figure, by archive."""
+    """Every figure, by archive; people's captions are judged by ``verdict``."""
     found: dict[str, Any] = {}
     for archive in archives:
+        if kind := kind_of(folder, archive):
+            found[archive] = score_told(model, folder, archive, kind, held_out, verdict)
+            continue
         scored, milliseconds = predictions(model, folder, archive, held_out)
         studio = bool(scored) and scored[0][0].is_catalogue
         figures = score_catalogue(scored) if studio else score_photos(scored)
@@ -198,6 +209,9 @@ def main() -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="the archives' folder")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these archives; else all")
     parser.add_argument("--held-out", action="store_true", help="only what was not trained on")
+    parser.add_argument(
+        "--yardstick", type=Path, help="a Python file with verdict(caption, label); else our own"
+    )
     parser.add_argument("--weights", type=Path, help="weights to score; else the shipped ones")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--out", type=Path, help="also write the JSON here")
@@ -206,7 +220,9 @@ def main() -> None:
     archives = given.only or archives_in(given.folder)
     if not archives:
         parser.error(f"{given.folder} has no NAME.tar with NAME.csv beside it")
-    found = score(GarmentModel.load(given.weights), given.folder, archives, given.held_out)
+    verdict = load_yardstick(given.yardstick) if given.yardstick else by_label
+    model = GarmentModel.load(given.weights)
+    found = score(model, given.folder, archives, given.held_out, verdict)
     text = json.dumps(found, indent=2)
     print(text)
     if given.out:
