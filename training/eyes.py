@@ -2,6 +2,7 @@
 
 Examples:
     python -m training.eyes photos --out eyes.png
+    python -m training.eyes photos --archive people --count 40 --out people.png
 """
 
 import argparse
@@ -20,13 +21,14 @@ from agents.vision.model import GarmentModel
 from agents.vision.wearer import WearerFinder
 from streams.events import Posed
 from training.data import VALIDATION_PHOTOS, data_folder, read_archive
+from training.real_archives import held_out_names
 
 COUNT, COLUMNS, TILE, LINE = 24, 4, 220, 14
 
 
-def sheet(data: Path, count: int, seed: int) -> Image.Image:
+def sheet(data: Path, archive: str, count: int, seed: int) -> Image.Image:
     """One row of pictures a photo: itself with its points, its cut-out, its shots, its words."""
-    rows = [_row(*found) for found in _looked_at(data, count, seed)]
+    rows = [_row(*found) for found in _looked_at(data, archive, count, seed)]
     width, height = rows[0].size
     lines = -(-len(rows) // COLUMNS)
     whole = Image.new("RGB", (width * COLUMNS, height * lines), "white")
@@ -36,10 +38,14 @@ def sheet(data: Path, count: int, seed: int) -> Image.Image:
 
 
 def _looked_at(
-    data: Path, count: int, seed: int
+    data: Path, archive: str, count: int, seed: int
 ) -> Iterator[tuple[Image.Image, Posed, Image.Image | None, list[str]]]:
     model, finders = GarmentModel.load(), Finders(WearerFinder(), LandmarkFinder.load())
-    photos = sorted(read_archive(data / f"{VALIDATION_PHOTOS}.tar"), key=lambda pair: pair[0])
+    wanted = held_out_names(data, archive)
+    photos = sorted(
+        (pair for pair in read_archive(data / f"{archive}.tar") if pair[0] in wanted),
+        key=lambda pair: pair[0],
+    )
     chosen = np.random.default_rng(seed).choice(len(photos), count, replace=False)
     for place in chosen:
         image = photos[place][1]
@@ -91,11 +97,14 @@ def main() -> None:
     )
     parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", help="else LOOKSTREAM_DATA")
     parser.add_argument("--out", type=Path, default=Path("eyes.png"), help="the picture to write")
+    parser.add_argument(
+        "--archive", default=VALIDATION_PHOTOS, help="photos kept for scoring in it"
+    )
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     buffer = io.BytesIO()
-    sheet(data_folder(given.folder), given.count, given.seed).save(buffer, "PNG")
+    sheet(data_folder(given.folder), given.archive, given.count, given.seed).save(buffer, "PNG")
     given.out.write_bytes(buffer.getvalue())
     print(given.out)
 

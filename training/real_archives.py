@@ -44,6 +44,14 @@ def is_held_out(kind: Kind, row: Row) -> bool:
     return photo_is_held_out(row["file"])
 
 
+def held_out_names(folder: Path, archive: str) -> set[str]:
+    """The photos of an archive that were kept for scoring; all where its table tells no more."""
+    kind = kind_of(folder, archive)
+    with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
+        return {row["file"] for row in csv.DictReader(file)
+                if kind is None or is_held_out(kind, row)}  # fmt: skip
+
+
 def score_told(
     model: GarmentModel, folder: Path, archive: str, kind: Kind, held_out: bool, verdict: Verdict
 ) -> dict[str, Any]:
