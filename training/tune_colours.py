@@ -107,7 +107,7 @@ def evidence_of(
 
 
 def fitted(seen: Evidence, truth: Tensor) -> Joint:
-    """The joint with the least loss on marked photos; its numbers are held near where they begin."""
+    """The joint with the least loss on marked photos; its numbers stay near where they begin."""
     begun = torch.tensor([1.4, 0.4])
     numbers = begun.clone().requires_grad_(True)
     bias = torch.zeros(truth.shape[1], requires_grad=True)
