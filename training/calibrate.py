@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,7 @@ from training.score_real import (
 
 TARGETS = (0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 GRID = tuple(round(step, 3) for step in np.arange(0.2, 0.995, 0.01))
+TYPE_GRID = (*GRID[::2], 0.985, 0.99, 0.995)
 KIDS_CALLED_ADULTS, LEAST_SAID = 0.03, 12
 UNMARKED, CLAIMED, UNMARKED_CLAIMED, EMPTY = 0.02, 0.03, 0.01, 0.01
 
@@ -127,18 +129,36 @@ def type_verdict(answer: Answer, at: float, verdict: Verdict) -> tuple[str, floa
     return by_hierarchy(caption, answer.sample.types), share
 
 
-def type_curve(answers: Sequence[Answer], verdict: Verdict) -> dict[str, tuple[float, float]]:
+def natural_weights(samples: Sequence[Sample], judged: Sequence[Sample]) -> list[float]:
+    """Weights by which judged photos have the mix of labels and children of all people's photos.
+
+    Validation photos that the shipped weights never saw are mostly of rare labels.
+    """
+
+    def key(sample: Sample) -> tuple[str, bool]:
+        return sample.label, "baby" in sample.wearers
+
+    every = Counter(key(s) for s in samples if s.source == "people" and s.types)
+    here = Counter(key(s) for s in judged)
+    raw = [every[key(s)] / here[key(s)] for s in judged]
+    return [weight * len(raw) / sum(raw) for weight in raw]
+
+
+def type_curve(
+    answers: Sequence[Answer], weights: Sequence[float], verdict: Verdict
+) -> dict[str, tuple[float, float]]:
     """By target precision the lowest type threshold at which so many captions are not wrong.
 
     Coverage is the share of captions that are right.
     """
-    told = {at: [type_verdict(a, at, verdict)[0] for a in answers] for at in GRID[::2]}
     found: dict[str, tuple[float, float]] = {}
-    for target in TARGETS:
-        for at, said in told.items():
-            if 1 - said.count("wrong") / len(said) >= target:
-                found[str(target)] = (at, round(said.count("right") / len(said), 3))
-                break
+    for at in TYPE_GRID:
+        said: Counter[str] = Counter()
+        for answer, weight in zip(answers, weights, strict=True):
+            said[type_verdict(answer, at, verdict)[0]] += weight  # type: ignore[assignment]
+        for target in TARGETS:
+            if str(target) not in found and 1 - said["wrong"] / said.total() >= target:
+                found[str(target)] = (at, round(said["right"] / said.total(), 3))
     return found
 
 
@@ -175,18 +195,19 @@ def head_pairs(answers: Sequence[Answer], head: str) -> list[tuple[float, bool]]
 
 
 def thresholds_of(
-    groups: dict[str, list[Answer]], precision: float, verdict: Verdict
+    groups: dict[str, list[Answer]], samples: Sequence[Sample], precision: float, verdict: Verdict
 ) -> tuple[Thresholds, dict[str, Any]]:
     """The thresholds for a target precision, and every curve."""
     judged = [a for a in groups["people"] if a.sample.types]
     street = [a for a in groups["street"] if a.sample.types]
+    weights = natural_weights(samples, [a.sample for a in judged])
     empty = [a.shares["type"][NOTHING] for a in groups["nothing"]]
     shown = [a.shares["type"][NOTHING] for a in judged + street]
     child = [(childs_share(a.shares["gender"]), "baby" in a.sample.wearers)
              for a in groups["people"]]  # fmt: skip
     curves = {
-        "type": type_curve(judged, verdict),
-        "type_street": type_curve(street, verdict),
+        "type": type_curve(judged, weights, verdict),
+        "type_street": type_curve(street, [1.0] * len(street), verdict),
         "colour": curve(colour_pairs(groups["studio"])),
         "kids": curve(child),
         "sleeve": curve(head_pairs(groups["people"] + groups["studio"], "sleeve")),
@@ -196,13 +217,14 @@ def thresholds_of(
     defaults = Thresholds()
     at = {name: at_precision(curves[name], precision, getattr(defaults, name))
           for name in ("type", "colour", "kids", "sleeve", "neckline", "pattern")}  # fmt: skip
-    at["type"] = max(at["type"], at_precision(curves["type_street"], precision, at["type"]))
-    said = [type_verdict(a, at["type"], verdict) for a in judged]
+    said = [(*type_verdict(a, at["type"], verdict), w)
+            for a, w in zip(judged, weights, strict=True)]  # fmt: skip
     children = [share for share, kid in child if kid]
     found = Thresholds(
         **at,
         type_sure=first_at(
-            lambda t: bool(np.mean([v == "wrong" and s >= t for v, s in said]) <= UNMARKED), 0.95
+            lambda t: sum(w for v, s, w in said if v == "wrong" and s >= t)
+            <= UNMARKED * len(said), 0.995,
         ),
         nothing=first_at(lambda t: bool(np.mean([s >= t for s in shown]) <= EMPTY), 0.5),
         maybe_nothing=max(
@@ -223,7 +245,9 @@ def told_of(answer: Answer, at: Thresholds) -> Told:
     return Told(plain_caption(found), beside, "type" in found.review, found.share)
 
 
-def scores_at(groups: dict[str, list[Answer]], at: Thresholds, verdict: Verdict) -> dict[str, Any]:
+def scores_at(
+    groups: dict[str, list[Answer]], samples: Sequence[Sample], at: Thresholds, verdict: Verdict
+) -> dict[str, Any]:
     """The scores of plain captions at these thresholds, and the studio photos' likeliest words."""
     told = {name: [told_of(a, at) for a in listed] for name, listed in groups.items()}
     people = [{"label": a.sample.label, "kids": str("baby" in a.sample.wearers)}
@@ -231,6 +255,7 @@ def scores_at(groups: dict[str, list[Answer]], at: Thresholds, verdict: Verdict)
     strict = [a.sample.held_out for a in groups["people"]]
     return {
         "people": score_people(people, told["people"], verdict),
+        "people_natural_mix": _natural(groups["people"], told["people"], samples, verdict),
         "people_of_held_out_senders": score_people(
             [row for row, keep in zip(people, strict, strict=True) if keep],
             [t for t, keep in zip(told["people"], strict, strict=True) if keep], verdict,
@@ -240,6 +265,21 @@ def scores_at(groups: dict[str, list[Answer]], at: Thresholds, verdict: Verdict)
         "nothing": score_nothing(told["nothing"]),
         "studio": studio_top1(groups["studio"]),
     }  # fmt: skip
+
+
+def _natural(
+    answers: Sequence[Answer], told: Sequence[Told], samples: Sequence[Sample], verdict: Verdict
+) -> dict[str, float]:
+    """The verdicts' shares with the labels' mix of all people's photos."""
+    pairs = [(a.sample, t) for a, t in zip(answers, told, strict=True) if a.sample.types]
+    weights = natural_weights(samples, [sample for sample, _ in pairs])
+    found = dict.fromkeys(("right", "broad", "wrong", "unmarked_wrong", "review"), 0.0)
+    for (sample, each), weight in zip(pairs, weights, strict=True):
+        said = verdict(each.caption, sample.label) if each.caption else "broad"
+        found[said] += weight
+        found["unmarked_wrong"] += weight * (said == "wrong" and not each.review)
+        found["review"] += weight * each.review
+    return {name: round(total / len(pairs), 4) for name, total in found.items()}
 
 
 def studio_top1(answers: Sequence[Answer]) -> dict[str, float]:
@@ -280,12 +320,12 @@ def main() -> None:
         name: answers_of(net, given.second, photos, places)
         for name, places in groups_of(photos, given.studio_every).items()
     }
-    at, curves = thresholds_of(groups, given.precision, verdict)
+    at, curves = thresholds_of(groups, photos.samples, given.precision, verdict)
     found = {
         "thresholds": json.loads(at.to_json()),
         "precision": given.precision,
         "curves": curves,
-        "scores": scores_at(groups, at, verdict),
+        "scores": scores_at(groups, photos.samples, at, verdict),
     }
     given.out.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=1))

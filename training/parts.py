@@ -1,7 +1,6 @@
 """The parts network: which garment of an outfit each place of a photo shows.
 
-It shares the mask network's decoder up to a quarter of the photo's size. To be moved beside
-`agents.vision.mask_network` when the product tells several garments apart.
+To be moved beside `agents.vision.mask_network` when the product tells several garments apart.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.vision.encoder import ConvNorm
-from agents.vision.mask_network import MaskDecoder
+from agents.vision.encoder import LEVELS, ConvNorm
 
 PARTS = (
     "background", "wearer", "top", "outerwear", "dress", "pants", "skirt", "shorts", "legwear",
     "shoes", "headwear", "bag", "other",
 )  # fmt: skip
 GARMENTS = PARTS[2:]
-QUARTER, INNER = 32, 64
+_WIDTHS = {32: 128, 16: 96, 8: 64, 4: 48}
 _STREET: dict[str, tuple[str, ...]] = {
     "wearer": ("skin", "hair"),
     "top": ("blouse", "bodysuit", "hoodie", "jumper", "shirt", "sweater", "sweatshirt", "t-shirt",
@@ -67,32 +65,35 @@ def table_of(labels: Sequence[str]) -> Tensor:
     return torch.tensor([part_of_tag(label) for label in labels])
 
 
-class PartsNet(nn.Module):
-    """A mask decoder with a second output at a quarter of the photo's size.
+class PartsDecoder(nn.Module):
+    """Features by stride to logits of `PARTS` at a quarter of the photo's size, (n, 13, h/4, w/4).
 
-    Features by stride and the photos (n, 3, h, w) to logits of "garment or wearer" (n, 1, h, w)
-    and of `PARTS` (n, 13, h/4, w/4).
+    Narrower than the mask network's decoder where it is large and wider where it is small: what a
+    garment is counts more than its outline, which the mask has.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.mask = MaskDecoder()
-        self.parts = nn.Sequential(
-            ConvNorm(QUARTER, INNER, 3), ConvNorm(INNER, INNER, 5, groups=INNER),
-            nn.Conv2d(INNER, len(PARTS), 1),
+        self.narrow = nn.ModuleDict(
+            {str(stride): ConvNorm(LEVELS[stride], width, 1) for stride, width in _WIDTHS.items()}
+        )
+        self.join = nn.ModuleDict(
+            {str(fine): ConvNorm(_WIDTHS[coarse] + _WIDTHS[fine], _WIDTHS[fine], 3)
+             for coarse, fine in pairwise(_WIDTHS)}
         )  # fmt: skip
+        self.last = nn.Conv2d(_WIDTHS[4], len(PARTS), 1)
 
-    def forward(self, levels: Mapping[int, Tensor], photos: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.mask.narrow["32"](levels[32])
-        quarter = x
-        for coarse, stride in pairwise((32, 16, 8, 4, 2)):
-            beside = self.mask.narrow[str(stride)](levels[stride])
-            x = self.mask.join[str(stride)](torch.cat([_doubled(x), beside], dim=1))
-            if coarse == 8:
-                quarter = x
-        full = self.mask.full(torch.cat([_doubled(x), photos - 0.5], dim=1))
-        return self.mask.last(full), self.parts(quarter)
+    def forward(self, levels: Mapping[int, Tensor]) -> Tensor:
+        x = self.narrow["32"](levels[32])
+        for stride in (16, 8, 4):
+            beside = self.narrow[str(stride)](levels[stride])
+            doubled = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+            x = self.join[str(stride)](torch.cat([doubled, beside], dim=1))
+        logits: Tensor = self.last(x)
+        return logits
 
-
-def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    def fuse(self) -> None:
+        """Fold every batch norm into its convolution; no training after."""
+        for module in self.modules():
+            if isinstance(module, ConvNorm):
+                module.fuse()

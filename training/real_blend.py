@@ -2,8 +2,9 @@
 
 A word that the second network never learnt starts from its relative's weights, so that its vote
 goes to the whole family. By head, the second network's share of the logits is the one with the
-least loss on held-out studio photos and validation senders' photos together; then temperatures are
-chosen by which the worse calibrated of both is calibrated best.
+least loss on held-out studio photos and validation senders' photos together, of those by which
+neither loses right answers; then temperatures are chosen by which the worse calibrated of both is
+calibrated best.
 
 Examples:
     python -m training.real_blend --data photos --net net.safetensors --out second.safetensors
@@ -73,6 +74,9 @@ class Both:
     def loss(self, head: str, share: float) -> float:
         return partial_loss(self.mixed(head, share), self.truth[head]).item()
 
+    def right(self, head: str, share: float) -> float:
+        return top1(self.mixed(head, share), self.truth[head])
+
     def calibration_error(self, head: str, share: float, temperature: float) -> float:
         """By the likeliest word where the truth is one word, by the whole set's share elsewhere."""
         known = self.truth[head].any(dim=1)
@@ -88,7 +92,9 @@ def fitted(groups: list[Both]) -> Blend:
     temperatures: dict[str, float] = {}
     for head in HEADS:
         able = [group for group in groups if group.knows(head)]
-        share = min(SHARES, key=lambda s: sum(group.loss(head, s) for group in able))
+        harmless = [s for s in SHARES if all(group.right(head, s) >= group.right(head, 0.0)
+                                             for group in able)]  # fmt: skip
+        share = min(harmless, key=lambda s: sum(group.loss(head, s) for group in able))
         shares[head] = share
         temperatures[head] = min(
             TEMPERATURES,
@@ -114,8 +120,7 @@ def run(data: Path, cache: Path, net: Path, out: Path) -> None:
     blend = fitted(groups)
     save_file(widened(loaded.words), out, {**describe(loaded.words), "blend": blend.to_json()})
     for name, group in zip(("studio", "people"), groups, strict=True):
-        right = {h: [round(top1(group.mixed(h, s), group.truth[h]), 4)
-                     for s in (0.0, blend.shares[h])]
+        right = {h: [round(group.right(h, s), 4) for s in (0.0, blend.shares[h])]
                  for h in HEADS if group.knows(h)}  # fmt: skip
         print(json.dumps({"photos": name, "alone_and_together": right}), flush=True)
     print(blend.to_json())

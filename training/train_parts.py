@@ -1,12 +1,13 @@
 """Trains the mask network further, and the parts network, on a trained encoder's features.
 
 Street masks teach both where the wearer and each garment are. Studio cut-outs on other grounds
-teach the mask, people's photos with the shipped mask and their label teach both. The decoder
-begins from the shipped mask network. Writes the mask's weights to ``--out``, those of the parts
-beside it as ``parts.safetensors``, and the held-out scores.
+teach the mask, people's photos with the shipped mask and their label teach both. The mask network
+begins from the shipped one. Writes its weights to ``--out``, those of the parts beside it as
+``parts.safetensors``, and the held-out scores. Files that are there are gone on from.
 
 Examples:
     python -m training.train_parts --data photos --net net.safetensors --out mask.safetensors
+    python -m training.train_parts --net net.safetensors --out mask.safetensors --only-parts
 """
 
 from __future__ import annotations
@@ -21,22 +22,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from agents.vision.encoder import Encoder
+from agents.vision.mask_network import MaskDecoder
+from agents.vision.weights_file import SHIPPED
 from training.augment import blurred, composed, float_planes, jpeg_noise, placed, relit
 from training.checkpoint import Checkpoint
 from training.command import parsed, training_parser
 from training.curves import History
 from training.data import SIZE, data_folder
-from training.parts import PARTS, PartsNet, part_of_label, table_of
+from training.parts import PARTS, PartsDecoder, part_of_label, table_of
 from training.real_data import RealPhotos, load_real, street_labels, street_photos
 from training.train_mask import iou, loss_of
 from training.trainer import rate_at
 
-STUDIO, PEOPLE, STREET, RATE = 10, 8, 8, 2e-3
+STUDIO, PEOPLE, STREET = 10, 6, 10
+RATE, PARTS_RATE = 2e-3, 4e-3
 # Rare parts count more.
 WEIGHTS = (0.4, 0.8, 1.0, 1.0, 1.3, 1.2, 1.3, 1.5, 1.3, 2.0, 2.0, 1.5, 0.8)
 Numbers = NDArray[np.uint8]
@@ -110,20 +115,25 @@ def one_hot(parts: Numbers) -> Tensor:
 
 
 def views_of(
-    lessons: Lessons, rng: np.random.Generator, size: int
+    lessons: Lessons, rng: np.random.Generator, size: int, studios: int = STUDIO
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Random views (n, 3, ...), their masks (n, 1, ...), and the parts (m, 13, ...) of the last m.
 
     Studio composites come first; people's and street photos are the last.
     """
     photos = lessons.photos
-    studio = float_planes(_chosen(photos, rng.choice(lessons.studio, STUDIO, replace=False)))
+    studio = float_planes(_chosen(photos, rng.choice(lessons.studio, studios, replace=False)))
     folk_places = rng.choice(lessons.people, PEOPLE, replace=False)
     folk = float_planes(_chosen(photos, folk_places))
     outfit_places = rng.choice(lessons.street, STREET, replace=False)
     outfits = float_planes(_chosen(photos, outfit_places))
-    keep = torch.rand(STUDIO, 1, 1) < 0.15
-    made, made_masks = composed(studio, torch.cat([folk, outfits]), size, keep)
+    keep = torch.rand(studios, 1, 1) < 0.15
+    scenes = torch.cat([folk, outfits])
+    made, made_masks = (
+        composed(studio, scenes, size, keep)
+        if studios
+        else (torch.zeros(0, 3, size, size), torch.zeros(0, 1, size, size))
+    )
     labelled = torch.zeros(PEOPLE, len(PARTS), SIZE, SIZE)
     for row, place in enumerate(folk_places):
         part = part_of_label(photos.samples[place].label)
@@ -149,10 +159,52 @@ def parts_loss(logits: Tensor, parts: Tensor) -> Tensor:
     return -(shares * weights * logits.log_softmax(dim=1)).sum(dim=1).mean()
 
 
+@dataclass(frozen=True)
+class Decoders:
+    """What is trained: the mask network, and the parts network."""
+
+    mask: MaskDecoder
+    parts: PartsDecoder
+
+    @classmethod
+    def begun(cls, out: Path) -> Decoders:
+        """From the files of an earlier training; else the shipped mask, and parts from nothing."""
+        found, beside = cls(MaskDecoder(), PartsDecoder()), parts_file(out)
+        state = load_file(out) if out.is_file() else _shipped_mask()
+        found.mask.load_state_dict(state)
+        if beside.is_file():
+            found.parts.load_state_dict(load_file(beside))
+        for network in (found.mask, found.parts):
+            network.to(memory_format=torch.channels_last)
+        return found
+
+    def write(self, scores: dict[str, float], out: Path) -> None:
+        """Write the mask's weights to ``out`` and the parts' to a file beside it."""
+        metadata = {name: f"{scores[name]:.4f}" for name in ("composites", "outfits")}
+        save_file({k: v.contiguous() for k, v in self.mask.state_dict().items()}, out, metadata)
+        parts = {k: v.contiguous() for k, v in self.parts.state_dict().items()}
+        save_file(parts, parts_file(out), {"parts": json.dumps(PARTS)})
+        out.with_suffix(".json").write_text(json.dumps(scores, indent=2))
+
+
+def parts_file(out: Path) -> Path:
+    """Where the parts network's weights are, beside the mask's."""
+    return out.with_name("parts.safetensors")
+
+
+def _shipped_mask() -> dict[str, Tensor]:
+    with safe_open(SHIPPED, framework="pt") as file:
+        return {k.removeprefix("mask."): file.get_tensor(k).float()
+                for k in file.keys() if k.startswith("mask.")}  # noqa: SIM118  # fmt: skip
+
+
 @torch.inference_mode()
-def scores_of(encoder: Encoder, network: PartsNet, lessons: Lessons, size: int) -> dict[str, float]:
+def scores_of(
+    encoder: Encoder, networks: Decoders, lessons: Lessons, size: int
+) -> dict[str, float]:
     """Mean IoU of the mask on held-out composites and outfits, and by garment on outfits."""
-    network.eval()
+    networks.mask.eval()
+    networks.parts.eval()
     state = torch.get_rng_state()
     torch.manual_seed(7)
     rng = np.random.default_rng(7)
@@ -162,7 +214,7 @@ def scores_of(encoder: Encoder, network: PartsNet, lessons: Lessons, size: int) 
         scenes = float_planes(_chosen(lessons.photos, rng.choice(lessons.people, 16)))
         nowhere = torch.zeros(len(studio), 1, 1, dtype=torch.bool)
         views, masks = composed(studio, scenes, size, nowhere)
-        found.append(iou(network(encoder(views)[0], views)[0], masks))
+        found.append(iou(networks.mask(encoder(views)[0], views), masks))
     torch.set_rng_state(state)
     scores = {"composites": float(torch.cat(found).mean())}
     by_part: dict[str, list[float]] = {part: [] for part in PARTS}
@@ -172,7 +224,8 @@ def scores_of(encoder: Encoder, network: PartsNet, lessons: Lessons, size: int) 
         planes = float_planes(_chosen(lessons.photos, places))[:, :3]
         views = F.interpolate(planes, size=(size, size), mode="bilinear", antialias=True)
         true = torch.from_numpy(lessons.parts(places)).long()
-        mask, parts = network(encoder(views)[0], views)
+        levels = encoder(views)[0]
+        mask, parts = networks.mask(levels, views), networks.parts(levels)
         whole = F.interpolate(mask, size=true.shape[1:], mode="bilinear")
         outfits.append(iou(whole, (true > 0).float()[:, None]))
         said = F.interpolate(parts, size=true.shape[1:], mode="bilinear").argmax(dim=1)
@@ -187,42 +240,47 @@ def scores_of(encoder: Encoder, network: PartsNet, lessons: Lessons, size: int) 
     return {name: round(value, 4) for name, value in scores.items()}
 
 
-def train(data: Path, cache: Path, net: Path, out: Path, minutes: float) -> None:
+def train(
+    data: Path, cache: Path, net: Path, out: Path, minutes: float, only_parts: bool = False
+) -> None:
     """Train for some minutes and write the weights and their scores."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
     lessons, loaded = lessons_of(data, cache), Checkpoint.load(net)
     encoder, size = loaded.net.encoder, loaded.size
-    network = PartsNet()
-    _begin_from_shipped(network)
-    network.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
+    networks = Decoders.begun(out)
+    optimiser = torch.optim.AdamW(
+        [{"params": networks.mask.parameters(), "rate": RATE},
+         {"params": networks.parts.parameters(), "rate": PARTS_RATE}], weight_decay=0.01,
+    )  # fmt: skip
     began, step, history = time.monotonic(), 0, History()
     while (progress := (time.monotonic() - began) / 60 / minutes) < 1:
         step += 1
-        views, masks, parts = views_of(lessons, rng, size)
+        views, masks, parts = views_of(lessons, rng, size, 0 if only_parts else STUDIO)
         views = views.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             levels, _ = encoder(views)
-        mask, told = network.train()(levels, views)
-        loss = loss_of(mask, masks) + parts_loss(told[STUDIO:], parts)
+        last = {stride: level[-len(parts) :] for stride, level in levels.items()}
+        loss = parts_loss(networks.parts.train()(last), parts)
+        if not only_parts:
+            loss = loss + loss_of(networks.mask.train()(levels, views), masks)
         for group in optimiser.param_groups:
-            group["lr"] = RATE * rate_at(progress)
+            group["lr"] = group["rate"] * rate_at(progress)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if step % 20 == 0:
             print(f"{step} {progress:.3f} {loss.item():.3f}", flush=True)
             history.losses.append((step, loss.item()))
-        if step % 150 == 0:
-            found = scores_of(encoder, network, lessons, size)
+        if step % 200 == 0:
+            found = scores_of(encoder, networks, lessons, size)
             print(json.dumps(found), flush=True)
             history.scores.append((step, _main(found)))
-            write(network, found, step, out)
-    found = scores_of(encoder, network, lessons, size)
-    write(network, found, step, out)
+            networks.write(found, out)
+    found = scores_of(encoder, networks, lessons, size)
+    networks.write(found, out)
     history.scores.append((step, _main(found)))
-    history.draw(out.with_suffix(".png"), "mask and parts")
+    history.draw(out.with_name("parts.png" if only_parts else "mask.png"), "mask and parts")
     print(json.dumps({"steps": step, **found}), flush=True)
 
 
@@ -230,32 +288,13 @@ def _main(scores: dict[str, float]) -> dict[str, float]:
     return {name: scores[name] for name in ("composites", "outfits", "per_garment")}
 
 
-def _begin_from_shipped(network: PartsNet) -> None:
-    """Load the shipped mask decoder as it was before its norms were folded into its weights."""
-    from safetensors import safe_open
-
-    from agents.vision.weights_file import SHIPPED
-
-    with safe_open(SHIPPED, framework="pt") as file:
-        state = {k.removeprefix("mask."): file.get_tensor(k).float()
-                 for k in file.keys() if k.startswith("mask.")}  # noqa: SIM118  # fmt: skip
-    network.mask.load_state_dict(state)
-
-
-def write(network: PartsNet, scores: dict[str, float], steps: int, out: Path) -> None:
-    """Write the mask's weights to ``out`` and the parts' to a file beside it."""
-    metadata = {"iou": f"{scores['composites']:.4f}", "steps": str(steps)}
-    save_file({k: v.contiguous() for k, v in network.mask.state_dict().items()}, out, metadata)
-    parts = {k: v.contiguous() for k, v in network.parts.state_dict().items()}
-    save_file(parts, out.with_name("parts.safetensors"), {"parts": json.dumps(PARTS), **metadata})
-    out.with_suffix(".json").write_text(json.dumps({"steps": steps, **scores}, indent=2))
-
-
 def main() -> None:
     parser = training_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--only-parts", action="store_true", help="leave the mask network as it is")
     given = parsed(parser)
-    train(data_folder(given.data), given.cache, given.net, given.out, given.minutes)
+    data = data_folder(given.data)
+    train(data, given.cache, given.net, given.out, given.minutes, given.only_parts)
 
 
 if __name__ == "__main__":
