@@ -75,7 +75,7 @@ STOPSIGNAL SIGTERM
 
 # Of whatever runs in here: a worker where LOOKSTREAM_WORKER_PORT is set, else a gateway.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 \
-    CMD ["python", "-m", "lookstream.probe"]
+    CMD ["python", "-m", "lookstream.supervisor.probe"]
 
 ENTRYPOINT ["lookstream"]
 CMD ["--help"]

@@ -1,1 +1,1 @@
-"""Who works: one module a stage, pure of Kafka; only `agents.runtime` knows Faust."""
+"""Who works: one module a stage, pure of Kafka; only `agents.runtime.consumer` knows Faust."""

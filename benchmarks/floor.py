@@ -10,15 +10,15 @@ from pathlib import Path
 
 import uuid_utils
 
-from agents.stage import Reused, Stage, Stopgap
+from agents.stages.stage import Reused, Stage, Stopgap
 from lookstream.settings import Settings
-from lookstream.stage_wiring import StageBuilder
-from storage import keys
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
-from streams.events import Event, ImageSubmitted, Source, StageResult
-from streams.graph import PIPELINE
+from lookstream.wiring.stages import StageBuilder
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Event, ImageSubmitted, Source, StageResult
+from streams.stages.graph import PIPELINE
 
 
 class Floor:

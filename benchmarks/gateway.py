@@ -25,7 +25,7 @@ from urllib.request import urlopen
 from benchmarks import load
 from benchmarks.running import resident_mb
 from deploy.local.server import accepts, free_port
-from streams.embedded import EmbeddedBroker
+from streams.broker.connection import EmbeddedBroker
 
 SIZES = {"100kB": (100_000, 1000), "5MB": (5_000_000, 128)}
 """Bytes of a photo, and how many are sent."""

@@ -22,11 +22,10 @@ from typing import Any
 from pymongo import AsyncMongoClient
 
 from benchmarks import wardrobe
-from storage.batches import by_job
-from storage.jobs import JobQuery, JobStore, JobUpdate
-from storage.mongo import stored
-from storage.open import open_jobs
-from storage.transition import fold
+from storage.jobs.mongo.store import stored
+from storage.jobs.store import JobQuery, JobStore, JobUpdate, by_job
+from storage.jobs.transition import fold
+from storage.urls import open_jobs
 
 BATCH = 500  # jobs written at a time
 NEWS = 50  # jobs written after the moment that ``written_after`` names

@@ -22,8 +22,8 @@ from pathlib import Path
 from benchmarks import photos as photo_source
 from benchmarks.floor import Floor
 from benchmarks.running import running
-from lookstream.processes import one_thread_each
 from lookstream.settings import Settings
+from lookstream.supervisor.processes import one_thread_each
 
 
 def main() -> None:

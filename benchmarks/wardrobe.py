@@ -9,8 +9,8 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from agents.vision.caption import BROADER_COLOURS, BROADER_TYPES, WEARERS
-from storage.jobs import JobUpdate, StageCompleted, StageError, StageGaveUp, Submitted
+from agents.vision.text.caption import BROADER_COLOURS, BROADER_TYPES, WEARERS
+from storage.jobs.store import JobUpdate, StageCompleted, StageError, StageGaveUp, Submitted
 
 WANTED = (
     *("validation", "captioning", "classification", "pose", "shots", "thumbnailing"),

@@ -11,12 +11,13 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from gateway import metadata, problem_responses, visitors
 from gateway.deps import GatewayDeps
-from gateway.html import Pages
-from gateway.limits import BodyLimit
-from gateway.metrics import Metrics
-from gateway.request_context import RequestContext
+from gateway.http import host_check as visitors
+from gateway.http import problem_responses
+from gateway.http.context import RequestContext, request_tracing
+from gateway.http.limits import BodyLimit
+from gateway.http.metrics import Metrics
+from gateway.pages.render import Pages
 from gateway.routes import page
 from gateway.routes.artifacts import ArtifactRoutes
 from gateway.routes.control import ControlRoutes
@@ -29,10 +30,10 @@ from gateway.routes.replays import ReplayRoutes
 from gateway.routes.similar import SimilarRoutes
 from gateway.routes.system import SystemRoutes
 from gateway.routes.uploads import UploadRoutes
-from gateway.similar import SimilarJobs
-from gateway.storing import Storing
-from gateway.submitter import Submitter
-from gateway.trace import request_tracing
+from gateway.search.similar import SimilarJobs
+from gateway.submissions import options as metadata
+from gateway.submissions.storing import Storing
+from gateway.submissions.submitter import Submitter
 
 DESCRIPTION = """
 Hand over photos of garments and get back listing-ready data: a caption, attributes, classes, a

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
-from gateway.limits import Limits
-from storage.artifacts import ArtifactStore
-from storage.jobs import JobStore
-from storage.signing import LinkSigner
-from streams.events import Event
-from streams.follower import JobFollower
-from streams.graph import StageGraph
-from streams.history import TopicHistory
+from gateway.http.limits import Limits
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
+from storage.jobs.store import JobStore
+from streams.consumers.history import TopicHistory
+from streams.consumers.job_updates import JobFollower
+from streams.events.models import Event
+from streams.stages.graph import StageGraph
 
 
 class Publisher(Protocol):

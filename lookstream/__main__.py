@@ -1,6 +1,6 @@
 """``python -m lookstream`` is ``lookstream``."""
 
-from lookstream.cli import app
+from lookstream.cli.app import app
 
 if __name__ == "__main__":
     app()

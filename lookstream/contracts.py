@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lookstream import wiring
 from lookstream.settings import Settings
-from streams.broker_url import BrokerUrl
-from streams.events_page import events_page
-from streams.producer import EventProducer
+from lookstream.wiring import gateway as wiring
+from streams.broker.connection import BrokerUrl
+from streams.broker.producer import EventProducer
+from streams.events.events_page import events_page
 
 _NOWHERE = "kafka://localhost:9092"
 """The document names a broker; nobody connects to it."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from deploy.local.server import free_port
-from lookstream.probe import reason
+from lookstream.supervisor.probe import reason
 from tests.composing import ROOT, services
 from tests.polling import until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from streams.record import Record
+from streams.broker.records import Record
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from streams.codec import Encoded
 from streams.errors import BrokerUnavailable, EventTooLarge
-from streams.events import Event
+from streams.events.codec import Encoded
+from streams.events.models import Event
 
 
 class MemoryPublisher:

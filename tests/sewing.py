@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 
 from opentelemetry.trace import NoOpTracer, Tracer
 
-from agents.batch import StageProcessor
-from agents.compute import ComputePool
-from agents.metrics import StageMetrics
-from agents.retry import RetryPolicy
-from agents.stage import Handle, Stage, one_by_one
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
-from streams.codec import encode
-from streams.events import Event, Payload, StageFailed, StageResult
-from streams.graph import Node, StageGraph
-from streams.record import Record
+from agents.runtime.batch import StageProcessor
+from agents.runtime.compute import ComputePool
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.retry import RetryPolicy
+from agents.stages.stage import Handle, Stage, one_by_one
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
+from streams.broker.records import Record
+from streams.events.codec import encode
+from streams.events.models import Event, Payload, StageFailed, StageResult
+from streams.stages.graph import Node, StageGraph
 from tests.publishing import MemoryPublisher
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

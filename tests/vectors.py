@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from streams.embedding import SIZE, encode
+from streams.events.models import SIZE, encode
 
 
 def along(axis: int) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agents.vision.weights import DECODED
+from agents.vision.networks.weights import DECODED
 from training.cutouts import product_mask, soft_alpha
 from training.labels import (
     PHOTO_CLASSES,

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from agents.captioners.prompt import ATTRIBUTES, CAPTION_LENGTH
-from agents.errors import BadAnswer
-from streams.events import Attribute, Captioned, Unit
+from agents.stages.errors import BadAnswer
+from streams.events.models import Attribute, Captioned, Unit
 
 SURE = 0.5
 """A type or colour that the model believes in less is for a person to look at."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import structlog
 
-from agents.captioners.captioner import Captioner, Described
-from agents.errors import StageError
-from agents.stage import Stopgap
-from storage.artifacts import ArtifactStore
-from streams.events import Captioned
+from agents.stages.captioning import Captioner, Described
+from agents.stages.errors import StageError
+from agents.stages.stage import Stopgap
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Captioned
 
 log = structlog.get_logger()
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr, ValidationError
 
 from agents.captioners import answers
-from agents.captioners.exchange import Exchange
+from agents.captioners.exchange import Exchange, error_of, retry_after_s
 from agents.captioners.prompt import SCHEMA, full_prompt, version_of
-from agents.captioners.statuses import error_of, retry_after_s
-from agents.errors import Rejected, StageError
-from streams.events import Captioned
+from agents.stages.errors import Rejected, StageError
+from streams.events.models import Captioned
 
 if TYPE_CHECKING:
     from google.genai.errors import APIError

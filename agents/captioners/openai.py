@@ -12,11 +12,10 @@ import httpx
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from agents.captioners import answers
-from agents.captioners.exchange import Exchange
+from agents.captioners.exchange import Exchange, error_of, retry_after_s
 from agents.captioners.prompt import SCHEMA, full_prompt, version_of
-from agents.captioners.statuses import error_of, retry_after_s
-from agents.errors import Rejected
-from streams.events import Captioned
+from agents.stages.errors import Rejected
+from streams.events.models import Captioned
 
 _FORM = {
     "type": "json_schema",

@@ -11,12 +11,12 @@ from typing import Protocol
 
 from PIL import Image
 
-from agents.captioners.captioner import Described
-from agents.captioners.statuses import NAME, Stumbled
-from agents.errors import BadAnswer, StageError, Unavailable
-from storage import keys
-from storage.artifacts import ArtifactStore
-from streams.events import Captioned
+from agents.captioners.exchange import NAME, Stumbled
+from agents.stages.captioning import Described
+from agents.stages.errors import BadAnswer, StageError, Unavailable
+from storage.artifacts import keys
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Captioned
 
 LONGEST_REST_S = 300.0
 STUMBLES = 5

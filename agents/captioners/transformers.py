@@ -14,7 +14,7 @@ from PIL import Image
 
 from agents.captioners import answers
 from agents.captioners.prompt import full_prompt, version_of
-from streams.events import Captioned
+from streams.events.models import Captioned
 
 MAX_TOKENS = {True: 512, False: 40}
 """Of a model that chats, and of one that says a sentence."""

@@ -10,13 +10,13 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from gateway.byte_range import parse_range
 from gateway.deps import GatewayDeps
-from gateway.json_body import media_type
-from gateway.models import StoredView
-from gateway.problem_responses import documented
-from gateway.problems import Problem
-from storage.artifacts import ArtifactInfo
+from gateway.http.byte_range import parse_range
+from gateway.http.json_body import media_type
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.views.models import StoredView
+from storage.artifacts.store import ArtifactInfo
 
 # Shown as they are; anything else is downloaded, so that nothing stored here runs as a page.
 INLINE = frozenset(

@@ -11,24 +11,24 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from gateway.announcer import Announcer
 from gateway.deps import GatewayDeps
-from gateway.examples import RUN
-from gateway.json_body import body_of, read_json
-from gateway.metrics import Metrics
-from gateway.models import RunView
-from gateway.options import StageNames, stage_names
-from gateway.problem_responses import documented
-from gateway.problems import Problem
-from gateway.reruns import NextRun, next_run, validation_of
-from gateway.submission_body import stages_schema
-from gateway.trace import traceparent
-from gateway.views import links
-from gateway.waiting import canonical, living
-from storage import erasure, keys
+from gateway.http.context import traceparent
+from gateway.http.json_body import body_of, read_json
+from gateway.http.metrics import Metrics
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.live.waiting import canonical, living
+from gateway.replays.reruns import NextRun, next_run, validation_of
+from gateway.submissions.options import StageNames, stage_names
+from gateway.submissions.schema import stages_schema
+from gateway.submissions.submitter import Announcer
+from gateway.views.examples import RUN
+from gateway.views.jobs import links
+from gateway.views.models import RunView
+from storage.artifacts import erasure, keys
 from storage.errors import InvalidKey
-from storage.jobs import Deleted, Job
-from streams.events import JobDeleted
+from storage.jobs.store import Deleted, Job
+from streams.events.models import JobDeleted
 
 JobId = Annotated[str, Path(description="as answered by `POST /v1/jobs`")]
 

@@ -8,14 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from gateway.deps import GatewayDeps
-from gateway.event_ids import JobMark, TimeMark
-from gateway.event_stream import EventStream
-from gateway.examples import JOB_EVENTS
-from gateway.job_event import JobEvent
-from gateway.live import LiveJobs
-from gateway.metrics import Metrics
-from gateway.problem_responses import documented
-from gateway.problems import Problem
+from gateway.http.metrics import Metrics
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.live.event_ids import JobMark, TimeMark
+from gateway.live.event_stream import EventStream, JobEvent
+from gateway.live.live_jobs import LiveJobs
+from gateway.views.examples import JOB_EVENTS
 from storage.errors import StoreUnavailable
 
 LastHeader = Annotated[

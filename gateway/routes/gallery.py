@@ -8,12 +8,20 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Request, Response
 
 from gateway.deps import GatewayDeps
-from gateway.gallery import MOST_COUNTED, PATH, STATUSES, Card, Filters, how_many, suggestions
-from gateway.html import Pages
-from gateway.problem_responses import as_problem
-from gateway.problems import Problem
-from gateway.similar import SimilarJobs, vector_of
-from gateway.waiting import canonical, living
+from gateway.http.problem_responses import as_problem
+from gateway.http.problems import Problem
+from gateway.live.waiting import canonical, living
+from gateway.pages.render import Pages
+from gateway.search.gallery import (
+    MOST_COUNTED,
+    PATH,
+    STATUSES,
+    Card,
+    Filters,
+    how_many,
+    suggestions,
+)
+from gateway.search.similar import SimilarJobs, vector_of
 from storage.errors import StorageError
 
 MOST_SIMILAR = 12

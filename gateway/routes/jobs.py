@@ -7,17 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from gateway.deps import GatewayDeps
-from gateway.examples import JOB, SUBMISSION
-from gateway.idempotency import checked_key
-from gateway.intake import read_submission
-from gateway.models import AcceptedEntry, JobView, RejectedEntry, SubmissionView
-from gateway.problem_responses import documented
-from gateway.problems import Problem
-from gateway.submission_body import request_body
-from gateway.submitter import Submitter
-from gateway.trace import traceparent
-from gateway.views import job_view, links
-from gateway.waiting import canonical, settled
+from gateway.http.context import traceparent
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.live.waiting import canonical, settled
+from gateway.submissions.body import read_submission
+from gateway.submissions.idempotency import checked_key
+from gateway.submissions.schema import request_body
+from gateway.submissions.submitter import Submitter
+from gateway.views.examples import JOB, SUBMISSION
+from gateway.views.jobs import job_view, links
+from gateway.views.models import AcceptedEntry, JobView, RejectedEntry, SubmissionView
 
 LONGEST_WAIT_S = 60
 

@@ -13,12 +13,12 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BeforeValidator, Field
 
 from gateway.deps import GatewayDeps
-from gateway.examples import JOB_LIST
-from gateway.models import Counts, JobListView, Status
-from gateway.options import Plain
-from gateway.problem_responses import documented
-from gateway.views import job_view
-from storage.jobs import JobQuery
+from gateway.http.problem_responses import documented
+from gateway.submissions.options import Plain
+from gateway.views.examples import JOB_LIST
+from gateway.views.jobs import job_view
+from gateway.views.models import Counts, JobListView, Status
+from storage.jobs.store import JobQuery
 
 STATUSES: tuple[Status, ...] = ("pending", "processing", "completed", "failed")
 MOST_COUNTED = 10_000

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.html import CSP, MEDIA_TYPE, Pages
+from gateway.pages.render import CSP, MEDIA_TYPE, Pages
 
 TYPES = {
     ".css": "text/css; charset=utf-8",

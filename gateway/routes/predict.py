@@ -6,19 +6,19 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.deps import GatewayDeps
-from gateway.examples import PREDICTION
-from gateway.intake import ADDRESS, Submission
-from gateway.json_body import JSON, body_of, read_json
-from gateway.models import PredictionView
-from gateway.options import Options
-from gateway.photos import remote
-from gateway.problem_responses import documented
-from gateway.problems import Problem
-from gateway.submitter import Submitter
-from gateway.trace import traceparent
-from gateway.views import job_view
-from gateway.waiting import settled
-from storage.jobs import FINAL, Job
+from gateway.http.context import traceparent
+from gateway.http.json_body import JSON, body_of, read_json
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.live.waiting import settled
+from gateway.submissions.body import ADDRESS, Submission
+from gateway.submissions.options import Options
+from gateway.submissions.photos import remote
+from gateway.submissions.submitter import Submitter
+from gateway.views.examples import PREDICTION
+from gateway.views.jobs import job_view
+from gateway.views.models import PredictionView
+from storage.jobs.store import FINAL, Job
 
 OPTIONS = Options(stages=["classification"])
 

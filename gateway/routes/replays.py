@@ -13,17 +13,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.deps import GatewayDeps
-from gateway.json_body import body_of, read_json
-from gateway.models import Shape
-from gateway.options import StageNames, stage_names
-from gateway.problem_responses import documented
-from gateway.problems import Problem
-from gateway.replay_state import ReplayError, ReplayState
-from gateway.replaying import ReplayOrder, Replays
-from gateway.submission_body import stages_schema
-from streams.events import JobId
-from streams.graph import StageGraph
-from streams.replay import Plan, Selection, moment
+from gateway.http.json_body import body_of, read_json
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.replays.service import ReplayOrder, Replays
+from gateway.replays.state import ReplayError, ReplayState
+from gateway.submissions.options import StageNames, stage_names
+from gateway.submissions.schema import stages_schema
+from gateway.views.models import Shape
+from streams.consumers.replay import Plan, Selection, moment
+from streams.events.models import JobId
+from streams.stages.graph import StageGraph
 
 ID = "01a20801-845d-768b-82dd-f448762e99cb"
 MOMENT = (

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from gateway.deps import GatewayDeps
-from gateway.examples import SIMILAR
-from gateway.models import SimilarListView
-from gateway.problem_responses import documented
+from gateway.http.problem_responses import documented
+from gateway.live.waiting import canonical, living
 from gateway.routes.listing import Text
-from gateway.similar import SimilarJobs
-from gateway.views import similar_view
-from gateway.waiting import canonical, living
+from gateway.search.similar import SimilarJobs
+from gateway.views.examples import SIMILAR
+from gateway.views.jobs import similar_view
+from gateway.views.models import SimilarListView
 
 JobId = Annotated[str, Path(description="as answered by `POST /v1/jobs`")]
 Group = Annotated[Text | None, Query(description="among the jobs of this group")]

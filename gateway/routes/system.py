@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from gateway.deps import GatewayDeps
-from gateway.metrics import Metrics
-from gateway.readiness import Readiness
+from gateway.http.metrics import Metrics
+from gateway.http.readiness import Readiness
 
 
 class Info(BaseModel):

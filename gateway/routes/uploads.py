@@ -11,25 +11,25 @@ from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from gateway.announcer import Announcer, submitted
 from gateway.deps import GatewayDeps
-from gateway.examples import COMPLETED_UPLOAD, UPLOAD
-from gateway.idempotency import KEPT, checked_key, job_id
-from gateway.json_body import JSON, body_of, read_json
-from gateway.metrics import Metrics
-from gateway.models import AcceptedEntry, SubmissionView, UploadView
-from gateway.options import Options, plain
-from gateway.problem_responses import documented
-from gateway.problems import Problem
+from gateway.http.context import traceparent
+from gateway.http.json_body import JSON, body_of, read_json
+from gateway.http.metrics import Metrics
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.live.waiting import canonical
 from gateway.routes.jobs import IdempotencyKey
-from gateway.submission_body import options_schema
-from gateway.trace import traceparent
-from gateway.views import links
-from gateway.waiting import canonical
-from storage import keys
+from gateway.submissions.idempotency import KEPT, checked_key, job_id
+from gateway.submissions.options import Options, plain
+from gateway.submissions.schema import options_schema
+from gateway.submissions.submitter import Announcer, submitted
+from gateway.views.examples import COMPLETED_UPLOAD, UPLOAD
+from gateway.views.jobs import links
+from gateway.views.models import AcceptedEntry, SubmissionView, UploadView
+from storage.artifacts import keys
 from storage.errors import ArtifactNotFound
-from storage.jobs import Job, KeptRequest
-from streams.events import ImageSubmitted, Source
+from storage.jobs.store import Job, KeptRequest
+from streams.events.models import ImageSubmitted, Source
 
 LINK_LIFE_S = 3600
 REPLAYED = {"Idempotent-Replayed": "true"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from confluent_kafka import Producer
 
-from streams.codec import encode
-from streams.events import JobDeleted
+from streams.events.codec import encode
+from streams.events.models import JobDeleted
 from tests.acceptance.photos import photo, photos
 from tests.acceptance.rest import all_completed
 from tests.acceptance.system import System

@@ -14,7 +14,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from agents.vision.model import SHIPPED
+from agents.vision.networks.model import SHIPPED
 from tests.acceptance.photos import photo, photos
 from tests.acceptance.rest import Job
 from tests.acceptance.system import System

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from PIL import Image, ImageStat
 
-from agents.stage import Stage, one_by_one
-from storage.artifacts import ArtifactStore
-from streams.events import ImageValidated, Payload, StageResult
+from agents.stages.stage import Stage, one_by_one
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import ImageValidated, Payload, StageResult
 
 
 class MeanColour(Payload):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.jobs import JobStore
+from storage.jobs.store import JobStore
 from tests.contract.job_stores import opened
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.artifacts import CHUNK, ArtifactStore
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import CHUNK, ArtifactStore
 from storage.errors import ArtifactNotFound, InvalidKey
-from storage.open import open_artifacts
-from storage.signing import LinkSigner
+from storage.urls import open_artifacts
 
 SIGNER = LinkSigner(b"a secret of the tests", "http://gateway")
 MIB = 1024 * 1024

@@ -10,14 +10,12 @@ import pytest
 from confluent_kafka import Message
 
 from deploy.local.server import free_port
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.codec import Decoder, Encoded
-from streams.embedded import EmbeddedBroker
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.topics import create_topics, plan
+from streams.consumers.job_updates import JobFollower
 from streams.errors import BrokerUnavailable, EventTooLarge
-from streams.events import ImageSubmitted, JobUpdated
-from streams.follower import JobFollower
-from streams.topics import plan
+from streams.events.codec import Decoder, Encoded
+from streams.events.models import ImageSubmitted, JobUpdated
 from tests.broking import letters, messages, new_topic, producing, recorded, submitted
 from tests.polling import eventually
 
@@ -105,7 +103,7 @@ async def test_a_broker_that_answers_is_well(broker: BrokerUrl) -> None:
 
 
 async def test_a_broker_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.producer.DELIVERY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("streams.broker.producer.DELIVERY_TIMEOUT_S", 1.0)
     nowhere = BrokerUrl(f"127.0.0.1:{free_port()}")
     async with producing(nowhere) as producer:
         with pytest.raises(BrokerUnavailable):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import (
+from storage.jobs.store import (
     Job,
     JobStore,
     JobUpdate,
@@ -16,7 +16,7 @@ from storage.jobs import (
     StageGaveUp,
     Swept,
 )
-from storage.transition import fold
+from storage.jobs.transition import fold
 from tests.contract.job_stores import NOON, WANTED, completed, found, opened, submitted
 
 

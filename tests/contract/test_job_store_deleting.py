@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from storage.jobs import Deleted, JobQuery, JobStore, StageError, StageGaveUp, Swept
+from storage.jobs.store import Deleted, JobQuery, JobStore, StageError, StageGaveUp, Swept
 from tests.contract.job_stores import NOON, WANTED, completed, found, pages, submitted
 
 LATER = NOON + timedelta(minutes=1)

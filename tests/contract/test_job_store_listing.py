@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from storage.errors import InvalidCursor
-from storage.jobs import JobQuery, JobStore
+from storage.jobs.store import JobQuery, JobStore
 from tests.contract.job_stores import NOON, completed, found, pages, submitted
 
 

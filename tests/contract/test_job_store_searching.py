@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from storage.jobs import JobQuery, JobStore, JobUpdate
+from storage.jobs.store import JobQuery, JobStore, JobUpdate
 from tests.contract.job_stores import NOON, completed, found, pages, submitted
 from tests.naming import named
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from storage.jobs import Deleted, JobStore, JobUpdate, JobVector
+from storage.jobs.store import Deleted, JobStore, JobUpdate, JobVector
 from tests.contract.job_stores import NOON, completed, submitted
 
 FIRST = (datetime.fromtimestamp(0, UTC), "")

@@ -8,8 +8,8 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from storage.errors import StorageError
-from storage.jobs import JobQuery, JobStore, StageCompleted
-from storage.open import open_jobs
+from storage.jobs.store import JobQuery, JobStore, StageCompleted
+from storage.urls import open_jobs
 from tests.contract.job_stores import NOON, completed, opened, pages, submitted
 
 

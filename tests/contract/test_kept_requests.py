@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from storage.jobs import JobStore, KeptRequest
+from storage.jobs.store import JobStore, KeptRequest
 from tests.contract.job_stores import NOON, opened, submitted
 
 DAY = timedelta(days=1)

@@ -14,16 +14,18 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from gateway.app import create_app
 from gateway.deps import Addresses, GatewayDeps, Publisher
-from gateway.limits import Limits
+from gateway.http.limits import Limits
 from gateway.server import GatewayServer
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
-from storage.jobs import JobStore
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
-from streams.broker_url import BrokerUrl
-from streams.embedded import EmbeddedBroker
-from streams.events import (
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import JobStore
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.producer import EventProducer
+from streams.consumers.history import TopicHistory
+from streams.consumers.job_updates import JobFollower
+from streams.events.models import (
     EVENTS,
     Event,
     ImageAnnotated,
@@ -35,10 +37,7 @@ from streams.events import (
     PoseEstimated,
     ShotsCut,
 )
-from streams.follower import JobFollower
-from streams.graph import Node, StageGraph
-from streams.history import TopicHistory
-from streams.producer import EventProducer
+from streams.stages.graph import Node, StageGraph
 from tests.polling import until
 
 STAGES: tuple[tuple[str, type[Event], type[Event]], ...] = (

@@ -17,11 +17,10 @@ from urllib.error import HTTPError
 import pytest
 
 from deploy.local.server import free_port
-from storage import keys
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
-from streams.broker_url import BrokerUrl
-from streams.embedded import EmbeddedBroker
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from tests.acceptance.topics import attributes, find, headers, keys_of_all, publish
 from tests.garments import dress, jpeg
 from tests.integration import model_server

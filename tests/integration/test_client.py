@@ -13,7 +13,7 @@ from both_clients import KINDS, either_client
 from rich.console import Console
 from serving import LIMITS, Serving, embedded_broker, serving
 
-from gateway.limits import Limits
+from gateway.http.limits import Limits
 from lookstream import Client, GatewayUnreachable, JobNotFound, NothingThere, RequestRefused
 from lookstream.client import WaitTimedOut
 from lookstream.client.photos import LARGE

@@ -19,13 +19,13 @@ from serving import GRAPH, Serving, embedded_broker, serving
 from typer.testing import CliRunner
 
 from lookstream import Client
-from lookstream.cli import app
-from storage.jobs import JobQuery, StageCompleted, StageError, StageGaveUp
+from lookstream.cli.app import app
+from storage.jobs.store import JobQuery, StageCompleted, StageError, StageGaveUp
 from tests.polling import until
 from tests.vectors import along, like
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
-COMMAND = "from lookstream.cli import app; app()"
+COMMAND = "from lookstream.cli.app import app; app()"
 NOWHERE = "http://127.0.0.1:1"
 
 
@@ -292,7 +292,8 @@ def listeners(gateway: Serving) -> float:
 
 def test_the_clients_side_loads_nothing_heavy() -> None:
     code = (
-        "import sys, lookstream.cli, lookstream.client, lookstream.tables, lookstream.live;"
+        "import sys, lookstream.client;"
+        "import lookstream.cli.app, lookstream.cli.tables, lookstream.cli.live;"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image, ImageCms
 from pillow_heif import register_heif_opener
 
-from agents.decoding import Decoder
-from agents.errors import Rejected
+from agents.inputs.decoding import Decoder
+from agents.stages.errors import Rejected
 from tests.garments import dress, encoded, jpeg, trousers, tshirt
 
 register_heif_opener()

@@ -10,13 +10,11 @@ from datetime import timedelta
 import pytest
 from confluent_kafka import Producer
 
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.codec import encode
-from streams.deletions import DeletedJobs
-from streams.embedded import EmbeddedBroker
-from streams.events import JobDeleted
-from streams.topics import JOB_DELETED, Topic
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.topics import JOB_DELETED, Topic, create_topics
+from streams.consumers.deletions import DeletedJobs
+from streams.events.codec import encode
+from streams.events.models import JobDeleted
 from tests.polling import until
 from tests.servers import KafkaServer
 

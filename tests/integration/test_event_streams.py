@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from starlette.types import Message
 
-from agents.tracking import updated_event
-from gateway.event_ids import JobMark, TimeMark
-from gateway.event_stream import EventStream
-from gateway.live import LiveJobs
-from storage.jobs import Deleted, Job, JobUpdate, StageCompleted, Submitted
-from storage.sqlite import SqliteJobs
-from streams.feed import JobFeed
-from streams.mailbox import MOST_JOBS
+from agents.tracking.projection import updated_event
+from gateway.live.event_ids import JobMark, TimeMark
+from gateway.live.event_stream import EventStream
+from gateway.live.live_jobs import LiveJobs
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import Deleted, Job, JobUpdate, StageCompleted, Submitted
+from streams.consumers.feed import MOST_JOBS, JobFeed
 from tests.polling import eventually
 from tests.sse import Event, EventReader
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.faust_app import Tuning
-from agents.worker import EXIT_NOT_DRAINED, EXIT_STUCK
-from streams.broker_url import BrokerUrl
+from agents.runtime.faust_app import Tuning
+from agents.runtime.worker import EXIT_NOT_DRAINED, EXIT_STUCK
+from streams.broker.connection import BrokerUrl
 from tests.integration.toys import Playground
 from tests.listening import listening
 from tests.polling import until

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from agents.dialling import system_resolver
-from agents.errors import Rejected
-from agents.fetching import Fetcher
+from agents.inputs.connector import system_resolver
+from agents.inputs.fetching import Fetcher
+from agents.stages.errors import Rejected
 from tests.integration.misbehaving_server import Misbehaving, serving
 
 LOOPBACK = [ip_network("127.0.0.0/8")]

@@ -9,15 +9,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.codec import Encoded
-from streams.embedded import EmbeddedBroker
-from streams.events import JobUpdated
-from streams.follower import JobFollower
-from streams.mailbox import Mailbox
-from streams.producer import EventProducer
-from streams.topics import plan
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.producer import EventProducer
+from streams.broker.topics import create_topics, plan
+from streams.consumers.feed import Mailbox
+from streams.consumers.job_updates import JobFollower
+from streams.events.codec import Encoded
+from streams.events.models import JobUpdated
 from tests.broking import producing
 from tests.polling import eventually
 

@@ -12,28 +12,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.annotation import annotation_stage
 from agents.captioners.local import LocalCaptioner
-from agents.captioning import captioning_stage
-from agents.classification import classification_stage
-from agents.decoding import Decoder
-from agents.errors import Rejected
-from agents.fetching import Fetcher
-from agents.pose import pose_stage
-from agents.predictions import SharedPredictions
-from agents.shots import shots_stage
-from agents.stage import Stage
-from agents.thumbnailing import thumbnailing_stage
-from agents.validation import validation_stage
-from agents.vision.figure import draw_figure
-from agents.vision.landmarks import LandmarkFinder
-from agents.vision.model import GarmentModel, Prediction
-from agents.vision.wearer import WearerFinder
-from storage import keys
-from storage.directory import DirectoryArtifacts
+from agents.inputs.decoding import Decoder
+from agents.inputs.fetching import Fetcher
+from agents.stages.annotation import annotation_stage
+from agents.stages.captioning import captioning_stage
+from agents.stages.classification import classification_stage
+from agents.stages.errors import Rejected
+from agents.stages.pose import pose_stage
+from agents.stages.predictions import SharedPredictions
+from agents.stages.shots import shots_stage
+from agents.stages.stage import Stage
+from agents.stages.thumbnailing import thumbnailing_stage
+from agents.stages.validation import validation_stage
+from agents.vision.geometry.landmarks import LandmarkFinder
+from agents.vision.geometry.wearer import WearerFinder
+from agents.vision.images.drawing import draw_figure
+from agents.vision.networks.model import GarmentModel, Prediction
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
 from storage.errors import ArtifactNotFound
-from storage.signing import LinkSigner
-from streams.events import (
+from streams.events.models import (
     Captioned,
     Classified,
     Drawn,

@@ -14,8 +14,8 @@ import pytest
 from asking import JPEG, NOBODY, apply, client, completed, problem, submit
 from serving import GRAPH, LIMITS, Serving, embedded_broker, first_message, serving
 
-from storage.jobs import StageError, StageGaveUp
-from streams.broker_url import BrokerUrl
+from storage.jobs.store import StageError, StageGaveUp
+from streams.broker.connection import BrokerUrl
 from tests.polling import until
 
 

@@ -13,9 +13,9 @@ import pytest
 from asking import JPEG, NOBODY, apply, client, completed, problem, submit, validated
 from serving import GRAPH, Serving, embedded_broker, first_message, serving
 
-from storage import keys
-from storage.jobs import Deleted, StageError, StageGaveUp, Submitted
-from streams.broker_url import BrokerUrl
+from storage.artifacts import keys
+from storage.jobs.store import Deleted, StageError, StageGaveUp, Submitted
+from streams.broker.connection import BrokerUrl
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from asking import apply, client, completed, problem, submit
 from serving import GRAPH, Serving, embedded_broker, serving
 
-from storage.jobs import StageError, StageGaveUp, Submitted
+from storage.jobs.store import StageError, StageGaveUp, Submitted
 
 ALL = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -14,8 +14,8 @@ import pytest
 from asking import apply, client, completed, problem
 from serving import GRAPH, LIMITS, Serving, embedded_broker, serving
 
-from storage.jobs import StageError, StageGaveUp
-from streams.broker_url import BrokerUrl
+from storage.jobs.store import StageError, StageGaveUp
+from streams.broker.connection import BrokerUrl
 from tests.polling import until
 
 URL = "https://example.com/dress.jpg"

@@ -15,12 +15,12 @@ from asking import apply, client, problem
 from confluent_kafka import Message, Producer
 from serving import GRAPH, Serving, embedded_broker, serving
 
-from gateway.replay_state import SILENT_FOR, ReplayState, save
-from storage import keys
-from storage.jobs import Deleted, StageCompleted, Submitted
-from streams.broker_url import BrokerUrl
-from streams.codec import encode
-from streams.events import Event, ImageValidated
+from gateway.replays.state import SILENT_FOR, ReplayState, save
+from storage.artifacts import keys
+from storage.jobs.store import Deleted, StageCompleted, Submitted
+from streams.broker.connection import BrokerUrl
+from streams.events.codec import encode
+from streams.events.models import Event, ImageValidated
 from tests.broking import messages
 from tests.polling import until
 

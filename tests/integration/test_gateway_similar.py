@@ -13,7 +13,7 @@ import pytest
 from asking import NOBODY, apply, client, completed, problem
 from serving import Serving, embedded_broker, serving
 
-from storage.jobs import StageError, StageGaveUp, Submitted
+from storage.jobs.store import StageError, StageGaveUp, Submitted
 from tests.vectors import along, like
 
 WANTED = ("validation", "captioning", "classification", "thumbnailing")

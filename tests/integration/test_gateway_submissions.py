@@ -13,8 +13,8 @@ import pytest
 from asking import JPEG, client, problem, submit
 from serving import Serving, embedded_broker, first_message, serving
 
-from storage.jobs import JobQuery
-from streams.broker_url import BrokerUrl
+from storage.jobs.store import JobQuery
+from streams.broker.connection import BrokerUrl
 from streams.errors import EventTooLarge
 
 URL = "https://example.com/a.jpg"

@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.embedded import EmbeddedBroker
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.topics import Topic, create_topics
+from streams.consumers.history import TopicHistory
 from streams.errors import BrokerUnavailable
-from streams.events import ImageSubmitted
-from streams.history import TopicHistory
-from streams.topics import Topic
+from streams.events.models import ImageSubmitted
 from tests.servers import KafkaServer
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from storage.jobs import JobQuery
-from storage.sqlite_queries import FEW, bodies
-from storage.sqlite_schema import prepare
-from storage.sqlite_vectors import vectors
+from storage.jobs.sqlite.queries import FEW, bodies
+from storage.jobs.sqlite.schema import prepare
+from storage.jobs.sqlite.vectors import vectors
+from storage.jobs.store import JobQuery
 from tests.naming import named
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.documents import document
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import JobQuery, StageCompleted, Submitted
-from storage.sqlite import SqliteJobs
-from storage.transition import fold
+from storage.jobs.documents import document
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import JobQuery, StageCompleted, Submitted
+from storage.jobs.transition import fold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 VERSION_1 = """

@@ -9,13 +9,12 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from deploy.local.server import free_port
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.codec import Encoded
+from streams.broker.connection import BrokerUrl
+from streams.broker.topics import Topic, create_topics, plan
+from streams.consumers.job_updates import JobFollower
 from streams.errors import BrokerUnavailable, EventTooLarge
-from streams.events import JobUpdated
-from streams.follower import JobFollower
-from streams.topics import Topic, plan
+from streams.events.codec import Encoded
+from streams.events.models import JobUpdated
 from tests.broking import letters, messages, new_topic, producing
 from tests.polling import eventually
 from tests.servers import KafkaServer
@@ -65,7 +64,7 @@ async def test_a_dead_letter_may_be_larger_than_the_record_that_died(
 async def test_a_producer_outlives_its_broker(
     kafka_server: KafkaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.producer.DELIVERY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("streams.broker.producer.DELIVERY_TIMEOUT_S", 1.0)
     broker = BrokerUrl.parse(kafka_server.url)
     topic = await asyncio.to_thread(new_topic, broker)
     async with producing(broker) as producer:

@@ -17,8 +17,8 @@ import yaml
 
 from deploy.local.builds import ServerUnavailable, built
 from lookstream.settings import Settings
-from lookstream.wiring import topic_plan
-from streams.graph import PIPELINE
+from lookstream.wiring.gateway import topic_plan
+from streams.stages.graph import PIPELINE
 from tests.composing import ROOT
 from tests.servers import give_up
 

@@ -7,8 +7,8 @@ from urllib.error import HTTPError
 
 import pytest
 
-from storage.open import open_artifacts
-from storage.signing import LinkSigner
+from storage.artifacts.links import LinkSigner
+from storage.urls import open_artifacts
 from tests.servers import MinioServer
 
 

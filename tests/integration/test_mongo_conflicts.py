@@ -10,11 +10,11 @@ import pytest
 from pymongo import MongoClient, monitoring
 from pymongo.collection import Collection
 
-from storage.documents import document
 from storage.errors import StoreUnavailable
-from storage.jobs import StageCompleted, Submitted
-from storage.mongo import MongoJobs
-from storage.transition import transition
+from storage.jobs.documents import document
+from storage.jobs.mongo.store import MongoJobs
+from storage.jobs.store import StageCompleted, Submitted
+from storage.jobs.transition import transition
 from tests.servers import FerretServer
 
 NOON = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from prometheus_client import CollectorRegistry
 
-from agents.health import HealthServer
+from agents.runtime.health import HealthServer
 from deploy.local.server import HOST, free_port
-from lookstream.probe import main, port, reason
+from lookstream.supervisor.probe import main, port, reason
 
 Serve = Callable[[Mapping[str, str]], int]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded import EmbeddedBroker
+from streams.broker.connection import EmbeddedBroker
 from tests.integration.toys import Playground
 from tests.polling import until
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.problems import Problem
-from gateway.similar import SimilarJobs
+from gateway.http.problems import Problem
+from gateway.search.similar import SimilarJobs
 from storage.errors import StoreUnavailable
-from storage.jobs import (
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import (
     Deleted,
     Job,
     JobPage,
@@ -24,7 +25,6 @@ from storage.jobs import (
     StageCompleted,
     Submitted,
 )
-from storage.sqlite import SqliteJobs
 from tests.vectors import along, like
 
 NOW = datetime.now(UTC)

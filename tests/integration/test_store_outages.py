@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from deploy.local.server import free_port
-from storage.artifacts import ArtifactStore
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import JobQuery, JobStore, Submitted
-from storage.open import open_artifacts, open_jobs
-from storage.signing import LinkSigner
+from storage.jobs.store import JobQuery, JobStore, Submitted
+from storage.urls import open_artifacts, open_jobs
 from tests.servers import FerretServer, MinioServer
 
 SIGNER = LinkSigner(b"0123456789abcdef", "")

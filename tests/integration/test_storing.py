@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.storing import Storing
-from storage.directory import DirectoryArtifacts
+from gateway.submissions.storing import Storing
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
 from storage.errors import InvalidKey
-from storage.signing import LinkSigner
 
 
 class Held(BytesIO):

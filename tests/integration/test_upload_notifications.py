@@ -9,18 +9,17 @@ from uuid import uuid4
 
 import pytest
 
-from agents.intake import Put, uploads
+from agents.tracking.notifications import Put, uploads
 from deploy.local.servers import Minio
-from lookstream.worker_wiring import NOTIFIED
-from storage import keys
+from lookstream.wiring.workers import NOTIFIED
+from storage.artifacts import keys
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.s3 import MinioArtifacts
 from storage.errors import StorageError
-from storage.minio import MinioArtifacts
-from storage.open import open_artifacts
-from storage.signing import LinkSigner
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.record import Record
-from streams.topics import OBJECT_CREATED, Topic
+from storage.urls import open_artifacts
+from streams.broker.connection import BrokerUrl
+from streams.broker.records import Record
+from streams.broker.topics import OBJECT_CREATED, Topic, create_topics
 from tests.broking import messages
 from tests.servers import KafkaServer, MinioServer
 

@@ -14,17 +14,17 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
-from agents.decoding import Decoder
-from agents.errors import Rejected, Unavailable
-from agents.fetching import Fetcher
-from agents.stage import Outcome, Reused, Stage
-from agents.validation import validation_stage
-from storage import keys
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
+from agents.inputs.decoding import Decoder
+from agents.inputs.fetching import Fetcher
+from agents.stages.errors import Rejected, Unavailable
+from agents.stages.stage import Outcome, Reused, Stage
+from agents.stages.validation import validation_stage
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
 from storage.errors import StoreUnavailable
-from storage.signing import LinkSigner
-from streams.events import ImageSubmitted, Source, Validated
+from streams.events.models import ImageSubmitted, Source, Validated
 from tests.garments import dress, encoded, jpeg, tshirt
 from tests.integration.misbehaving_server import Misbehaving, serving
 

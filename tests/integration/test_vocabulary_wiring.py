@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lookstream.cli import app
+from lookstream.cli.app import app
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from lookstream.vocabulary_wiring import open_vocabulary
-from lookstream.worker_wiring import build_worker
+from lookstream.wiring.vocabulary import open_vocabulary
+from lookstream.wiring.workers import build_worker
 
 
 def settings(tmp_path: Path, text: str) -> Settings:

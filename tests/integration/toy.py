@@ -24,12 +24,12 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from agents.health import HealthServer
-from agents.runtime import Reader
-from agents.watchdog import Limits
-from agents.worker import Worker
-from streams.broker_url import BrokerUrl
-from streams.record import Record
+from agents.runtime.consumer import Reader
+from agents.runtime.health import HealthServer
+from agents.runtime.watchdog import Limits
+from agents.runtime.worker import Worker
+from streams.broker.connection import BrokerUrl
+from streams.broker.records import Record
 
 FOR_EVER = 3600.0
 

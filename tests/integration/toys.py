@@ -15,9 +15,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.topics import Topic
+from streams.broker.connection import BrokerUrl
+from streams.broker.topics import Topic, create_topics
 from tests.polling import until
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from agents.addresses import permitted
+from agents.inputs.connector import permitted
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.annotation import WIDTH, annotated
-from agents.vision.caption_strip import draw_lines
-from streams.events import Label
+from agents.stages.annotation import WIDTH, annotated
+from agents.vision.images.drawing import draw_lines
+from streams.events.models import Label
 
 TOP5 = tuple(
     Label(label=label, probability=p)

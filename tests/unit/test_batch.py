@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agents.errors import BadAnswer, Rejected
-from agents.stage import Reused, Stopgap, one_by_one
-from storage.artifacts import ArtifactStore
-from streams.events import Event, ImageSubmitted, Payload, Source
+from agents.stages.errors import BadAnswer, Rejected
+from agents.stages.stage import Reused, Stopgap, one_by_one
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Event, ImageSubmitted, Payload, Source
 from tests.sewing import (
     SEW,
     TRACE,

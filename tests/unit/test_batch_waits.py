@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from agents.errors import Unavailable
-from storage.artifacts import ArtifactStore
+from agents.stages.errors import Unavailable
+from storage.artifacts.store import ArtifactStore
 from storage.errors import StoreUnavailable
-from streams.events import ImageSubmitted, Source, StageFailed
-from streams.record import Record
+from streams.broker.records import Record
+from streams.events.models import ImageSubmitted, Source, StageFailed
 from tests.sewing import SEW, ClothSewn, Sewing, cut, number_of, raising, the_failure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.broker_url import BrokerUrl
+from streams.broker.connection import BrokerUrl
 from streams.errors import InvalidBrokerUrl
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from agents.captioners.captioner import Captioner, Described
-from agents.stage import Stage
-from lookstream.caption_wiring import build_captioning, check_captions, open_chosen
+from agents.stages.captioning import Captioner, Described
+from agents.stages.stage import Stage
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from storage.artifacts import ArtifactStore
+from lookstream.wiring.captions import build_captioning, check_captions, open_chosen
+from storage.artifacts.store import ArtifactStore
 
 GEMINI = {"captions": "gemini", "gemini_api_key": "k", "gemini_model_name": "m"}
 OPENAI = {"captions": "openai", "openai_base_url": "http://h/v1", "openai_model_name": "m"}

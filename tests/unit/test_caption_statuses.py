@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agents.captioners.statuses import Stumbled, error_of, retry_after_s
-from agents.errors import BadAnswer, Unavailable
-from agents.failure import code_of
+from agents.captioners.exchange import Stumbled, error_of, retry_after_s
+from agents.runtime.publishing import code_of
+from agents.stages.errors import BadAnswer, Unavailable
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

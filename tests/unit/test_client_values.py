@@ -13,6 +13,7 @@ import pytest
 
 import lookstream
 from lookstream import NothingThere
+from lookstream.cli.options import moment
 from lookstream.client.downloading import artifacts
 from lookstream.client.inputs import expand, listed
 from lookstream.client.patience import Patience, retry_after_s
@@ -20,7 +21,6 @@ from lookstream.client.photos import key_of
 from lookstream.client.results import job
 from lookstream.client.sse import ServerEvent, SseReader
 from lookstream.client.wishes import ReplayWishes, form_fields, query, replay_body
-from lookstream.commands.options import moment
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.codec import Decoder, Encoded, Envelope, encode, event_type
+from streams.broker.records import Headers, Record
 from streams.errors import UndecodableEvent
-from streams.events import RESULT_EVENTS, Event, ImageSubmitted, JobUpdated, StageFailed
-from streams.record import Headers, Record
+from streams.events.codec import Decoder, Encoded, Envelope, encode, event_type
+from streams.events.models import RESULT_EVENTS, Event, ImageSubmitted, JobUpdated, StageFailed
 from tests.golden_records import golden_record
 
 EVENTS: tuple[type[Event], ...] = (ImageSubmitted, *RESULT_EVENTS, StageFailed, JobUpdated)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.compute import ComputePool
+from agents.runtime.compute import ComputePool
 from tests.polling import eventually
 
 

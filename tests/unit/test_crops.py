@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.vision.crops import View, plan_views
-from streams.events import Box, Keypoint, Posed
+from agents.vision.geometry.crops import View, plan_views
+from streams.events.models import Box, Keypoint, Posed
 
 WHOLE = Box(left=0.1, top=0.1, right=0.9, bottom=0.9)
 TOP = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streams.dead_letters import dead_letter
-from streams.record import Record
+from streams.broker.producer import dead_letter
+from streams.broker.records import Record
 
 RECORD = Record(
     topic="image-validated",

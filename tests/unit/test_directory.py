@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
 
 
 def opened(root: Path) -> DirectoryArtifacts:

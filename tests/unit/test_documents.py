@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.documents import cursor, document, job, moment, position, timestamp
-from storage.jobs import StageCompleted, StageError, StageGaveUp, Submitted
-from storage.transition import fold
+from storage.jobs.documents import cursor, document, job, moment, position, timestamp
+from storage.jobs.store import StageCompleted, StageError, StageGaveUp, Submitted
+from storage.jobs.transition import fold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 JOB = fold(

@@ -10,8 +10,7 @@ from base64 import b64encode
 import pytest
 from pydantic import ValidationError
 
-from streams.embedding import CHARACTERS, SIZE, decode, encode, packed
-from streams.events import Classified
+from streams.events.models import CHARACTERS, SIZE, Classified, decode, encode, packed
 
 INF, NAN = math.inf, math.nan
 

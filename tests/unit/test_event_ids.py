@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.event_ids import JobMark, TimeMark
+from gateway.live.event_ids import JobMark, TimeMark
 
 NONSENSE = ["", "x", "-1", "1.", ".1", "1.2.3", " 1.2", "1e3", "9" * 40, "٣", "1\n"]
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from streams import events
-from streams.codec import Decoder
-from streams.events import (
+from streams.events import models as events
+from streams.events.codec import Decoder
+from streams.events.models import (
     Attribute,
     Box,
     Event,

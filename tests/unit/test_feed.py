@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from streams.events import JobUpdated
-from streams.feed import JobFeed
-from streams.mailbox import Mailbox
+from streams.consumers.feed import JobFeed, Mailbox
+from streams.events.models import JobUpdated
 
 JOB = "01a20801-845d-768b-82dd-f448762e99cb"
 OTHER = "01a20801-845d-768b-82dd-f448762e99cc"

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.gallery import MOST_COUNTED, STATUSES, Card, Filters, how_many, suggestions
-from gateway.html import Pages
-from storage.jobs import Job, StageError
+from gateway.pages.render import Pages
+from gateway.search.gallery import MOST_COUNTED, STATUSES, Card, Filters, how_many, suggestions
+from storage.jobs.store import Job, StageError
 from tests.unit.test_views import RESULTS, done, job
 
 EVIL = "\"'><img src=x onerror=alert(1)>"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lookstream.settings import Settings
-from lookstream.stage_wiring import StageBuilder
+from lookstream.wiring.stages import StageBuilder
 from streams.errors import UnknownStage
-from streams.events import RESULT_EVENTS
-from streams.graph import PIPELINE, Node, StageGraph
+from streams.events.models import RESULT_EVENTS
+from streams.stages.graph import PIPELINE, Node, StageGraph
 
 GRAPH = StageGraph(PIPELINE)
 ALL = GRAPH.names

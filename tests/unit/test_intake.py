@@ -12,13 +12,13 @@ from uuid import UUID
 
 import pytest
 
-from agents.intake import IntakeProcessor, Put, uploads
-from agents.metrics import StageMetrics
-from agents.retry import RetryPolicy
-from storage.jobs import Deleted, Submitted
-from storage.sqlite import SqliteJobs
-from streams.events import Event, ImageSubmitted
-from streams.record import Record
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.retry import RetryPolicy
+from agents.tracking.notifications import IntakeProcessor, Put, uploads
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import Deleted, Submitted
+from streams.broker.records import Record
+from streams.events.models import Event, ImageSubmitted
 from tests.publishing import MemoryPublisher
 
 JOB = "01941f29-7c00-7000-8000-000000000001"

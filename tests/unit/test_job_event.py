@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from agents.tracking import updated_event
-from gateway.event_ids import JobMark
-from gateway.examples import JOB_EVENTS
-from gateway.job_event import JobEvent
-from storage.jobs import StageCompleted, StageError, StageGaveUp, Submitted
-from storage.transition import fold
+from agents.tracking.projection import updated_event
+from gateway.live.event_ids import JobMark
+from gateway.live.event_stream import JobEvent
+from gateway.views.examples import JOB_EVENTS
+from storage.jobs.store import StageCompleted, StageError, StageGaveUp, Submitted
+from storage.jobs.transition import fold
 
 JOB = "01a20801-845d-768b-82dd-f448762e99cb"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from agents.processor import Loading
-from streams.record import Record
+from agents.runtime.processor import Loading
+from streams.broker.records import Record
 
 
 class Holding:

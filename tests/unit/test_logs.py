@@ -11,7 +11,7 @@ import pytest
 
 SAYS = """
 import logging, structlog
-from lookstream import logs
+from lookstream import telemetry as logs
 logs.configure("info", {form!r})
 log = structlog.get_logger()
 log.debug("too quiet")

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from streams.events import JobUpdated
-from streams.mailbox import Mailbox
+from streams.consumers.feed import Mailbox
+from streams.events.models import JobUpdated
 
 JOBS = [f"01a20801-845d-768b-82dd-{number:012x}" for number in range(5)]
 

@@ -8,7 +8,7 @@ import pytest
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 
 from storage.errors import StorageError, StoreUnavailable
-from storage.mongo import _translated
+from storage.jobs.mongo.store import _translated
 
 
 def bulk(*codes: int, concern: bool = False) -> BulkWriteError:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from storage.documents import cursor, timestamp
-from storage.jobs import JobQuery
-from storage.mongo_queries import INDEXES, ORDER, selection
+from storage.jobs.documents import cursor, timestamp
+from storage.jobs.mongo.queries import INDEXES, ORDER, selection
+from storage.jobs.store import JobQuery
 from tests.naming import named
 
 Keys = Sequence[tuple[str, int]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.pace import Pace
+from agents.runtime.worker import Pace
 
 
 def test_calm_until_a_record_comes_and_calm_again_after() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from streams.codec import Envelope
+from streams.consumers.replay import Found, Plan, Selection, moment, raised
 from streams.errors import TopicNotReplayable, UnknownStage
-from streams.events import ImageClassified, ImageSubmitted, Label, Source
-from streams.graph import PIPELINE, StageGraph
-from streams.replay import Found, Plan, Selection, moment, raised
+from streams.events.codec import Envelope
+from streams.events.models import ImageClassified, ImageSubmitted, Label, Source
+from streams.stages.graph import PIPELINE, StageGraph
 
 GRAPH = StageGraph(PIPELINE)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway.reruns import LAST_RUN, next_run
-from storage.jobs import Job, StageState
-from storage.transition import transition
+from gateway.replays.reruns import LAST_RUN, next_run
+from storage.jobs.store import Job, StageState
+from storage.jobs.transition import transition
 from streams.errors import UnknownStage
-from streams.events import ImageSubmitted, ImageValidated
-from streams.graph import PIPELINE, StageGraph
+from streams.events.models import ImageSubmitted, ImageValidated
+from streams.stages.graph import PIPELINE, StageGraph
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 SHA = "ab" * 32

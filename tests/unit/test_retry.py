@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.errors import BadAnswer, Rejected, Unavailable
-from agents.retry import Fate, RetryPolicy, is_unavailable
+from agents.runtime.retry import Fate, RetryPolicy, is_unavailable
+from agents.stages.errors import BadAnswer, Rejected, Unavailable
 from storage.errors import ArtifactNotFound, StoreUnavailable
 from streams.errors import BrokerUnavailable, EventTooLarge
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from lookstream import wiring
 from lookstream.settings import Settings
+from lookstream.wiring import gateway as wiring
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.artifacts.links import LinkSigner
 from storage.errors import InvalidLink, LinkExpired
-from storage.signing import LinkSigner
 
 NOW = 1_800_000_000.0
 SIGNER = LinkSigner(b"0123456789abcdef", "https://shop.example/")

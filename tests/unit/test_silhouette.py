@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.vision.outline import Mask
+from agents.vision.geometry.outline import Mask
 from tests.garments import dress, textured, trousers, tshirt
 from training.silhouette import find_silhouette
 

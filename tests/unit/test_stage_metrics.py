@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.errors import Rejected
-from agents.metrics import StageMetrics
-from agents.stage import Stopgap, one_by_one
-from agents.watchdog import Vitals
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.watchdog import Vitals
+from agents.stages.errors import Rejected
+from agents.stages.stage import Stopgap, one_by_one
 from tests.sewing import SEW, Sewing, Sewn, cut, raising
 
 

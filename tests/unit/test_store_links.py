@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from storage.artifacts.links import LinkSigner
 from storage.errors import InvalidStoreUrl
-from storage.open import open_artifacts
-from storage.signing import LinkSigner
+from storage.urls import open_artifacts
 
 SIGNER = LinkSigner(b"0123456789abcdef", "https://photos.example.com")
 URL = "s3://key:secret@minio:9000/photos?secure=false"

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from agents.sweeper import Sweeper, resubmission
-from storage import keys
-from storage.directory import DirectoryArtifacts
-from storage.jobs import Deleted, StageCompleted, StageError, StageGaveUp, Submitted
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
-from streams.events import ImageSubmitted, JobDeleted, Source
+from agents.tracking.sweeper import Sweeper, resubmission
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import Deleted, StageCompleted, StageError, StageGaveUp, Submitted
+from streams.events.models import ImageSubmitted, JobDeleted, Source
 from tests.polling import eventually
 from tests.publishing import MemoryPublisher
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.vision import caption
-from storage.jobs import Job, JobQuery, StageCompleted
-from storage.terms import terms, wanted, words
-from storage.transition import fold
+from agents.vision.text import caption
+from storage.jobs.store import Job, JobQuery, StageCompleted
+from storage.jobs.terms import terms, wanted, words
+from storage.jobs.transition import fold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streams.graph import PIPELINE
-from streams.topics import plan
+from streams.broker.topics import plan
+from streams.stages.graph import PIPELINE
 
 PLAN = {
     topic.name: topic

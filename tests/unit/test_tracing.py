@@ -12,18 +12,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanKind, StatusCode, Tracer
 from starlette.datastructures import Headers
 
-from agents.errors import Rejected
-from agents.metrics import StageMetrics
-from agents.tracking import TrackingProcessor
-from gateway.trace import join_trace
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
-from streams.codec import encode
-from streams.events import RESULT_EVENTS, ImageSubmitted, Source
-from streams.graph import PIPELINE, StageGraph
-from streams.record import Record
-from streams.tracing import begin, beginning, new_traceparent, trace_id_of, traceparent_of
+from agents.runtime.metrics import StageMetrics
+from agents.stages.errors import Rejected
+from agents.tracking.projection import TrackingProcessor
+from gateway.http.context import join_trace
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.jobs.sqlite.store import SqliteJobs
+from streams.broker.records import Record
+from streams.events.codec import encode
+from streams.events.models import RESULT_EVENTS, ImageSubmitted, Source
+from streams.events.tracing import begin, beginning, new_traceparent, trace_id_of, traceparent_of
+from streams.stages.graph import PIPELINE, StageGraph
 from tests.publishing import MemoryPublisher
 from tests.sewing import SEW, TRACE, Sewing, cut, raising
 

@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from agents.metrics import StageMetrics
-from agents.retry import RetryPolicy
-from agents.tracking import TrackingProcessor, update_of
-from storage import jobs as states
-from storage import keys
-from storage.directory import DirectoryArtifacts
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.retry import RetryPolicy
+from agents.tracking.projection import TrackingProcessor, update_of
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import Job, JobUpdate
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
-from streams.codec import Envelope, encode
-from streams.embedding import SIZE
-from streams.embedding import encode as encode_vector
-from streams.events import (
+from storage.jobs import store as states
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import Job, JobUpdate
+from streams.broker.records import Record
+from streams.events.codec import Envelope, encode
+from streams.events.models import (
     RESULT_EVENTS,
+    SIZE,
     Event,
     ImageCaptioned,
     ImageClassified,
@@ -36,8 +36,8 @@ from streams.events import (
     StageFailed,
     StageResult,
 )
-from streams.graph import PIPELINE, StageGraph
-from streams.record import Record
+from streams.events.models import encode as encode_vector
+from streams.stages.graph import PIPELINE, StageGraph
 from tests.publishing import MemoryPublisher
 
 GRAPH = StageGraph(PIPELINE)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.jobs import (
+from storage.jobs.store import (
     Deleted,
     Job,
     JobUpdate,
@@ -19,7 +19,7 @@ from storage.jobs import (
     Submitted,
     Swept,
 )
-from storage.transition import fold, transition
+from storage.jobs.transition import fold, transition
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 WANTED = ("validation", "captioning", "pose", "shots")

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from gateway.vector_index import VectorIndex
-from storage.jobs import JobVector
-from streams.embedding import SIZE, encode
+from gateway.search.vector_index import VectorIndex
+from storage.jobs.store import JobVector
+from streams.events.models import SIZE, encode
 from tests.vectors import along, like
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

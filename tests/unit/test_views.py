@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway import examples
-from gateway.models import (
+from gateway.views import examples
+from gateway.views.jobs import job_view
+from gateway.views.models import (
     JobListView,
     JobView,
     PredictionView,
@@ -20,10 +21,9 @@ from gateway.models import (
     SubmissionView,
     UploadView,
 )
-from gateway.views import job_view
-from storage.documents import position
-from storage.jobs import Job, StageError, StageState
-from streams.embedding import SIZE, encode
+from storage.jobs.documents import position
+from storage.jobs.store import Job, StageError, StageState
+from streams.events.models import SIZE, encode
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "01a20801-845d-768b-82dd-f448762e99cb"

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.visitors import Visitors, names_of
+from gateway.http.host_check import Visitors, names_of
 
 NAMES = names_of("127.0.0.1", "https://shop.example:8443/photos")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.watchdog import Limits, Vitals, verdict
+from agents.runtime.watchdog import Limits, Vitals, verdict
 
 LIMITS = Limits(unassigned_s=120.0, stalled_s=300.0)
 WELL = Vitals(

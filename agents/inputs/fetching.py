@@ -1,0 +1,189 @@
+"""Fetching a stranger's URL without being led astray: see `agents.inputs.connector` for whereto."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import httpcore
+import httpx
+
+from agents.inputs.connector import (
+    AddressNotAllowed,
+    CheckedBackend,
+    Deadline,
+    Network,
+    Resolve,
+    system_resolver,
+)
+from agents.stages.errors import Rejected
+
+_HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]+(%25[a-z0-9]+)?", re.IGNORECASE)
+_AGENT = "lookstream/1"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_GONE = frozenset({404, 410})
+_NOT_NOW = frozenset({408, 425, 429})
+_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 5.0
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a URL gave. ``data`` is None where the server says that nothing has changed."""
+
+    data: bytes | None
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class _TryAgain(Exception):
+    """Something that may go better: no connection, broken TLS, a server that cannot now.
+
+    ``pause_s`` is how long to wait for it; ``refused`` is the answer where it goes no better.
+    """
+
+    def __init__(self, problem: str, pause_s: float = 0.0, refused: Rejected | None = None) -> None:
+        super().__init__(problem)
+        self.pause_s = pause_s
+        self.refused = refused
+
+
+class Fetcher:
+    """Fetches public http and https URLs, and those of ``allowed_networks``.
+
+    Blocking and thread-safe. ``timeout_s`` is for all of a fetch: look-ups, redirects, the
+    second try and the body. No proxies, cookies or credentials. ``ssl_context`` None trusts
+    the authorities of certifi.
+
+    Raises `Rejected`: ``url-invalid``, ``url-not-allowed``, ``url-not-found``, ``url-refused``,
+    ``url-too-large``, ``url-too-many-redirects``, ``url-timeout``, ``url-unreachable``.
+    """
+
+    def __init__(
+        self,
+        *,
+        allowed_networks: Sequence[Network] = (),
+        max_bytes: int = 50_000_000,
+        timeout_s: float = 20.0,
+        max_redirects: int = 5,
+        tries: int = 2,
+        resolve: Resolve = system_resolver,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._allowed = tuple(allowed_networks)
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._max_redirects = max_redirects
+        self._tries = tries
+        self._resolve = resolve
+        self._ssl = ssl_context or httpx.create_ssl_context(trust_env=False)
+
+    def fetch(
+        self, url: str, *, etag: str | None = None, last_modified: str | None = None
+    ) -> Fetched:
+        """Return what ``url`` gives; with ``etag`` or ``last_modified``, only if it changed."""
+        headers = {"User-Agent": _AGENT, "Accept": "image/*", "Accept-Encoding": "identity"}
+        if etag:
+            headers["If-None-Match"] = etag
+        if last_modified:
+            headers["If-Modified-Since"] = last_modified
+        start, deadline = _parsed(url), Deadline(self._timeout_s)
+        refused = Rejected("url-unreachable", "The URL cannot be reached.")
+        for left in reversed(range(self._tries)):
+            try:
+                return self._follow(start, headers, deadline)
+            except _TryAgain as error:
+                refused = error.refused or Rejected(refused.code, refused.message, str(error))
+                if left:
+                    with suppress(httpcore.TimeoutException):  # the next try says so
+                        time.sleep(min(error.pause_s, deadline.left()))
+            except AddressNotAllowed:
+                raise Rejected("url-not-allowed", "The URL leads to a forbidden address.") from None
+            except httpcore.TimeoutException:
+                raise Rejected(
+                    "url-timeout", f"The URL did not answer within {self._timeout_s:g} s."
+                ) from None
+        raise refused
+
+    def _follow(self, url: httpx.URL, headers: dict[str, str], deadline: Deadline) -> Fetched:
+        for _ in range(self._max_redirects + 1):
+            found = self._request(url, headers, deadline)
+            if isinstance(found, Fetched):
+                return found
+            url = found
+        raise Rejected(
+            "url-too-many-redirects", f"The URL redirects more than {self._max_redirects} times."
+        )
+
+    def _request(
+        self, url: httpx.URL, headers: dict[str, str], deadline: Deadline
+    ) -> Fetched | httpx.URL:
+        """Ask once: the answer, or where it redirects to."""
+        backend = CheckedBackend(self._resolve, self._allowed, deadline)
+        target = httpcore.URL(
+            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+        )
+        sent = {"Host": url.netloc.decode("ascii"), **headers}
+        try:
+            with (
+                httpcore.ConnectionPool(self._ssl, network_backend=backend) as pool,
+                pool.stream("GET", target, headers=list(sent.items())) as response,
+            ):
+                return self._answer(url, response)
+        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError) as error:
+            raise _TryAgain(f"{type(error).__name__}: {error}"[:300]) from error
+
+    def _answer(self, url: httpx.URL, response: httpcore.Response) -> Fetched | httpx.URL:
+        headers = httpx.Headers(response.headers)
+        status = response.status
+        if status in _REDIRECTS and "location" in headers:
+            return _parsed(headers["location"], url)
+        if status == 304:
+            return Fetched(None, headers.get("etag"), headers.get("last-modified"))
+        if status in _GONE:
+            raise Rejected("url-not-found", f"There is nothing at the URL (HTTP {status}).")
+        if status >= 500:
+            raise _TryAgain(f"HTTP {status}", _pause_s(headers))
+        if status != 200:
+            refused = Rejected("url-refused", f"The server refused the URL (HTTP {status}).")
+            if status in _NOT_NOW:
+                raise _TryAgain(f"HTTP {status}", _pause_s(headers), refused)
+            raise refused
+        data = self._body(response, headers)
+        return Fetched(data, headers.get("etag"), headers.get("last-modified"))
+
+    def _body(self, response: httpcore.Response, headers: httpx.Headers) -> bytes:
+        length = headers.get("content-length", "")
+        too_large = length.isdecimal() and int(length[:20]) > self._max_bytes
+        data = bytearray()
+        if not too_large:
+            for chunk in response.iter_stream():
+                data += chunk
+                if too_large := len(data) > self._max_bytes:
+                    break
+        if too_large:
+            raise Rejected("url-too-large", f"The URL gives more than {self._max_bytes:,} bytes.")
+        return bytes(data)
+
+
+def _pause_s(headers: httpx.Headers) -> float:
+    """Return how long a server asks to be left alone, as far as a thread may wait for it."""
+    asked = headers.get("retry-after", "")
+    return min(float(asked[:6]) if asked.isdecimal() else _PAUSE_S, _LONGEST_PAUSE_S)
+
+
+def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
+    try:
+        url = base.join(text) if base is not None else httpx.URL(text)
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise Rejected("url-invalid", "That is not a URL.", str(error)[:300]) from error
+    if url.scheme not in ("http", "https"):
+        raise Rejected("url-not-allowed", "Only http and https URLs are fetched.")
+    if not _HOST.fullmatch(url.raw_host.decode("ascii")) or not 0 < (url.port or 80) < 65_536:
+        raise Rejected("url-invalid", "The URL names no host.")
+    if url.userinfo:
+        raise Rejected("url-not-allowed", "A URL with a user name or password is not fetched.")
+    return url.copy_with(fragment=None)

@@ -1,0 +1,137 @@
+"""One Faust app a processor, with what Faust fixes or gets wrong put right.
+
+Each of it is pinned by a test in ``tests/integration/test_faust_traps.py``.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from yarl import URL
+
+from agents.runtime.processor import Processor
+from streams.broker.connection import BrokerUrl
+
+NEVER_S = 7 * 86_400.0
+
+Offsets = MutableMapping[Any, int]
+"""The next offset to be read, by partition."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the embedded broker and Apache Kafka want differently. Times are seconds.
+
+    The embedded broker holds every empty fetch for the whole ``fetch_wait``, also when a record
+    comes; Kafka answers at once.
+    """
+
+    fetch_wait_s: float
+    session_s: float
+    heartbeat_s: float
+
+    @classmethod
+    def of(cls, broker: BrokerUrl) -> Tuning:
+        return cls(0.02, 6.0, 1.0) if broker.embedded else cls(0.5, 10.0, 3.0)
+
+
+class _NoWeb(BootStrategy):  # type: ignore[misc]
+    """Faust would serve HTTP on 0.0.0.0:6066 from every worker."""
+
+    enable_web = False
+
+
+class _App(faust.App):  # type: ignore[misc]
+    BootStrategy = _NoWeb
+
+    def _create_directories(self) -> None:
+        """Faust would leave a ``<group>-data`` behind wherever it is started; we have no tables."""
+
+
+def _transport(url: str, app: faust.App, fetch_wait_s: float, finished: Offsets) -> Transport:
+    """Faust's transport, with the fetch wait that its driver fixes at 1500 ms, and commits of
+    ``finished`` alone.
+
+    Faust acknowledges by itself what it skips around a rebalance or a stop, done or not, takes an
+    offset for committable when the one before it is not, and loses sight of where it began.
+    """
+
+    class Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
+        def _create_worker_consumer(self, transport: Any) -> Any:
+            consumer = super()._create_worker_consumer(transport)
+            consumer._fetch_max_wait_ms = int(fetch_wait_s * 1000)
+            return consumer
+
+    class OwnConsumer(Consumer):  # type: ignore[misc]
+        def _new_consumer_thread(self) -> Any:
+            return Thread(self, loop=self.loop, beacon=self.beacon)
+
+        def ack(self, message: Any) -> bool:
+            message.acked = True
+            self._unacked_messages.discard(message)
+            return False
+
+        def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:
+            return iter(list(finished))
+
+        def _new_offset(self, tp: Any) -> int | None:
+            return finished.get(tp)
+
+        async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
+            """Gaps matter to Faust's own count of acknowledgements only, and pile up."""
+
+    class OwnTransport(Transport):  # type: ignore[misc]
+        pass
+
+    OwnTransport.Consumer = OwnConsumer
+    return OwnTransport([URL(part) for part in url.split(";")], app, loop=app.loop)
+
+
+def _credentials(broker: BrokerUrl) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    context = ssl.create_default_context(cafile=broker.ca) if broker.tls else None
+    if broker.sasl:
+        return faust.SASLCredentials(
+            username=broker.username,
+            password=broker.password,
+            mechanism=broker.sasl,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
+
+
+def make_app(
+    processor: Processor, broker: BrokerUrl, finished: Offsets, prefix: str = "lookstream"
+) -> faust.App:
+    """Return a Faust app that reads the processor's topics as group ``<prefix>.<name>``.
+
+    It commits the offsets in ``finished``, every second and when it stops.
+    """
+    tuning = Tuning.of(broker)
+    url = ";".join(f"kafka://{host}" for host in broker.bootstrap.split(","))
+    app = _App(
+        f"{prefix}.{processor.name}",
+        broker=url,
+        broker_credentials=_credentials(broker),
+        broker_session_timeout=tuning.session_s,
+        broker_heartbeat_interval=tuning.heartbeat_s,
+        broker_commit_interval=1.0,
+        # A long wait for a dependency would leave the group, and never come back.
+        broker_max_poll_interval=NEVER_S,
+        broker_max_poll_records=max(processor.batch * 4, 32),
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=10_000,
+        stream_buffer_maxsize=processor.batch * 2,
+        stream_wait_empty=False,
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        autodiscover=False,
+    )
+    app.transport = _transport(url, app, tuning.fetch_wait_s, finished)
+    return app

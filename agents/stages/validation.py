@@ -1,0 +1,243 @@
+"""The first stage: from a stranger's bytes to a picture that the others can trust.
+
+Everything is written before the quarantined object is deleted, and under names made from the
+content; so a redelivery after a kill at any point finds either the object, or the memory of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from agents.inputs.decoding import Inspected
+from agents.inputs.fetching import Fetched
+from agents.inputs.sources import Known, recall, remember
+from agents.stages.errors import Rejected, Unavailable
+from agents.stages.stage import Reused, Stage, one_by_one
+from storage.artifacts import keys
+from storage.artifacts.erasure import is_being_erased
+from storage.artifacts.store import ArtifactInfo, ArtifactStore
+from storage.errors import ArtifactNotFound, InvalidKey
+from streams.events.models import ImageSubmitted, ImageValidated, Validated
+
+NAME = "validation"
+VERSION = "srgb-1024-q90-1"
+_QUARANTINE = ("incoming/", "uploads/")
+_READABLE = (*_QUARANTINE, "originals/")
+_MIME = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+    "AVIF": "image/avif",
+    "HEIF": "image/heic",
+}
+
+
+class Decodes(Protocol):
+    """What validation needs of `agents.inputs.decoding.Decoder`."""
+
+    def inspect(self, data: bytes) -> Inspected: ...
+
+    def warm_up(self) -> None: ...
+
+
+class Fetches(Protocol):
+    """What validation needs of `agents.inputs.fetching.Fetcher`."""
+
+    def fetch(
+        self, url: str, *, etag: str | None = None, last_modified: str | None = None
+    ) -> Fetched: ...
+
+
+def validation_stage(
+    *, decoder: Decodes, fetcher: Fetches, max_bytes: int = 50_000_000, timeout_s: float = 120.0
+) -> Stage:
+    """Build the stage. ``max_bytes`` limits an uploaded object; the fetcher limits URLs.
+
+    Its results are its own to keep, since an `ImageSubmitted` does not say which content it is.
+    Events that turn out to be of known content give `Reused`, unless they say ``force``.
+
+    Rejects: ``source-not-allowed``, ``object-not-found``, ``too-large``, and what the decoder
+    and the fetcher reject.
+    """
+    validation = _Validation(decoder, fetcher, max_bytes)
+    return Stage(
+        name=NAME,
+        consumes=ImageSubmitted,
+        emits=ImageValidated,
+        payload=Validated,
+        version=VERSION,
+        handle=one_by_one(validation.validate),
+        batch=4,
+        timeout_s=timeout_s,
+        warm_up=decoder.warm_up,
+    )
+
+
+class _Validation:
+    def __init__(self, decoder: Decodes, fetcher: Fetches, max_bytes: int) -> None:
+        self._decoder = decoder
+        self._fetcher = fetcher
+        self._max_bytes = max_bytes
+
+    def validate(self, event: ImageSubmitted, artifacts: ArtifactStore) -> Validated | Reused:
+        if event.source.url is not None:
+            return self._from_url(event, event.source.url, artifacts)
+        return self._from_object(event, event.source.object or "", artifacts)
+
+    def _from_object(
+        self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
+    ) -> Validated | Reused:
+        if not key.startswith(_READABLE):
+            raise Rejected("source-not-allowed", "Only uploaded objects can be processed.", key)
+        if key == keys.upload(event.job_id) and (found := self._seen_before(event, artifacts)):
+            artifacts.delete(key)  # the link was used again; this job has its photo
+            return found
+        try:
+            info = artifacts.stat(key)
+            if info.size > self._max_bytes:
+                raise Rejected("too-large", f"The file has more than {self._max_bytes:,} bytes.")
+            data = artifacts.get(key)
+        except InvalidKey as error:
+            raise Rejected("source-not-allowed", "That is no object's key.", key) from error
+        except ArtifactNotFound:
+            return self._from_memory(event, key, artifacts)
+        return self._finish(event, data, artifacts, Known(sha256=_sha256(data)), info)
+
+    def _from_memory(
+        self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
+    ) -> Validated | Reused:
+        """The object is gone: an earlier delivery of this event moved it, or it never was."""
+        found = self._seen_before(event, artifacts)
+        if not found:
+            raise Rejected("object-not-found", "The uploaded object is not there.", key)
+        return found
+
+    def _seen_before(
+        self, event: ImageSubmitted, artifacts: ArtifactStore
+    ) -> Validated | Reused | None:
+        """Answer with what the object was when it was first validated; None when it never was."""
+        known = recall(event.source, artifacts)
+        found = known and self._known_content(event, known, artifacts)
+        return found or None
+
+    def _from_url(
+        self, event: ImageSubmitted, url: str, artifacts: ArtifactStore
+    ) -> Validated | Reused:
+        known = None if event.force else recall(event.source, artifacts)
+        if known and (known.etag or known.last_modified):
+            fetched = self._fetcher.fetch(url, etag=known.etag, last_modified=known.last_modified)
+            if fetched.data is None:
+                if found := self._known_content(event, known, artifacts):
+                    return found
+                fetched = self._fetcher.fetch(url)
+        else:
+            fetched = self._fetcher.fetch(url)
+        if fetched.data is None:
+            raise Rejected("url-refused", "The server says 'not modified' without being asked.")
+        known = Known(
+            sha256=_sha256(fetched.data), etag=fetched.etag, last_modified=fetched.last_modified
+        )
+        return self._finish(event, fetched.data, artifacts, known, None)
+
+    def _known_content(
+        self, event: ImageSubmitted, known: Known, artifacts: ArtifactStore
+    ) -> Validated | Reused | None:
+        """Answer from what the store has of ``known``; None when it has nothing."""
+        _claim(event, known, artifacts)
+        if not event.force and (kept := _kept(known.sha256, artifacts)):
+            return Reused(kept)
+        try:
+            data = artifacts.get(keys.original(known.sha256))
+        except ArtifactNotFound:
+            return None
+        return self._validated(data, known.sha256, artifacts, None)
+
+    def _finish(
+        self,
+        event: ImageSubmitted,
+        data: bytes,
+        artifacts: ArtifactStore,
+        known: Known,
+        uploaded: ArtifactInfo | None,
+    ) -> Validated | Reused:
+        _claim(event, known, artifacts)
+        kept = None if event.force else _kept(known.sha256, artifacts)
+        try:
+            result = (
+                Reused(kept) if kept else self._validated(data, known.sha256, artifacts, uploaded)
+            )
+        except Rejected:
+            artifacts.delete(keys.claim(known.sha256, event.job_id))
+            raise
+        remember(event.source, known, artifacts)
+        if uploaded and uploaded.key.startswith(_QUARANTINE):
+            artifacts.delete(uploaded.key)
+        return result
+
+    def _validated(
+        self, data: bytes, sha256: str, artifacts: ArtifactStore, uploaded: ArtifactInfo | None
+    ) -> Validated:
+        found = self._decoder.inspect(data)
+        payload = Validated(
+            sha256=sha256,
+            perceptual_hash=found.perceptual_hash,
+            original=keys.original(sha256),
+            working=keys.working(sha256),
+            width=found.width,
+            height=found.height,
+            format=found.format,
+            bytes=len(data),
+            animated=found.animated,
+        )
+        artifacts.put(payload.working, found.working, content_type="image/jpeg")
+        _keep_original(payload, data, artifacts, uploaded)
+        artifacts.put(
+            keys.result(sha256, NAME, VERSION),
+            payload.model_dump_json().encode(),
+            content_type="application/json",
+        )
+        return payload
+
+
+def _claim(event: ImageSubmitted, known: Known, artifacts: ArtifactStore) -> None:
+    """Keep the content for this job, whoever else with the same photo is deleted from now on.
+
+    Raises `Unavailable` while it is being erased: then it has to be made anew.
+    """
+    artifacts.put(keys.claim(known.sha256, event.job_id), b"")
+    if is_being_erased(artifacts, known.sha256):
+        raise Unavailable("erasure", "the same photo is being erased", retry_after_s=1.0)
+
+
+def _keep_original(
+    payload: Validated, data: bytes, artifacts: ArtifactStore, uploaded: ArtifactInfo | None
+) -> None:
+    """Put the original under its content's name: by a copy inside the store where that is safe.
+
+    Who may write to the quarantine could do so between our reading and the copy; an ETag that is
+    not the one that was read means that what we hold is written instead.
+    """
+    if artifacts.exists(payload.original):
+        return
+    if uploaded and uploaded.key.startswith(_QUARANTINE):
+        with suppress(ArtifactNotFound):  # another delivery of this photo was done first
+            artifacts.copy(uploaded.key, payload.original)
+            if artifacts.stat(payload.original).etag == uploaded.etag:
+                return
+    artifacts.put(payload.original, data, content_type=_MIME[payload.format])
+
+
+def _kept(sha256: str, artifacts: ArtifactStore) -> Validated | None:
+    try:
+        return Validated.model_validate_json(artifacts.get(keys.result(sha256, NAME, VERSION)))
+    except (ArtifactNotFound, ValidationError):
+        return None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

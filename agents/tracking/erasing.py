@@ -1,0 +1,67 @@
+"""What becomes of a deleted job's artifacts, once tracking hears of it and of late results."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Container, Iterable
+from typing import TypeVar
+
+import structlog
+
+from agents.runtime.processor import Holder
+from storage.artifacts import erasure
+from storage.artifacts.store import ArtifactStore
+from storage.jobs.store import Job, JobStore, JobUpdate, Submitted
+from storage.jobs.transition import fold
+from streams.events.models import Event, JobDeleted, StageResult
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Eraser:
+    """Erases for tracking. Waits for a store that is away, and never raises: litter costs space,
+    a stop of tracking everything."""
+
+    def __init__(self, jobs: JobStore, artifacts: ArtifactStore, hold: Holder) -> None:
+        self._jobs = jobs
+        self._artifacts = artifacts
+        self._hold = hold
+
+    async def note(self, events: Iterable[Event]) -> None:
+        """Keep a note of what the jobs that are about to be deleted have; call it before."""
+        for event in events:
+            if isinstance(event, JobDeleted):
+                await self._try(event.job_id, self._note)
+
+    async def _note(self, job_id: str) -> None:
+        job = await self._jobs.get(job_id)
+        if job is not None and job.status != "deleted":
+            await erasure.prepare(self._artifacts, job)
+
+    async def erase(
+        self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
+    ) -> None:
+        """Erase what was noted, and what events brought of jobs that are in ``deleted``."""
+        for event, update in changes:
+            if isinstance(event, JobDeleted):
+                await self._try(event.job_id, self._finish)
+            elif event.job_id in deleted and isinstance(event, StageResult):
+                await self._try(event, self._late)
+            elif isinstance(update, Submitted) and event.job_id in deleted:
+                await self._try(fold(None, [update]), self._source)
+
+    async def _finish(self, job_id: str) -> None:
+        await erasure.finish(self._jobs, self._artifacts, job_id)
+
+    async def _late(self, event: StageResult) -> None:
+        await erasure.erase_content(self._jobs, self._artifacts, event.sha256, event.job_id)
+
+    async def _source(self, job: Job | None) -> None:
+        if job is not None:
+            await erasure.erase(self._jobs, self._artifacts, job)
+
+    async def _try(self, what: T, erase: Callable[[T], Awaitable[None]]) -> None:
+        try:
+            await self._hold.until_back(lambda: erase(what))
+        except Exception:
+            log.exception("not erased", action="erase", what=repr(what)[:500])

@@ -1,0 +1,249 @@
+"""Tracking: the one writer of stage state. A projection of the topics into the job store."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+import structlog
+from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Tracer
+
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.processor import Holder, Publisher
+from agents.runtime.retry import RetryPolicy
+from agents.runtime.task import consuming, failed
+from agents.tracking.erasing import Eraser
+from storage.artifacts.store import ArtifactStore
+from storage.jobs import store as states
+from storage.jobs.store import Job, JobStore, JobUpdate
+from streams.broker.producer import dead_letter
+from streams.broker.records import Record
+from streams.errors import UndecodableEvent, UnknownStage
+from streams.events.codec import Decoder, Envelope
+from streams.events.models import (
+    Event,
+    ImageSubmitted,
+    JobDeleted,
+    JobUpdated,
+    StageFailed,
+    StageResult,
+)
+from streams.events.tracing import trace_id_of, traceparent_of
+from streams.stages.graph import StageGraph
+
+log = structlog.get_logger()
+
+_ENVELOPE = frozenset(StageResult.model_fields) - {"sha256"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A record, the event in it, and the span of writing it down."""
+
+    record: Record
+    envelope: Envelope
+    span: Span
+
+
+class TrackingProcessor:
+    """Reads every topic in batches, writes in bulk, and publishes each job's new state."""
+
+    name = "tracking"
+    batch = 100
+    patience_s = 0.0
+    progress_seen = 0.0
+
+    def __init__(
+        self,
+        results: Sequence[type[StageResult]],
+        *,
+        graph: StageGraph,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        publisher: Publisher,
+        metrics: StageMetrics,
+        deleted: Container[str] = frozenset(),
+        policy: RetryPolicy | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
+        models: list[type[Event]] = [ImageSubmitted, StageFailed, JobDeleted, *results]
+        self.topics = tuple(model.topic for model in models)
+        self._decoder = Decoder(models)
+        self._graph = graph
+        self._read_by_stages = {node.consumes for node in graph.nodes.values()}
+        self._jobs = jobs
+        self._deleted = deleted
+        self._publisher = publisher
+        self._metrics = metrics
+        self._tracer = tracer or NoOpTracer()
+        self._hold = Holder(self.name, policy or RetryPolicy())
+        self._eraser = Eraser(jobs, artifacts, self._hold)
+        metrics.begin_with(self.name)
+
+    @property
+    def holding(self) -> str | None:
+        return self._hold.holding
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Fold the records into their jobs; both writes are acknowledged when it returns."""
+        self._metrics.received.labels(self.name).inc(len(records))
+        opened = [found for record in records if (found := await self._open(record))]
+        with self._metrics.batch(self.name, [each.envelope.time for each in opened]):
+            await self._eraser.note([each.envelope.event for each in opened])
+            jobs = await self._apply(opened)
+            jobs += await self._told_before(opened, {job.job_id for job in jobs})
+            await self._tell(opened, jobs)
+            await self._erase(opened, jobs)
+
+    async def _erase(self, opened: Sequence[Opened], jobs: Sequence[Job]) -> None:
+        """Erase the artifacts of what was deleted, and of what came for it too late."""
+        events = [each.envelope.event for each in opened]
+        gone = {job.job_id for job in jobs if job.status == "deleted"}
+        gone |= {event.job_id for event in events if event.job_id in self._deleted}
+        if gone:
+            updates = [update_of(each.envelope, self._graph) for each in opened]
+            await self._eraser.erase(zip(events, updates, strict=True), gone)
+
+    async def _tell(self, opened: Sequence[Opened], jobs: Sequence[Job]) -> None:
+        """Publish the jobs' new states, each in the trace of the last event that made it."""
+        traces = {each.envelope.event.job_id: traceparent_of(each.span) for each in opened}
+        news = [(updated_event(job), traces.get(job.job_id)) for job in jobs]
+        await self._hold.until_back(lambda: self._publisher.publish_all(news))
+        for each in opened:
+            each.span.end()
+        for job in jobs:
+            if job.status in states.FINAL:
+                log.info(
+                    job.status,
+                    action="track",
+                    stage=self.name,
+                    job_id=job.job_id,
+                    run=job.run,
+                    trace_id=trace_id_of(traces.get(job.job_id)),
+                )
+
+    async def _open(self, record: Record) -> Opened | None:
+        """Decode a record; what no stage reads is dead-lettered here, the rest by its stage."""
+        try:
+            envelope = self._decoder.decode(record)
+        except UndecodableEvent as error:
+            if record.topic not in self._read_by_stages:
+                await self._bury(record, error, error.code)
+            return None
+        return Opened(record, envelope, self._begin(record, envelope))
+
+    def _begin(self, record: Record, envelope: Envelope) -> Span:
+        """Begin the span of a write. What came without a trace gets one from its stage alone:
+        there would be two."""
+        if envelope.traceparent is None:
+            return INVALID_SPAN
+        return consuming(self._tracer, self.name, record, envelope)
+
+    async def _apply(self, opened: Sequence[Opened]) -> list[Job]:
+        """Write the changes; an event that the store refuses is dead-lettered alone."""
+        try:
+            updates = [update_of(each.envelope, self._graph) for each in opened]
+            return await self._hold.until_back(lambda: self._jobs.apply(updates))
+        except Exception as error:
+            jobs = sorted({each.envelope.event.job_id for each in opened})
+            log.exception("refused", action="track", stage=self.name, jobs=jobs)
+            if len(opened) == 1:
+                await self._bury(opened[0].record, error, "tracking-error")
+                failed(opened[0].span, "tracking-error")
+                return []
+            return [job for each in opened for job in await self._apply([each])]
+
+    async def _told_before(self, opened: Sequence[Opened], told: set[str]) -> list[Job]:
+        """Return the jobs that stages' events did not change: they were written in an earlier
+        life, and killed in between, their news may never have been published."""
+        again = {
+            each.envelope.event.job_id
+            for each in opened
+            if not isinstance(each.envelope.event, ImageSubmitted)
+        }
+        jobs = [await self._read(job_id) for job_id in sorted(again - told)]
+        return [job for job in jobs if job is not None]
+
+    async def _read(self, job_id: str) -> Job | None:
+        return await self._hold.until_back(lambda: self._jobs.get(job_id))
+
+    async def _bury(self, record: Record, error: Exception, code: str) -> None:
+        letter = dead_letter(record, error, stage=self.name, attempts=1, code=code)
+        await self._hold.bury(self._publisher, letter)
+        self._metrics.dead_letters.labels(self.name).inc()
+
+
+def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:
+    """Translate an event into the change that it means for its job."""
+    event = envelope.event
+    if isinstance(event, ImageSubmitted):
+        return _submitted(event, envelope, graph)
+    if isinstance(event, JobDeleted):
+        return states.Deleted(event.job_id, event.run, envelope.time)
+    if isinstance(event, StageFailed):
+        return states.StageGaveUp(
+            job_id=event.job_id,
+            run=event.run,
+            at=envelope.time,
+            error=states.StageError(
+                event.stage, event.kind, event.code, event.message, event.detail
+            ),
+            wanted=event.stages,
+            blocks=graph.downstream(event.stage),
+            lane=event.lane,
+            attempts=event.attempts,
+            started_at=event.started_at,
+        )
+    if not isinstance(event, StageResult):
+        raise TypeError(f"tracking does not read {type(event).__name__}")
+    return states.StageCompleted(
+        job_id=event.job_id,
+        run=event.run,
+        at=envelope.time,
+        stage=graph.emitter(event.topic) or event.topic,
+        result=event.model_dump(mode="json", exclude=set(_ENVELOPE)),
+        wanted=event.stages,
+        lane=event.lane,
+        attempts=event.attempts,
+        started_at=event.started_at,
+        reused=event.reused,
+    )
+
+
+def _submitted(event: ImageSubmitted, envelope: Envelope, graph: StageGraph) -> states.Submitted:
+    try:
+        wanted = graph.closure(event.stages)
+    except UnknownStage:
+        wanted = ("validation",)  # which rejects it, so the job fails with that reason
+    return states.Submitted(
+        job_id=event.job_id,
+        run=event.run,
+        at=envelope.time,
+        source=event.source.model_dump(exclude_none=True),
+        wanted=wanted,
+        lane=event.lane,
+        owner=event.owner,
+        group=event.group,
+        metadata=event.metadata,
+        idempotency_key=event.idempotency_key,
+        force=event.force,
+    )
+
+
+def updated_event(job: Job) -> JobUpdated:
+    """Say a job's new state to whoever follows."""
+    error = job.error
+    return JobUpdated(
+        job_id=job.job_id,
+        run=job.run,
+        lane="bulk" if job.lane == "bulk" else "interactive",
+        status=job.status,
+        revision=job.revision,
+        updated_at=job.updated_at,
+        group=job.group,
+        owner=job.owner,
+        stages={name: state.status for name, state in job.stages.items()},
+        error={"stage": error.stage, "code": error.code, "message": error.message}
+        if error
+        else None,
+    )

@@ -1,0 +1,139 @@
+"""The sweeper: jobs that have stood still are submitted again, so that accepted means processed.
+
+The embedded broker forgets on exit, and a gateway can die between storing and publishing; the job
+store remembers. Submitting twice is harmless: results are kept by content. So is telling twice of a
+deletion, which the note of it reminds of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
+
+from agents.runtime.processor import Publisher
+from agents.runtime.retry import is_unavailable
+from storage.artifacts import erasure, keys
+from storage.artifacts.store import ArtifactStore
+from storage.jobs.store import Job, JobQuery, JobStore, Swept
+from streams.events.models import ImageSubmitted, JobDeleted, Source
+from streams.events.tracing import beginning
+
+log = structlog.get_logger()
+
+REMEMBERED = 100_000
+
+
+class Sweeper:
+    """Republishes unfinished jobs that nothing has happened to for ``after_s`` seconds.
+
+    A job that was swept waits twice as long for the next time, so that a long queue, whose jobs
+    stand still because others are before them, does not grow by itself.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        publisher: Publisher,
+        *,
+        after_s: float,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._jobs = jobs
+        self._artifacts = artifacts
+        self._publisher = publisher
+        self._tracer = tracer or NoOpTracer()
+        self._after = timedelta(seconds=after_s)
+        self._times: Counter[str] = Counter()
+
+    async def run(self, *, at_start_s: float, now: Callable[[], datetime] | None = None) -> None:
+        """Sweep at once what is ``at_start_s`` old, then for ever what has stood still."""
+        now = now or (lambda: datetime.now(UTC))
+        age = timedelta(seconds=at_start_s)
+        while True:
+            try:
+                await self.sweep(before=now() - age, at=now())
+                await self.tell_of_deletions(before=now() - self._after)
+                age = self._after
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("sweep postponed", action="sweep", reason=str(error))
+            await asyncio.sleep(self._after.total_seconds() / 4)
+
+    async def sweep(self, *, before: datetime, at: datetime) -> int:
+        """Republish what is unfinished and older than ``before``; return how many."""
+        count = 0
+        cursor: str | None = None
+        while True:
+            page = await self._jobs.find(
+                JobQuery(
+                    statuses=frozenset({"pending", "processing"}),
+                    updated_before=before,
+                    cursor=cursor,
+                    limit=100,
+                )
+            )
+            due = [job for job in page.jobs if job.source and self._due(job, at)]
+            again = [event for job in due if (event := _submittable(job))]
+            with beginning(self._tracer, "sweep", again) as traced:
+                await self._publisher.publish_all(traced)
+            await self._jobs.apply([Swept(event.job_id, event.run, at) for event in again])
+            self._times.update(event.job_id for event in again)
+            count += len(again)
+            cursor = page.cursor
+            if cursor is None:
+                break
+        if count:
+            log.info("swept", action="sweep", jobs=count)
+        if len(self._times) > REMEMBERED:
+            self._times.clear()
+        return count
+
+    async def tell_of_deletions(self, *, before: datetime) -> int:
+        """Publish the deletions that nobody was told of for so long; return how many."""
+        found = await asyncio.to_thread(erasure.noted, self._artifacts, before)
+        jobs = [await self._jobs.get(job_id) for job_id in found]
+        events = [JobDeleted(job_id=job.job_id, run=job.run)
+                  for job in jobs if job and job.status == "deleted"]  # fmt: skip
+        await self._publisher.publish_all([(event, None) for event in events])
+        if events:
+            log.info("deletions told", action="sweep", jobs=len(events))
+        return len(events)
+
+    def _due(self, job: Job, at: datetime) -> bool:
+        times = self._times.get(job.job_id, 0)
+        return not times or at - job.updated_at >= self._after * 2.0 ** min(times, 20)
+
+
+def _submittable(job: Job) -> ImageSubmitted | None:
+    try:
+        return resubmission(job)
+    except ValueError as error:  # one document that nobody of ours wrote stops no other
+        log.warning("not swept", action="sweep", job_id=job.job_id, reason=str(error))
+        return None
+
+
+def resubmission(job: Job) -> ImageSubmitted:
+    """Return the submission as it was; from the kept original where it was validated already."""
+    validated = job.stages.get("validation")
+    source = Source(**job.source)
+    if validated and validated.status == "completed" and validated.result and source.object:
+        source = Source(object=keys.original(str(validated.result["sha256"])))
+    return ImageSubmitted(
+        job_id=job.job_id,
+        run=job.run,
+        lane="bulk" if job.lane == "bulk" else "interactive",
+        source=source,
+        owner=job.owner,
+        group=job.group,
+        stages=job.wanted,
+        metadata=dict(job.metadata),
+        idempotency_key=job.idempotency_key,
+        force=job.force,
+    )

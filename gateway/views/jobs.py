@@ -1,0 +1,207 @@
+"""From a stored job to what REST says of it: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from pydantic import ValidationError
+
+from gateway.views.marketplaces import listings
+from gateway.views.models import (
+    Failure,
+    JobView,
+    Links,
+    Original,
+    Picture,
+    Pose,
+    ShotView,
+    SimilarView,
+    SizedPicture,
+    StageView,
+    Status,
+)
+from storage.jobs.store import Job, StageError, StageState
+from streams.events.models import (
+    Captioned,
+    Classified,
+    Drawn,
+    Payload,
+    Posed,
+    ShotsTaken,
+    Thumbnailed,
+    Validated,
+)
+
+Link = Callable[[str], str]
+P = TypeVar("P", bound=Payload)
+
+PAYLOADS: Mapping[str, type[Payload]] = {
+    "validation": Validated,
+    "captioning": Captioned,
+    "classification": Classified,
+    "pose": Posed,
+    "shots": ShotsTaken,
+    "thumbnailing": Thumbnailed,
+    "annotation": Drawn,
+}
+
+
+def links(job_id: str) -> Links:
+    """Return where a job can be read on."""
+    return Links(self=f"/v1/jobs/{job_id}", page=f"/#{job_id}")
+
+
+def job_view(job: Job, link: Link) -> JobView:
+    """Return what REST says of ``job``, which is not deleted; ``link`` makes a URL of a key."""
+    return JobView(
+        job_id=job.job_id,
+        status=cast(Status, job.status),
+        run=job.run,
+        lane=job.lane,
+        stages=_stages(job),
+        error=_failure(job.error),
+        **_words(job),
+        **_pictures(job, link),
+        models=_models(job),
+        results=_others(job),
+        source=dict(job.source),
+        group=job.group,
+        metadata=dict(job.metadata),
+        submitted_at=job.submitted_at,
+        updated_at=job.updated_at,
+        links=links(job.job_id),
+    )
+
+
+def similar_view(job: Job, similarity: float, link: Link) -> SimilarView:
+    """Return what REST says of a job that is found by its photo; ``similarity`` is a cosine."""
+    captioned = payload(job, "captioning", Captioned)
+    return SimilarView(
+        job_id=job.job_id,
+        similarity=round(similarity, 4),
+        caption=captioned.caption if captioned else None,
+        group=job.group,
+        **_thumbnails(job, link),
+        links=links(job.job_id),
+    )
+
+
+def _stages(job: Job) -> dict[str, StageView]:
+    names = dict.fromkeys([*job.wanted, *job.stages])
+    return {name: _stage(job, name, job.stages.get(name)) for name in names}
+
+
+def _stage(job: Job, name: str, state: StageState | None) -> StageView:
+    # A wanted stage whose state is of an earlier run has not run in this one yet; its old result
+    # is shown until the new one is there.
+    if state is None or (name in job.wanted and state.run < job.run):
+        return StageView(
+            status="pending",
+            run=job.run,
+            attempts=0,
+            started_at=None,
+            finished_at=None,
+            reused=False,
+        )
+    return StageView(
+        status=state.status,
+        run=state.run,
+        attempts=state.attempts,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        reused=state.reused,
+        error=_failure(state.error),
+    )
+
+
+def _failure(error: StageError | None) -> Failure | None:
+    if error is None:
+        return None
+    return Failure(stage=error.stage, code=error.code, message=error.message)
+
+
+def _words(job: Job) -> dict[str, Any]:
+    captioned = payload(job, "captioning", Captioned)
+    classified = payload(job, "classification", Classified)
+    posed = payload(job, "pose", Posed)
+    return {
+        "caption": captioned and captioned.caption,
+        "description": captioned and captioned.description,
+        "attributes": captioned.attributes if captioned else {},
+        "needs_review": captioned and captioned.needs_review,
+        "listings": listings(captioned) if captioned else {},
+        "top5": list(classified.top5) if classified else [],
+        "pose": posed
+        and Pose(subject=posed.subject, keypoints=list(posed.keypoints), box=posed.box),
+    }
+
+
+def _pictures(job: Job, link: Link) -> dict[str, Any]:
+    posed = payload(job, "pose", Posed)
+    taken = payload(job, "shots", ShotsTaken)
+    drawn = payload(job, "annotation", Drawn)
+    return {
+        "shots": [
+            ShotView(url=link(shot.key), **shot.model_dump(exclude={"key"}))
+            for shot in (taken.shots if taken else ())
+        ],
+        **_thumbnails(job, link),
+        "annotated": drawn
+        and SizedPicture(url=link(drawn.key), width=drawn.width, height=drawn.height),
+        "cutout": Picture(url=link(posed.cutout)) if posed and posed.cutout else None,
+        "original": _original(payload(job, "validation", Validated), link),
+    }
+
+
+def _thumbnails(job: Job, link: Link) -> dict[str, Any]:
+    thumbnailed = payload(job, "thumbnailing", Thumbnailed)
+    return {
+        "thumbnails": [
+            SizedPicture(url=link(each.key), width=each.width, height=each.height)
+            for each in (thumbnailed.thumbnails if thumbnailed else ())
+        ],
+        "thumbhash": thumbnailed and thumbnailed.thumbhash,
+    }
+
+
+def _original(validated: Validated | None, link: Link) -> Original | None:
+    if validated is None:
+        return None
+    return Original(
+        url=link(validated.original),
+        width=validated.width,
+        height=validated.height,
+        sha256=validated.sha256,
+        format=validated.format,
+        bytes=validated.bytes,
+        animated=validated.animated,
+    )
+
+
+def _models(job: Job) -> dict[str, str]:
+    return {
+        name: str(state.result["model"])
+        for name, state in job.stages.items()
+        if state.result is not None and "model" in state.result
+    }
+
+
+def _others(job: Job) -> dict[str, Any]:
+    return {
+        name: dict(state.result)
+        for name, state in job.stages.items()
+        if state.result is not None and name not in PAYLOADS
+    }
+
+
+def payload(job: Job, stage: str, kind: type[P]) -> P | None:
+    """Return what a stage found of ``job``; None where it has not, or where we cannot read it."""
+    state = job.stages.get(stage)
+    if state is None or state.result is None:
+        return None
+    try:
+        return kind.model_validate(state.result)
+    except ValidationError:
+        # Written by a version that we do not read: the rest of the job must stay readable.
+        return None

@@ -1,0 +1,138 @@
+"""The captioning stage, built out of settings: by the shipped network, or by a model of choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from lookstream.errors import CannotStart
+from lookstream.settings import Settings
+
+if TYPE_CHECKING:
+    from agents.captioners.prompted import VisionModel
+    from agents.stages.captioning import Captioner
+    from agents.stages.stage import Stage
+
+NEEDED = {
+    "gemini": ("gemini_api_key", "gemini_model_name"),
+    "openai": ("openai_base_url", "openai_model_name"),
+    "transformers": ("captions_directory",),
+}
+EXTRAS = {"gemini": "google.genai", "transformers": "transformers"}
+REST_S = 60.0
+"""How long a model that is out of reach is not asked again, where another speaks meanwhile: each
+question may last as long as `captions_timeout_s`."""
+
+
+def check_captions(settings: Settings) -> None:
+    """Raise `CannotStart` where the captions' model is not wholly set."""
+    chosen = f"LOOKSTREAM_CAPTIONS={settings.captions}"
+    if missing := [name for name in NEEDED.get(settings.captions, ()) if not _text(settings, name)]:
+        raise CannotStart(f"{chosen} needs {' and '.join(map(Settings.variable, missing))}")
+    for name in (f"{settings.captions}_api_key", f"{settings.captions}_base_url"):
+        if name in Settings.model_fields and not _fits(name, _text(settings, name)):
+            raise CannotStart(f"{Settings.variable(name)}: {_FORMS[name.rpartition('_')[2]]}")
+    directory = Path(settings.captions_directory)
+    if settings.captions == "transformers" and not (directory / "config.json").is_file():
+        raise CannotStart(f"LOOKSTREAM_CAPTIONS_DIRECTORY: there is no model in {directory}")
+    extra = EXTRAS.get(settings.captions)
+    if extra and not _installed(extra):
+        raise CannotStart(f"{chosen} needs pip install 'lookstream[{settings.captions}]'")
+
+
+def open_chosen(settings: Settings) -> Captioner | None:
+    """Open the model that writes captions in the shipped network's place; None for the network."""
+    from agents.captioners.prompted import PromptedCaptioner
+
+    if settings.captions == "local":
+        return None
+    rest_s = REST_S if _falls_back(settings) else 0.0
+    return PromptedCaptioner(_model(settings), tries=_tries(settings), rest_s=rest_s)
+
+
+def build_captioning(
+    settings: Settings, chosen: Captioner | None, local: Callable[[], Captioner]
+) -> Stage:
+    """Build the stage; ``local`` loads the shipped network, and is called where it is wanted."""
+    from agents.captioners.fallback import FallbackCaptioner
+    from agents.stages.captioning import captioning_stage
+
+    if chosen is None:
+        return captioning_stage(local())
+    captioner = FallbackCaptioner(chosen, local()) if _falls_back(settings) else chosen
+    at_once = 1 if settings.captions == "transformers" else settings.captions_at_once
+    # Each try may be two questions, the second without a schema, and so may be one about a plain
+    # picture; then comes the shipped network.
+    timeout_s = 2 * (_tries(settings) + 1) * settings.captions_timeout_s + 30.0
+    return captioning_stage(captioner, batch=2 * at_once, timeout_s=timeout_s, threads=at_once)
+
+
+def _falls_back(settings: Settings) -> bool:
+    return settings.captions_fallback == "local"
+
+
+def _tries(settings: Settings) -> int:
+    """Return how often one call asks: the runtime tries again, where no other speaks instead."""
+    return 2 if _falls_back(settings) else 1
+
+
+def _model(settings: Settings) -> VisionModel:
+    prompt, timeout_s = settings.captions_prompt, settings.captions_timeout_s
+    if settings.captions == "gemini":
+        from agents.captioners.gemini import GeminiModel
+
+        return GeminiModel(
+            model=settings.gemini_model_name,
+            key=settings.gemini_api_key,
+            base_url=settings.gemini_base_url,
+            prompt=settings.gemini_prompt or prompt,
+            timeout_s=timeout_s,
+        )
+    if settings.captions == "openai":
+        from agents.captioners.openai import OpenAiModel
+
+        return OpenAiModel(
+            base_url=settings.openai_base_url,
+            model=settings.openai_model_name,
+            key=settings.openai_api_key,
+            prompt=prompt,
+            timeout_s=timeout_s,
+        )
+    from agents.captioners.transformers import TransformersModel
+
+    directory = Path(settings.captions_directory)
+    return TransformersModel(directory, prompt=prompt, timeout_s=timeout_s)
+
+
+_FORMS = {
+    "key": "a key has no spaces and only plain characters",
+    "url": "write http(s)://host/path, without a name, a password or a query",
+}
+
+
+def _text(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    return str(value.get_secret_value() if isinstance(value, SecretStr) else value).strip()
+
+
+def _fits(name: str, text: str) -> bool:
+    if name.endswith("_api_key"):
+        return text.isascii() and text.isprintable() and " " not in text
+    try:
+        url = urlsplit(text)
+        plain = not ("@" in url.netloc or url.query or url.fragment)
+        return not text or (url.scheme in ("http", "https") and bool(url.hostname) and plain)
+    except ValueError:
+        return False
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False

@@ -1,0 +1,234 @@
+"""Workers, built out of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookstream.errors import CannotStart
+from lookstream.settings import Settings
+from lookstream.telemetry import Telemetry
+from lookstream.wiring.captions import check_captions
+from lookstream.wiring.gateway import (
+    INTAKE,
+    TRACKING,
+    beside_stages,
+    extra_stages,
+    link_signer,
+    stage_graph,
+)
+from lookstream.wiring.stages import StageBuilder
+from lookstream.wiring.vocabulary import open_vocabulary
+from storage.urls import open_artifacts, open_jobs
+from streams.broker.connection import BrokerUrl
+from streams.broker.producer import EventProducer
+from streams.consumers.deletions import DeletedJobs
+from streams.events.models import RESULT_EVENTS
+from streams.stages.graph import StageGraph
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+    from agents.runtime.compute import ComputePool
+    from agents.runtime.metrics import StageMetrics
+    from agents.runtime.processor import Loading, Processor
+    from agents.runtime.worker import Worker
+    from agents.stages.stage import Stage
+    from agents.tracking.sweeper import Sweeper
+    from storage.artifacts.s3 import MinioArtifacts
+    from storage.artifacts.store import ArtifactStore
+
+
+NOTIFIED = "arn:minio:sqs::LOOKSTREAM:kafka"
+"""MinIO's name of the target that its ``MINIO_NOTIFY_KAFKA_…_LOOKSTREAM`` settings describe."""
+
+
+Loaded = tuple["Stage", "Processor"]
+
+
+@dataclass(frozen=True)
+class WorkerParts:
+    """A worker, and what runs beside it: the sweeper where tracking runs, the follower of
+    deletions, and where intake runs `announce`, which has the store tell of uploads.
+
+    The worker can join its groups at once; `load` takes seconds, may run in a thread, and gives
+    the processors that `Loading` ones are to become. `load_anew` reads networks and vocabulary
+    again, for the stages that are named.
+    """
+
+    worker: Worker
+    loading: Mapping[str, Loading]
+    load: Callable[[], list[Loaded]]
+    load_anew: Callable[[Sequence[str]], list[Loaded]]
+    sweeper: Sweeper | None
+    deleted: DeletedJobs
+    announce: Callable[[], None] | None
+    pool: ComputePool
+    metrics: StageMetrics
+    producer: EventProducer
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all processors of one worker have in common."""
+
+    settings: Settings
+    graph: StageGraph
+    producer: EventProducer
+    pool: ComputePool
+    metrics: StageMetrics
+    deleted: DeletedJobs
+    tracer: Tracer
+    builder: StageBuilder
+    pools: dict[str, ComputePool] = field(default_factory=dict)
+
+    def artifacts(self) -> ArtifactStore:
+        return open_artifacts(self.settings.artifacts, link_signer(self.settings))
+
+    def pool_of(self, stage: Stage) -> ComputePool:
+        """Return the threads that the stage works on: the process's, or its own, made once."""
+        from agents.runtime.compute import ComputePool
+
+        if not stage.threads:
+            return self.pool
+        if stage.name not in self.pools:
+            self.pools[stage.name] = ComputePool(stage.threads)
+        return self.pools[stage.name]
+
+    def all_pools(self) -> list[ComputePool]:
+        return [self.pool, *self.pools.values()]
+
+
+def check_worker(settings: Settings, stages: Container[str]) -> None:
+    """Raise `CannotStart` where what the stages need is not there or not wholly set."""
+    if settings.weights and not Path(settings.weights).is_file():
+        raise CannotStart(f"LOOKSTREAM_WEIGHTS: there is no file {settings.weights}")
+    if "captioning" in stages:
+        check_captions(settings)
+    open_vocabulary(settings)
+
+
+def build_worker(
+    settings: Settings, names: Sequence[str], telemetry: Telemetry | None = None
+) -> WorkerParts:
+    """Build a worker of the named stages, ``tracking`` and ``intake`` among them; all when empty.
+
+    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, where
+    the vocabulary names what they do not know, for captions by a model that is not wholly set, and
+    for an intake without a store that tells of uploads.
+    """
+    from agents.runtime.batch import TAKE
+    from agents.runtime.compute import ComputePool
+    from agents.runtime.consumer import Reader
+    from agents.runtime.metrics import StageMetrics
+    from agents.runtime.processor import Loading
+    from agents.runtime.worker import Worker
+
+    graph = stage_graph(settings)
+    wanted = list(names) or [*graph.names, *beside_stages(settings)]
+    stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
+    graph.closure(stages)
+    check_worker(settings, stages)
+    broker = BrokerUrl.parse(settings.kafka)
+    shared = _Shared(
+        settings,
+        graph,
+        producer=EventProducer(broker, source="/lookstream/agents"),
+        pool=ComputePool(settings.threads),
+        metrics=StageMetrics(),
+        deleted=DeletedJobs(broker),
+        tracer=(telemetry or Telemetry()).tracer,
+        builder=StageBuilder(settings),
+    )
+    loading = {name: Loading(name, (graph.nodes[name].consumes,), TAKE) for name in stages}
+    processors: list[Processor] = list(loading.values())
+    sweeper, announce = None, None
+    if TRACKING in wanted:
+        tracking, sweeper = _tracking(shared)
+        processors.append(tracking)
+    if INTAKE in wanted:
+        intake, announce = _intake(shared)
+        processors.append(intake)
+    readers = [Reader(processor, broker) for processor in processors]
+    return WorkerParts(
+        Worker(readers, pools=shared.all_pools, metrics=shared.metrics),
+        loading,
+        partial(_load, shared, stages),
+        partial(_load_anew, shared),
+        sweeper,
+        shared.deleted,
+        announce,
+        shared.pool,
+        shared.metrics,
+        shared.producer,
+    )
+
+
+def _load_anew(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
+    shared.builder.forget()
+    return _load(shared, names)
+
+
+def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
+    from agents.runtime.batch import StageProcessor
+
+    artifacts = shared.artifacts()
+
+    def processor(stage: Stage) -> Processor:
+        return StageProcessor(
+            stage,
+            graph=shared.graph,
+            artifacts=artifacts,
+            publisher=shared.producer,
+            pool=shared.pool_of(stage),
+            metrics=shared.metrics,
+            deleted=shared.deleted,
+            tracer=shared.tracer,
+        )
+
+    return [(stage, processor(stage)) for stage in shared.builder.build(names)]
+
+
+def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
+    from agents.tracking.projection import TrackingProcessor
+    from agents.tracking.sweeper import Sweeper
+
+    settings, jobs = shared.settings, open_jobs(shared.settings.jobs)
+    artifacts = shared.artifacts()
+    results = [*RESULT_EVENTS, *(stage.emits for stage in extra_stages(settings))]
+    tracking = TrackingProcessor(
+        results,
+        graph=shared.graph,
+        jobs=jobs,
+        artifacts=artifacts,
+        publisher=shared.producer,
+        metrics=shared.metrics,
+        deleted=shared.deleted,
+        tracer=shared.tracer,
+    )
+    after_s, tracer = settings.sweep_after_s, shared.tracer
+    return tracking, Sweeper(jobs, artifacts, shared.producer, after_s=after_s, tracer=tracer)
+
+
+def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:
+    from agents.tracking.notifications import IntakeProcessor
+
+    store = _announcing(shared.artifacts())
+    intake = IntakeProcessor(
+        store.bucket,
+        jobs=open_jobs(shared.settings.jobs),
+        publisher=shared.producer,
+        metrics=shared.metrics,
+    )
+    return intake, partial(store.announce, "uploads/", NOTIFIED)
+
+
+def _announcing(store: ArtifactStore) -> MinioArtifacts:
+    from storage.artifacts.s3 import MinioArtifacts
+
+    if not isinstance(store, MinioArtifacts):
+        raise CannotStart("intake reads MinIO's notifications; LOOKSTREAM_ARTIFACTS is no s3://…")
+    return store

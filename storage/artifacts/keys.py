@@ -1,0 +1,113 @@
+"""Which keys an artifact may have: what means the same as a file, in S3 and in a URL."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+from storage.errors import InvalidKey
+
+# Where each artifact lives: names derived from the content that it was made from.
+IRREPLACEABLE = ("incoming/", "uploads/", "originals/")
+"""What people handed over. Everything else can be computed again from it."""
+
+
+def incoming(job_id: str) -> str:
+    """Quarantine: bytes as uploaded, not looked at yet."""
+    return f"incoming/{job_id}"
+
+
+def upload(job_id: str) -> str:
+    """Quarantine as well: bytes that a client put straight into the store by a presigned link."""
+    return f"uploads/{job_id}"
+
+
+def original(sha256: str) -> str:
+    return f"originals/{sha256}"
+
+
+def working(sha256: str) -> str:
+    """Upright sRGB JPEG without metadata, long side at most 1024 px."""
+    return f"working/{sha256}.jpg"
+
+
+def thumbnail(sha256: str, width: int, height: int) -> str:
+    return f"thumbnails/{sha256}/{width}x{height}.jpg"
+
+
+def shot(sha256: str, version: str, label: str) -> str:
+    return f"shots/{sha256}/{version}/{label}.jpg"
+
+
+def annotated(sha256: str, version: str) -> str:
+    return f"annotated/{sha256}/{version}.jpg"
+
+
+def cutout(sha256: str, version: str) -> str:
+    return f"cutouts/{sha256}/{version}.png"
+
+
+def result(sha256: str, stage: str, version: str) -> str:
+    """A stage's payload for this content and version, as JSON."""
+    return f"results/{sha256}/{stage}@{version}.json"
+
+
+def source_memory(source: str) -> str:
+    """What is remembered of a URL or an uploaded object: its content hash, ETag, Last-Modified."""
+    return f"sources/{hashlib.sha256(source.encode()).hexdigest()}.json"
+
+
+def erasure(job_id: str = "") -> str:
+    """A note of what a deleted job leaves to be erased; the prefix of all such."""
+    return f"erasures/{job_id}.json" if job_id else "erasures/"
+
+
+def replay(replay_id: str) -> str:
+    """How a replay fares, or fared."""
+    return f"replays/{replay_id}.json"
+
+
+def claim(sha256: str, job_id: str = "") -> str:
+    """A job's word that it has this content, from before tracking knows; the prefix of all such."""
+    return f"claims/{sha256}/{job_id}"
+
+
+def erasing(sha256: str) -> str:
+    """Says since when a content is being erased, while it is."""
+    return f"erasing/{sha256}"
+
+
+def of_content(sha256: str) -> tuple[str, ...]:
+    """Prefixes of all that is made of one content; results first: none outlives its pictures."""
+    kinds = ("results", "thumbnails", "shots", "annotated", "cutouts")
+    return (*(f"{kind}/{sha256}/" for kind in kinds), working(sha256), original(sha256))
+
+
+LONGEST = 512
+LONGEST_SEGMENT_BYTES = 255
+
+
+def safe_key(key: str) -> str:
+    """Return ``key``, or raise `InvalidKey` with what is wrong with it."""
+    safe_prefix(key)
+    segments = key.split("/")
+    if not all(segments):
+        raise InvalidKey("a key has no empty parts")
+    if "." in segments:
+        raise InvalidKey("a key has no part that is only a dot")
+    if max(len(segment.encode()) for segment in segments) > LONGEST_SEGMENT_BYTES:
+        raise InvalidKey(f"a part of a key has at most {LONGEST_SEGMENT_BYTES} bytes")
+    return key
+
+
+def safe_prefix(prefix: str) -> str:
+    """Return ``prefix``, which may be empty or end anywhere, or raise `InvalidKey`."""
+    if len(prefix) > LONGEST:
+        raise InvalidKey(f"a key has at most {LONGEST} characters")
+    if prefix.startswith(("/", ".")):
+        raise InvalidKey("a key does not start with a slash or a dot")
+    if ".." in prefix or "\\" in prefix:
+        raise InvalidKey("a key has neither '..' nor a backslash")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in prefix):
+        raise InvalidKey("a key has no control characters")
+    return prefix

@@ -1,0 +1,111 @@
+"""Jobs as plain documents, the same for every database, and the cursor that pages through them.
+
+Times are fixed-width ISO strings in UTC with microseconds: they sort as they are, and come back
+to the microsecond, where BSON's own dates would lose three digits and make a redelivered failure
+look like a new one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from storage.errors import InvalidCursor
+from storage.jobs.store import Job, StageError, StageState
+
+CURSOR = re.compile(r"(-?\d{1,18})\.([A-Za-z0-9-]{1,64})", re.ASCII)
+TICK = timedelta(microseconds=1)
+EPOCH = datetime.fromtimestamp(0, UTC)
+FIRST, LAST = (limit.replace(tzinfo=UTC) for limit in (datetime.min, datetime.max))
+
+
+def document(job: Job) -> dict[str, Any]:
+    """Return ``job`` as JSON-like values, with ``sort_at``, the time that listings go by."""
+    return {
+        "job_id": job.job_id,
+        "run": job.run,
+        "lane": job.lane,
+        "status": job.status,
+        "source": dict(job.source),
+        "owner": job.owner,
+        "group": job.group,
+        "wanted": list(job.wanted),
+        "metadata": dict(job.metadata),
+        "idempotency_key": job.idempotency_key,
+        "force": job.force,
+        "submitted_at": timestamp(job.submitted_at),
+        "updated_at": timestamp(job.updated_at),
+        "sort_at": timestamp(job.submitted_at or job.updated_at),
+        "stages": {stage: _state_document(state) for stage, state in job.stages.items()},
+        "error": None if job.error is None else vars(job.error).copy(),
+        "revision": job.revision,
+    }
+
+
+def job(doc: Mapping[str, Any]) -> Job:
+    """Return the job of a document; unknown fields are ignored, new ones have their defaults."""
+    values = _known(Job, doc)
+    values["wanted"] = tuple(values["wanted"])
+    values["submitted_at"] = moment(values["submitted_at"])
+    values["updated_at"] = moment(values["updated_at"])
+    values["stages"] = {stage: _state(state) for stage, state in values["stages"].items()}
+    values["error"] = _error(values.get("error"))
+    return Job(**values)
+
+
+def timestamp(time: datetime | None) -> str | None:
+    """Return ``time`` in UTC as text that sorts like the time itself."""
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def cursor(doc: Mapping[str, Any]) -> str:
+    """Return the opaque value that goes on after ``doc``: its time in microseconds, and its id."""
+    since = datetime.fromisoformat(doc["sort_at"]) - EPOCH
+    return f"{since // TICK}.{doc['job_id']}"
+
+
+def position(cursor: str) -> tuple[str, str]:
+    """Return the ``(sort_at, job_id)`` that a cursor stands for. Raises `InvalidCursor`."""
+    found = CURSOR.fullmatch(cursor)
+    if found is None:
+        raise InvalidCursor("the cursor is not one of ours")
+    ticks = min(max(int(found[1]), (FIRST - EPOCH) // TICK), (LAST - EPOCH) // TICK)
+    return (EPOCH + ticks * TICK).isoformat(timespec="microseconds"), found[2]
+
+
+def _state_document(state: StageState) -> dict[str, Any]:
+    return {
+        "status": state.status,
+        "run": state.run,
+        "attempts": state.attempts,
+        "started_at": timestamp(state.started_at),
+        "finished_at": timestamp(state.finished_at),
+        "reused": state.reused,
+        "result": None if state.result is None else dict(state.result),
+        "error": None if state.error is None else vars(state.error).copy(),
+        "blocks": list(state.blocks),
+    }
+
+
+def _state(doc: Mapping[str, Any]) -> StageState:
+    values = _known(StageState, doc)
+    values["started_at"] = moment(values.get("started_at"))
+    values["finished_at"] = moment(values.get("finished_at"))
+    values["error"] = _error(values.get("error"))
+    values["blocks"] = tuple(values.get("blocks", ()))
+    return StageState(**values)
+
+
+def _error(doc: Mapping[str, Any] | None) -> StageError | None:
+    return None if doc is None else StageError(**_known(StageError, doc))
+
+
+def _known(kind: type[Job | StageState | StageError], doc: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: doc[field.name] for field in fields(kind) if field.name in doc}

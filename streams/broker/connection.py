@@ -1,0 +1,101 @@
+"""The embedded broker: librdkafka's in-process cluster, real protocol on a loopback port.
+
+It keeps about 5 MB a partition, in memory only, and makes topics by itself, with 4 partitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from confluent_kafka import KafkaException, Producer
+
+from streams.errors import BrokerUnavailable, InvalidBrokerUrl
+
+# ``LOOKSTREAM_KAFKA`` read into what each Kafka client wants to know.
+_SASL = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+@dataclass(frozen=True)
+class BrokerUrl:
+    """Where Kafka is and how to speak to it. ``bootstrap`` is ``host:port,host:port``."""
+
+    bootstrap: str
+    embedded: bool = False
+    tls: bool = False
+    ca: str | None = None
+    sasl: str | None = None
+    username: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"BrokerUrl({self.bootstrap!r})"
+
+    @classmethod
+    def parse(cls, url: str) -> BrokerUrl:
+        """Read a ``kafka://`` URL. Raises `InvalidBrokerUrl`."""
+        parts = urlsplit(url)
+        if parts.scheme != "kafka" or not parts.netloc:
+            raise InvalidBrokerUrl("LOOKSTREAM_KAFKA is embedded:// or kafka://host:port")
+        login, _, hosts = parts.netloc.rpartition("@")
+        username, _, password = login.partition(":")
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        if unknown := set(query) - {"tls", "ca", "sasl", "embedded"}:
+            raise InvalidBrokerUrl(f"unknown option {', '.join(sorted(unknown))}")
+        sasl = query.get("sasl", "PLAIN" if username else None)
+        if sasl is not None and sasl not in _SASL:
+            raise InvalidBrokerUrl(f"sasl is one of {', '.join(_SASL)}")
+        return cls(
+            bootstrap=",".join(_with_port(host) for host in hosts.split(",")),
+            embedded=query.get("embedded") == "true",
+            tls=query.get("tls") == "true",
+            ca=query.get("ca"),
+            sasl=sasl,
+            username=unquote(username) or None,
+            password=unquote(password) or None,
+        )
+
+    def confluent(self) -> dict[str, str]:
+        """Return the connection part of a confluent-kafka configuration."""
+        protocol = ("SASL_" if self.sasl else "") + ("SSL" if self.tls else "PLAINTEXT")
+        config = {"bootstrap.servers": self.bootstrap, "security.protocol": protocol}
+        if self.ca:
+            config["ssl.ca.location"] = self.ca
+        if self.sasl:
+            config["sasl.mechanism"] = self.sasl
+            config["sasl.username"] = self.username or ""
+            config["sasl.password"] = self.password or ""
+        return config
+
+
+def _with_port(host: str) -> str:
+    if not host.rpartition("]")[2].count(":"):
+        return f"{host}:9092"
+    if not host.rpartition(":")[2].isdigit():
+        raise InvalidBrokerUrl(f"no port number in {host!r}")
+    return host
+
+
+class EmbeddedBroker:
+    """A Kafka broker that lives as long as this object."""
+
+    def __init__(self) -> None:
+        self._owner: Producer | None = Producer(
+            {"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 0}
+        )
+        self.url = BrokerUrl(_address(self._owner), embedded=True)
+
+    def __str__(self) -> str:
+        return f"kafka://{self.url.bootstrap}?embedded=true"
+
+    def close(self) -> None:
+        """Stop the broker; everything it kept is gone."""
+        self._owner = None
+
+
+def _address(owner: Producer) -> str:
+    try:
+        brokers = owner.list_topics(timeout=10).brokers.values()
+    except KafkaException as error:
+        raise BrokerUnavailable(f"the embedded broker did not start: {error}") from error
+    return ",".join(f"{broker.host}:{broker.port}" for broker in brokers)

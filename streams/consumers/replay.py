@@ -1,0 +1,152 @@
+"""What to replay of a topic, and as what: pure.
+
+A replay publishes each job's newest event again, with ``run`` raised, so that every stage that
+reads the topic works on it once more. Stages before the topic keep their results of earlier runs
+and are no part of the new run: the job is completed when the stages from the topic on are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from streams.errors import TopicNotReplayable, UnknownStage
+from streams.events.codec import Envelope
+from streams.events.models import Event, StageResult
+from streams.stages.graph import StageGraph
+
+_BACK = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Read a time: ISO 8601 (UTC where it says no zone), or so long back, such as ``90m``, ``2h``
+    or ``7d``. Raises ValueError."""
+    if back := _BACK.fullmatch(text.strip()):
+        try:
+            return now - timedelta(**{_UNITS[back[2]]: int(back[1])})
+        except OverflowError as error:
+            raise ValueError("that is before the beginning of time") from error
+    try:
+        time = datetime.fromisoformat(text.strip())
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("write a time as 2026-01-31T12:00:00Z, or back from now as 2h") from error
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which events: made in ``since`` ≤ time < ``until``, of one of ``jobs`` (all when empty),
+    with each field of ``match`` (dotted for what lies deeper) as text what it says."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    jobs: frozenset[str] = frozenset()
+    match: Mapping[str, str] = field(default_factory=dict)
+
+    def has(self, envelope: Envelope) -> bool:
+        """Tell whether the event is one of them."""
+        if self.since and envelope.time < self.since:
+            return False
+        if self.until and envelope.time >= self.until:
+            return False
+        if self.jobs and envelope.event.job_id not in self.jobs:
+            return False
+        if not self.match:
+            return True
+        data = envelope.event.model_dump(mode="json")
+        return all(
+            text in map(_text, _values(data, path.split("."))) for path, text in self.match.items()
+        )
+
+
+def _values(data: Any, path: Sequence[str]) -> Iterator[Any]:
+    """Yield what is at ``path``; in a list, of each of its items."""
+    if isinstance(data, list):
+        for item in data:
+            yield from _values(item, path)
+    elif not path:
+        yield data
+    elif isinstance(data, dict) and path[0] in data:
+        yield from _values(data[path[0]], path[1:])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@dataclass
+class Found:
+    """What reading has found so far: how many records, how many that are no events, and each job's
+    newest event. It grows with the jobs, not with the events."""
+
+    read: int = 0
+    undecodable: int = 0
+    newest: dict[str, Envelope] = field(default_factory=dict)
+
+    def add(self, envelope: Envelope | None, selection: Selection) -> None:
+        """Take one record of the topic in."""
+        self.read += 1
+        if envelope is None:
+            self.undecodable += 1
+        elif selection.has(envelope):
+            known = self.newest.get(envelope.event.job_id)
+            if known is None or _age(known) <= _age(envelope):
+                self.newest[envelope.event.job_id] = envelope
+
+
+def _age(envelope: Envelope) -> tuple[int, datetime]:
+    return envelope.event.run, envelope.time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a replay of a topic sets in motion.
+
+    ``stages`` are those from the topic on: the one that emits it, and all that follow. ``asked``
+    are the stages that the operator named, with all they need of these; empty for what each job
+    wanted.
+    """
+
+    graph: StageGraph
+    stages: tuple[str, ...]
+    readers: frozenset[str]
+    asked: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, graph: StageGraph, topic: str, asked: Iterable[str] = ()) -> Plan:
+        """Return the plan. Raises `TopicNotReplayable` and `UnknownStage`."""
+        readers = frozenset(name for name, node in graph.nodes.items() if node.consumes == topic)
+        if not readers:
+            topics = dict.fromkeys(node.consumes for node in graph.nodes.values())
+            raise TopicNotReplayable(f"no stage reads {topic!r}; there are {', '.join(topics)}")
+        emitter = graph.emitter(topic)
+        after = graph.downstream(emitter) if emitter else graph.names
+        stages = (emitter, *after) if emitter else after
+        names = tuple(asked)
+        if names and (elsewhere := sorted(set(names) - set(after))):
+            raise UnknownStage(
+                f"{topic} does not lead to {', '.join(elsewhere)}; it does to {', '.join(after)}"
+            )
+        wanted = graph.closure(names) if names else ()
+        return cls(graph, stages, readers, tuple(name for name in wanted if name in stages))
+
+    def wanted(self, of_job: Iterable[str]) -> tuple[str, ...]:
+        """Return the stages of a job's new run, in the graph's order; ``of_job`` are those that it
+        ever wanted. Empty where no stage would read the event."""
+        wanted = set(self.asked or of_job) & set(self.stages)
+        if not wanted & self.readers:
+            return ()
+        return tuple(name for name in self.graph.names if name in wanted or name == self.stages[0])
+
+
+def raised(event: Event, *, run: int, stages: tuple[str, ...], force: bool, now: datetime) -> Event:
+    """Return the event as it begins the new run ``run`` of its job, on the bulk lane."""
+    changed: dict[str, Any] = {"run": run, "stages": stages, "force": force, "lane": "bulk"}
+    if isinstance(event, StageResult):
+        changed |= {"attempts": 1, "started_at": now, "reused": True}
+    return event.model_copy(update=changed)

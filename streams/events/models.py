@@ -1,0 +1,371 @@
+"""The events, as frozen values: the contract with producers and consumers in any language.
+
+Each event class names its topic; its CloudEvents type is ``lookstream.<topic>.v1``. Unknown
+fields are ignored, so that a newer producer never breaks an older consumer.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from streams.events import models as embedding
+
+# The vector of a photo, by which photos are compared, as the text that events carry.
+SIZE = 128
+CHARACTERS = 344
+
+_HALVES = struct.Struct(f"<{SIZE}e")
+ROUNDED = 0.01
+"""How far from 1 the length of a vector may be. Halves take less than a tenth of that."""
+
+
+def encode(vector: Iterable[float]) -> str:
+    """Return the text of ``vector``, `SIZE` numbers, which are scaled to length 1.
+
+    Raises ValueError for another number of them, for what is not finite, and for zeros alone.
+    """
+    numbers = [float(number) for number in vector]
+    length = math.hypot(*numbers)
+    if len(numbers) != SIZE or not 0.0 < length < math.inf:
+        raise ValueError(f"an embedding has {SIZE} finite numbers that are not all zero")
+    return b64encode(_HALVES.pack(*(number / length for number in numbers))).decode()
+
+
+def decode(text: str) -> tuple[float, ...]:
+    """Return the `SIZE` numbers in ``text``. Raises ValueError for what `encode` never writes."""
+    numbers: tuple[float, ...] = _HALVES.unpack(packed(text))
+    if not abs(math.hypot(*numbers) - 1.0) <= ROUNDED:  # nor anything that is not a number
+        raise ValueError("an embedding is a vector of length 1")
+    return numbers
+
+
+def packed(text: str) -> bytes:
+    """Return the half floats in ``text`` as they lie in memory, unread, for those who have many.
+
+    Raises ValueError for what is not base64 of so many bytes.
+    """
+    halves = b64decode(text, validate=True)
+    if len(halves) != _HALVES.size:
+        raise ValueError(f"an embedding has {_HALVES.size} bytes, not {len(halves)}")
+    return halves
+
+
+Lane = Literal["interactive", "bulk"]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+_MAX_DEPTH = 32
+
+
+def _canonical_uuid(value: str) -> str:
+    return str(UUID(value))
+
+
+def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what no database takes: whole numbers beyond 64 bits, and deep nesting."""
+    level: list[Any] = [metadata]
+    for _ in range(_MAX_DEPTH):
+        if any(isinstance(value, int) and value.bit_length() > 63 for value in level):
+            raise ValueError("whole numbers have at most 63 bits")
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return metadata
+    raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _embedding(text: str) -> str:
+    embedding.decode(text)
+    return text
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
+JobId = Annotated[
+    str,
+    Field(max_length=45, json_schema_extra={"format": "uuid"}),
+    AfterValidator(_canonical_uuid),
+]
+Embedding = Annotated[
+    str,
+    Field(
+        min_length=embedding.CHARACTERS,
+        max_length=embedding.CHARACTERS,
+        json_schema_extra={"contentEncoding": "base64"},
+    ),
+    AfterValidator(_embedding),
+]
+
+
+class Value(BaseModel):
+    """A frozen value; unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Event(Value):
+    """What every event says: which job, which run of it (from 1), which lane."""
+
+    topic: ClassVar[str]
+    job_id: JobId
+    run: int = Field(default=1, ge=1, le=2**31 - 1)
+    lane: Lane = "interactive"
+
+
+class Source(Value):
+    """Where the image is: exactly one of a public ``url`` or an ``object`` key of the store."""
+
+    url: str | None = Field(default=None, max_length=4096)
+    object: str | None = Field(default=None, max_length=512)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Source:
+        if (self.url is None) == (self.object is None):
+            raise ValueError("give exactly one of 'url' and 'object'")
+        return self
+
+
+class ImageSubmitted(Event):
+    """Someone handed over a photo. ``stages`` empty means all of them."""
+
+    topic: ClassVar[str] = "image-submitted"
+    source: Source
+    owner: str | None = None
+    group: str | None = None
+    stages: tuple[str, ...] = ()
+    metadata: Metadata = Field(default_factory=dict)
+    idempotency_key: str | None = None
+    force: bool = False
+
+
+class StageResult(Event):
+    """What every stage's result says besides its payload.
+
+    ``stages`` are the stages wanted in this run; ``reused`` tells that the payload was computed
+    earlier, for the same content and version; ``sha256`` names the content.
+    """
+
+    sha256: Sha256
+    stages: tuple[str, ...] = ()
+    force: bool = False
+    attempts: int = Field(default=1, ge=1)
+    started_at: datetime | None = None
+    reused: bool = False
+
+
+class Payload(Value):
+    """What a stage found out: the part of its event that depends on the content alone."""
+
+
+class Box(Value):
+    """A rectangle in 0–1 of the upright picture, from the top left."""
+
+    left: Unit
+    top: Unit
+    right: Unit
+    bottom: Unit
+
+
+class Validated(Payload):
+    """What the picture is. ``width`` and ``height`` are of the upright original, in pixels."""
+
+    sha256: Sha256
+    perceptual_hash: str
+    original: str
+    working: str
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    format: str
+    bytes: int = Field(ge=1)
+    animated: bool = False
+
+
+class Attribute(Value):
+    """One thing said of the garment, with the probability that it is so."""
+
+    value: str
+    confidence: Unit
+
+
+class Captioned(Payload):
+    """A marketplace title of at most 80 characters and what it rests on."""
+
+    caption: str = Field(max_length=80)
+    description: str = ""
+    attributes: dict[str, Attribute] = Field(default_factory=dict)
+    needs_review: bool = False
+    model: str
+
+
+class Label(Value):
+    """A class and its probability."""
+
+    label: str
+    probability: Unit
+
+
+class Classified(Payload):
+    """The five likeliest classes, best first, and a vector to find similar photos by.
+
+    ``embedding`` is 128 numbers of length 1 together, as base64 of little-endian half floats. It is
+    compared with those of the same ``model`` only, and None where that makes none.
+    """
+
+    top5: tuple[Label, ...]
+    model: str
+    embedding: Embedding | None = None
+
+
+class Keypoint(Value):
+    """A named point in 0–1 of the upright picture."""
+
+    name: str
+    x: Unit
+    y: Unit
+    confidence: Unit
+
+
+class Posed(Payload):
+    """Where the garment is: on a wearer, laid out, or nowhere to be found.
+
+    ``box`` and ``cutout`` are None where ``subject`` is ``none``.
+    """
+
+    subject: Literal["worn", "laid-out", "none"]
+    keypoints: tuple[Keypoint, ...] = ()
+    box: Box | None = None
+    cutout: str | None = None
+    model: str
+
+
+class Shot(Value):
+    """One view cut from the original: its label, object key, box and the reason for it."""
+
+    label: str
+    key: str
+    box: Box
+    reason: str
+    confidence: Unit
+
+
+class ShotsTaken(Payload):
+    """All views that the picture allows; none rather than a wrong one."""
+
+    shots: tuple[Shot, ...] = ()
+
+
+class Thumbnail(Value):
+    """A small picture; ``width`` and ``height`` are its own, in pixels."""
+
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    key: str
+
+
+class Thumbnailed(Payload):
+    """The thumbnails, and a thumbhash (base64) to show before they load."""
+
+    thumbnails: tuple[Thumbnail, ...]
+    thumbhash: str
+
+
+class Drawn(Payload):
+    """The picture, 1000 px wide, with its five likeliest classes drawn on it."""
+
+    key: str
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+
+
+class ImageValidated(Validated, StageResult):
+    topic: ClassVar[str] = "image-validated"
+
+
+class ImageCaptioned(Captioned, StageResult):
+    topic: ClassVar[str] = "image-captioned"
+
+
+class ImageClassified(Classified, StageResult):
+    topic: ClassVar[str] = "image-classified"
+
+
+class PoseEstimated(Posed, StageResult):
+    topic: ClassVar[str] = "pose-estimated"
+
+
+class ShotsCut(ShotsTaken, StageResult):
+    topic: ClassVar[str] = "shots-cut"
+
+
+class ImageThumbnailed(Thumbnailed, StageResult):
+    topic: ClassVar[str] = "image-thumbnailed"
+
+
+class ImageAnnotated(Drawn, StageResult):
+    topic: ClassVar[str] = "image-annotated"
+
+
+class StageFailed(Event):
+    """A stage gave up: the input's own fault (``rejected``) or ours (``error``)."""
+
+    topic: ClassVar[str] = "stage-failed"
+    stage: str
+    kind: Literal["rejected", "error"]
+    code: str
+    message: str
+    detail: str = ""
+    attempts: int = Field(default=1, ge=1)
+    started_at: datetime | None = None
+    stages: tuple[str, ...] = ()
+
+
+class JobDeleted(Event):
+    """The owner took the job back: agents skip it, and tracking forgets it for good."""
+
+    topic: ClassVar[str] = "job-deleted"
+
+
+class JobUpdated(Event):
+    """The job's new state, as tracking wrote it: what followers and caches read."""
+
+    topic: ClassVar[str] = "job-updated"
+    status: Literal["pending", "processing", "completed", "failed", "deleted"]
+    revision: int
+    updated_at: datetime
+    group: str | None = None
+    owner: str | None = None
+    stages: dict[str, str] = Field(default_factory=dict)
+    error: dict[str, str] | None = None
+
+
+RESULT_EVENTS: tuple[type[StageResult], ...] = (
+    ImageValidated,
+    ImageCaptioned,
+    ImageClassified,
+    PoseEstimated,
+    ShotsCut,
+    ImageThumbnailed,
+    ImageAnnotated,
+)
+"""The results of the built-in stages."""
+
+EVENTS: tuple[type[Event], ...] = (
+    ImageSubmitted,
+    *RESULT_EVENTS,
+    StageFailed,
+    JobUpdated,
+    JobDeleted,
+)
+"""All events of an installation without stages of its own."""
