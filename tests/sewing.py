@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from opentelemetry.trace import NoOpTracer, Tracer
 
-from agents.runtime.batch import StageProcessor
 from agents.runtime.compute import ComputePool
 from agents.runtime.metrics import StageMetrics
 from agents.runtime.retry import RetryPolicy
+from agents.runtime.stage_processor import StageProcessor
 from agents.stages.stage import Handle, Stage, one_by_one
 from storage.artifacts.directory import DirectoryArtifacts
 from storage.artifacts.links import LinkSigner
@@ -98,9 +98,9 @@ class Sewing:
         )
         before = len(self.published.events)
         records = [each if isinstance(each, Record) else record(each) for each in events]
-        self.metrics.watch("sewing", lambda: len(records), lambda: processor.holding)
+        self.metrics.watch("sewing", lambda: len(records), lambda: processor.waiting_for)
         await processor.process(records)
-        assert processor.holding is None
+        assert processor.waiting_for is None
         return self.published.events[before:]
 
     def metric(self, name: str) -> float | None:

@@ -30,8 +30,7 @@ class FallbackCaptioner:
         silent = [n for n, one in enumerate(found) if isinstance(one, StageError)]
         if silent:
             log.warning(
-                "the shipped network speaks",
-                action="fall-back",
+                "captioner_fell_back",
                 model=self.model_id,
                 photos=len(silent),
                 reasons=sorted({str(found[n]) for n in silent}),

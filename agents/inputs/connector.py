@@ -103,7 +103,7 @@ class Deadline:
         return left
 
 
-class CheckedBackend(httpcore.NetworkBackend):
+class PinnedConnector(httpcore.NetworkBackend):
     """Opens TCP connections to permitted addresses only, everything before one deadline."""
 
     def __init__(self, resolve: Resolve, allowed: Sequence[Network], deadline: Deadline) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.inputs.sandbox import ChildDied, Children, ChildTimeout, Message
+from agents.inputs.sandbox import Message, SandboxCrashed, SandboxPool, SandboxTimeout
 from agents.stages.errors import Rejected
 
 Box = tuple[float, float, float, float]
@@ -14,7 +14,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Inspected:
+class InspectedImage:
     """What a picture is. ``width`` and ``height`` are of the upright original, in pixels.
 
     ``format`` is JPEG, PNG, GIF, WEBP, AVIF or HEIF; ``perceptual_hash`` 16 hex digits;
@@ -48,17 +48,17 @@ class Decoder:
         memory_bytes: int = 2 << 30,
         long_side: int = 1024,
     ) -> None:
-        self._children = Children(
+        self._children = SandboxPool(
             "agents.vision.images.decoding_child", count=processes, memory_bytes=memory_bytes
         )
         self._timeout_s = timeout_s
         self._max_pixels = max_pixels
         self._long_side = long_side
 
-    def inspect(self, data: bytes) -> Inspected:
+    def inspect(self, data: bytes) -> InspectedImage:
         """Decode ``data`` once: what it is, and its working copy."""
         header, blobs = self._ask({"ask": "inspect", "long_side": self._long_side}, data)
-        return Inspected(**header["facts"], working=blobs[0])
+        return InspectedImage(**header["facts"], working=blobs[0])
 
     def measure(self, data: bytes) -> tuple[int, int]:
         """Return the width and height of the upright picture, in pixels, off its header."""
@@ -88,11 +88,11 @@ class Decoder:
         header["max_pixels"] = self._max_pixels
         try:
             reply = self._call(header, data)
-        except ChildTimeout as error:
+        except SandboxTimeout as error:
             raise Rejected(
                 "decode-timeout", f"The image takes more than {self._timeout_s:g} s to decode."
             ) from error
-        except ChildDied as error:
+        except SandboxCrashed as error:
             raise Rejected(
                 "decode-failed", "The image cannot be decoded.", "The decoder crashed on it."
             ) from error
@@ -105,5 +105,7 @@ class Decoder:
     def _call(self, header: dict[str, Any], data: bytes) -> Message:
         try:
             return self._children.call(header, [data], self._timeout_s)
-        except ChildDied:  # once may be chance (the child was killed from outside), twice is not
+        except (
+            SandboxCrashed
+        ):  # once may be chance (the child was killed from outside), twice is not
             return self._children.call(header, [data], self._timeout_s)

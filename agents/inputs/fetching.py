@@ -14,9 +14,9 @@ import httpx
 
 from agents.inputs.connector import (
     AddressNotAllowed,
-    CheckedBackend,
     Deadline,
     Network,
+    PinnedConnector,
     Resolve,
     system_resolver,
 )
@@ -122,7 +122,7 @@ class Fetcher:
         self, url: httpx.URL, headers: dict[str, str], deadline: Deadline
     ) -> Fetched | httpx.URL:
         """Ask once: the answer, or where it redirects to."""
-        backend = CheckedBackend(self._resolve, self._allowed, deadline)
+        backend = PinnedConnector(self._resolve, self._allowed, deadline)
         target = httpcore.URL(
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
         )

@@ -33,15 +33,15 @@ Message = tuple[dict[str, Any], list[bytes]]
 """A JSON object and any number of byte strings."""
 
 
-class ChildTimeout(Exception):
+class SandboxTimeout(Exception):
     """The child did not answer in time and was killed."""
 
 
-class ChildDied(Exception):
+class SandboxCrashed(Exception):
     """The child went away in the middle of its work."""
 
 
-class Children:
+class SandboxPool:
     """Up to ``count`` child processes running ``module``, started as they are needed.
 
     ``call`` is thread-safe and waits for a free child. ``memory_bytes`` limits the address
@@ -56,7 +56,10 @@ class Children:
         self._lock = threading.Lock()
 
     def call(self, header: Mapping[str, Any], blobs: Sequence[bytes], timeout_s: float) -> Message:
-        """Send one message to a child and return its answer. Raises `ChildTimeout`, `ChildDied`."""
+        """Send one message to a child and return its answer.
+
+        Raises `SandboxTimeout`, `SandboxCrashed`.
+        """
         with self._free:
             child = self._take()
             try:
@@ -109,7 +112,7 @@ class _Child:
             )
         try:
             self._receive(time.monotonic() + _START_S)
-        except (ChildTimeout, ChildDied) as error:
+        except (SandboxTimeout, SandboxCrashed) as error:
             self.kill()
             raise RuntimeError(f"the child process {module} does not start") from error
 
@@ -127,18 +130,18 @@ class _Child:
         try:
             send(self._socket, header, blobs)
         except TimeoutError as error:
-            raise ChildTimeout from error
+            raise SandboxTimeout from error
         except OSError as error:
-            raise ChildDied from error
+            raise SandboxCrashed from error
         return self._receive(deadline)
 
     def _receive(self, deadline: float) -> Message:
         try:
             return receive(self._socket, deadline, MOST)
         except TimeoutError as error:
-            raise ChildTimeout from error
+            raise SandboxTimeout from error
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ChildDied from error
+            raise SandboxCrashed from error
 
     def kill(self) -> None:
         self._socket.close()

@@ -10,7 +10,7 @@ from storage.errors import ArtifactNotFound
 from streams.events.models import Sha256, Source
 
 
-class Known(BaseModel):
+class SourceRecord(BaseModel):
     """The content that a source gave when it was last asked, and its validators (RFC 9110)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -20,15 +20,15 @@ class Known(BaseModel):
     last_modified: str | None = None
 
 
-def recall(source: Source, artifacts: ArtifactStore) -> Known | None:
+def load_source(source: Source, artifacts: ArtifactStore) -> SourceRecord | None:
     """Return what is remembered of ``source``, or None."""
     try:
-        return Known.model_validate_json(artifacts.get(_key(source)))
+        return SourceRecord.model_validate_json(artifacts.get(_key(source)))
     except (ArtifactNotFound, ValidationError):
         return None
 
 
-def remember(source: Source, known: Known, artifacts: ArtifactStore) -> None:
+def save_source(source: Source, known: SourceRecord, artifacts: ArtifactStore) -> None:
     """Remember what ``source`` gave."""
     data = known.model_dump_json().encode()
     artifacts.put(_key(source), data, content_type="application/json")

@@ -18,7 +18,7 @@ from typing import Any
 
 from agents.runtime.faust_app import Offsets, make_app
 from agents.runtime.processor import Processor
-from agents.runtime.watchdog import Vitals
+from agents.runtime.watchdog import ConsumerStatus
 from streams.broker.connection import BrokerUrl
 from streams.broker.records import Record
 
@@ -28,7 +28,7 @@ INBOX = 512
 """Events between Faust and us: as many as the largest batch that can be set."""
 
 
-class Reader:
+class ProcessorConsumer:
     """Takes batches for one processor and acknowledges each, whole and in order, when it is done.
 
     Events pass from Faust's agent through a bounded inbox, and offsets are committed from our own
@@ -155,9 +155,9 @@ class Reader:
         """Return how many records the batch has that is being worked on, 0 between two."""
         return self._in_hand
 
-    def holding(self) -> str | None:
+    def waiting_for(self) -> str | None:
         """Return what the processor waits for."""
-        return self.processor.holding
+        return self.processor.waiting_for
 
     @property
     def assigned(self) -> int:
@@ -166,7 +166,7 @@ class Reader:
             return len(self.app.consumer.assignment())
         return 0
 
-    async def vitals(self) -> Vitals:
+    async def status(self) -> ConsumerStatus:
         """Ask the broker how far behind this reader is. Raises what the broker's client raises."""
         partitions = self.app.consumer.assignment() if self.assigned else set()
         now = time.monotonic()
@@ -175,14 +175,14 @@ class Reader:
             self._assigned_seen = now
         if not lag:
             self._progress_seen = now
-        return Vitals(
+        return ConsumerStatus(
             now=now,
             assigned=len(partitions),
             assigned_seen=self._assigned_seen,
             lag=lag,
-            progress_seen=max(self._progress_seen, self.processor.progress_seen),
-            holding=self.processor.holding is not None,
-            patience_s=self.processor.patience_s if self._in_hand else 0.0,
+            last_progress=max(self._progress_seen, self.processor.last_progress),
+            waiting_for=self.processor.waiting_for is not None,
+            step_limit_s=self.processor.step_limit_s if self._in_hand else 0.0,
         )
 
     async def _lag(self, partitions: set[Any]) -> int:

@@ -25,7 +25,7 @@ Offsets = MutableMapping[Any, int]
 
 
 @dataclass(frozen=True)
-class Tuning:
+class ConsumerTuning:
     """What the embedded broker and Apache Kafka want differently. Times are seconds.
 
     The embedded broker holds every empty fetch for the whole ``fetch_wait``, also when a record
@@ -37,7 +37,7 @@ class Tuning:
     heartbeat_s: float
 
     @classmethod
-    def of(cls, broker: BrokerUrl) -> Tuning:
+    def of(cls, broker: BrokerUrl) -> ConsumerTuning:
         return cls(0.02, 6.0, 1.0) if broker.embedded else cls(0.5, 10.0, 3.0)
 
 
@@ -112,7 +112,7 @@ def make_app(
 
     It commits the offsets in ``finished``, every second and when it stops.
     """
-    tuning = Tuning.of(broker)
+    tuning = ConsumerTuning.of(broker)
     url = ";".join(f"kafka://{host}" for host in broker.bootstrap.split(","))
     app = _App(
         f"{prefix}.{processor.name}",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from agents.runtime.watchdog import Vitals
+from agents.runtime.watchdog import ConsumerStatus
 
 WORK_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 WAIT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -27,7 +27,7 @@ class StageMetrics:
         self.received = self._counter("received", "Records read")
         self.computed = self._counter("computed", "Results computed")
         self.reused = self._counter("reused", "Results taken from an earlier computation")
-        self.stopgaps = self._counter("stopgaps", "Computed results that stand in for better ones")
+        self.fallbacks = self._counter("stopgaps", "Computed results that stand in for better ones")
         self.failed = self._counter("failed", "Failures published", ("stage", "code"))
         self.retries = self._counter("retries", "Tries after the first")
         self.dead_letters = self._counter("dead_letters", "Records dead-lettered")
@@ -45,11 +45,11 @@ class StageMetrics:
         )
         self.batch_size = self._histogram("batch_size", "Events of one batch", SIZES)
 
-    def begin_with(self, stage: str, *, computes: bool = False) -> None:
+    def initialise(self, stage: str, *, computes: bool = False) -> None:
         """Show a stage's numbers from 0: Prometheus sees no increase in what begins at 1."""
         counters = [self.received, self.retries, self.dead_letters]
         if computes:
-            counters += [self.computed, self.reused, self.stopgaps]
+            counters += [self.computed, self.reused, self.fallbacks]
         for each in (*counters, self.work, self.queue_wait, self.batch_size):
             each.labels(stage)
         for code in OUR_FAULTS:
@@ -68,17 +68,17 @@ class StageMetrics:
         if told:
             self.work.labels(stage).observe(time.perf_counter() - began)
 
-    def watched(self, stage: str, vitals: Vitals) -> None:
+    def watched(self, stage: str, status: ConsumerStatus) -> None:
         """Take over what the watchdog has found out about a stage."""
-        self.lag.labels(stage).set(vitals.lag)
-        self.progress.labels(stage).set(time.time() - (vitals.now - vitals.progress_seen))
+        self.lag.labels(stage).set(status.lag)
+        self.progress.labels(stage).set(time.time() - (status.now - status.last_progress))
 
     def watch(
-        self, stage: str, in_hand: Callable[[], int], holding: Callable[[], str | None]
+        self, stage: str, in_hand: Callable[[], int], waiting_for: Callable[[], str | None]
     ) -> None:
         """Ask for these whenever the numbers are read."""
         self.in_hand.labels(stage).set_function(in_hand)
-        self.holding.labels(stage).set_function(lambda: float(bool(holding())))
+        self.holding.labels(stage).set_function(lambda: float(bool(waiting_for())))
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = _STAGE) -> Counter:
         return Counter(_named(name), text, labels, registry=self.registry)

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Vitals:
+class ConsumerStatus:
     """One reader, now. Times are seconds of a monotonic clock; ``lag`` is in records.
 
-    ``patience_s`` is what the round in hand may take, when every try of it times out.
+    ``step_limit_s`` is what the round in hand may take, when every try of it times out.
     """
 
     now: float
     assigned: int
     assigned_seen: float
     lag: int
-    progress_seen: float
-    holding: bool
-    patience_s: float = 0.0
+    last_progress: float
+    waiting_for: bool
+    step_limit_s: float = 0.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class WatchdogLimits:
     """How long, in seconds, a reader may be without partitions, and without progress under lag."""
 
     unassigned_s: float = 120.0
@@ -33,14 +33,14 @@ class Limits:
     blocked_s: float = 60.0
 
 
-def verdict(vitals: Vitals, limits: Limits) -> str | None:
+def stuck_reason(status: ConsumerStatus, limits: WatchdogLimits) -> str | None:
     """Return why the reader counts as stuck, or None. One that waits for a dependency does not."""
-    if vitals.holding:
+    if status.waiting_for:
         return None
-    if not vitals.assigned:
-        without = vitals.now - vitals.assigned_seen
+    if not status.assigned:
+        without = status.now - status.assigned_seen
         return f"no partitions for {without:.0f} s" if without > limits.unassigned_s else None
-    still = vitals.now - vitals.progress_seen
-    if vitals.lag and still > limits.stalled_s + vitals.patience_s:
-        return f"no progress for {still:.0f} s with {vitals.lag} records waiting"
+    still = status.now - status.last_progress
+    if status.lag and still > limits.stalled_s + status.step_limit_s:
+        return f"no progress for {still:.0f} s with {status.lag} records waiting"
     return None

@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import structlog
 
 from agents.runtime.compute import ComputePool
-from agents.runtime.consumer import Reader
+from agents.runtime.consumer import ProcessorConsumer
 from agents.runtime.metrics import StageMetrics
-from agents.runtime.watchdog import Limits, verdict
+from agents.runtime.watchdog import WatchdogLimits, stuck_reason
 
 # How long an empty fetch may last on a broker that holds it to the full: a pure decision.
 _SHARE = 8
@@ -23,11 +23,11 @@ _SHARE = 8
 
 
 @dataclass
-class Pace:
-    """Shared by the readers of a process: a record for one is soon a record for the next.
+class FetchPace:
+    """Shared by the consumers of a process: a record for one is soon a record for the next.
 
     Times are seconds of a monotonic clock. ``seen`` is when a record last came, ``took`` how long
-    each reader's last batch took.
+    each consumer's last batch took.
     """
 
     busy_s: float = 0.025
@@ -54,31 +54,31 @@ HANGING = 4
 
 
 class Worker:
-    """Runs readers side by side until `stop`; a stuck one ends the process with a non-zero code."""
+    """Runs consumers until `stop`; a stuck consumer ends the process with exit code 70."""
 
     def __init__(
         self,
-        readers: Sequence[Reader],
+        consumers: Sequence[ProcessorConsumer],
         *,
         pools: Callable[[], Iterable[ComputePool]] = tuple,
         metrics: StageMetrics | None = None,
-        limits: Limits | None = None,
+        limits: WatchdogLimits | None = None,
         drain_s: float = 6.0,
     ) -> None:
-        self.readers = list(readers)
+        self.consumers = list(consumers)
         self._pools = pools
         self._metrics = metrics or StageMetrics()
-        self._limits = limits or Limits()
+        self._limits = limits or WatchdogLimits()
         self._drain_s = drain_s
         self._stop = asyncio.Event()
         self._started: set[str] = set()
         self._began = self._beat = time.monotonic()
         self._ended = threading.Event()
-        self._pace = Pace()
-        for reader in self.readers:
-            reader.on_record = self._hurry
-            reader.on_batch = self._note_batch
-            self._metrics.watch(reader.processor.name, reader.in_hand, reader.holding)
+        self._pace = FetchPace()
+        for consumer in self.consumers:
+            consumer.on_record = self._hurry
+            consumer.on_batch = self._note_batch
+            self._metrics.watch(consumer.processor.name, consumer.in_hand, consumer.waiting_for)
 
     def stop(self) -> None:
         """Begin to drain; a signal handler may call this."""
@@ -87,18 +87,18 @@ class Worker:
     def not_ready(self) -> Mapping[str, str]:
         """Return a reason for each processor that cannot work now."""
         reasons = {}
-        for reader in self.readers:
-            name = reader.processor.name
+        for consumer in self.consumers:
+            name = consumer.processor.name
             if name not in self._started:
                 reasons[name] = "starting"
-            elif reader.processor.holding:
-                reasons[name] = reader.processor.holding
-            elif not reader.assigned:
+            elif consumer.processor.waiting_for:
+                reasons[name] = consumer.processor.waiting_for
+            elif not consumer.assigned:
                 reasons[name] = "no partitions assigned"
         return reasons
 
     async def run(self) -> None:
-        """Start, work until `stop` or a crash, drain. Raises what crashed a reader."""
+        """Start, work until `stop` or a crash, drain. Raises what crashed a consumer."""
         self._began = self._beat = time.monotonic()
         threading.Thread(target=self._watch_loop, daemon=True).start()
         watch = asyncio.create_task(self._watch())
@@ -113,15 +113,15 @@ class Worker:
 
     async def _until_stopped(self) -> None:
         stop = asyncio.create_task(self._stop.wait())
-        start = asyncio.gather(*(self._start(reader) for reader in self.readers))
+        start = asyncio.gather(*(self._start(consumer) for consumer in self.consumers))
         first: set[asyncio.Future[Any]] = {stop, start}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if stop.done():
             start.cancel()
             return
         start.result()
-        log.info("ready", action="start", stages=[r.processor.name for r in self.readers])
-        ends = [asyncio.create_task(reader.wait()) for reader in self.readers]
+        log.info("worker_ready", stages=[r.processor.name for r in self.consumers])
+        ends = [asyncio.create_task(consumer.wait()) for consumer in self.consumers]
         done, _ = await asyncio.wait({stop, *ends}, return_when=asyncio.FIRST_COMPLETED)
         for task in (stop, *ends):
             if task not in done:
@@ -129,23 +129,25 @@ class Worker:
         for task in done:
             task.result()
 
-    async def _start(self, reader: Reader) -> None:
-        await reader.start()
-        self._started.add(reader.processor.name)
+    async def _start(self, consumer: ProcessorConsumer) -> None:
+        await consumer.start()
+        self._started.add(consumer.processor.name)
 
     async def _drain(self) -> None:
         """Give the batches in hand their time; past it, leave hard: they will be redelivered."""
-        began = [reader for reader in self.readers if reader.processor.name in self._started]
-        drains = [asyncio.create_task(reader.drain()) for reader in began]
+        began = [
+            consumer for consumer in self.consumers if consumer.processor.name in self._started
+        ]
+        drains = [asyncio.create_task(consumer.drain()) for consumer in began]
         if drains:
             _, late = await asyncio.wait(drains, timeout=self._drain_s)
             if late:
-                log.warning("not drained in time", action="stop", readers=len(late))
+                log.warning("drain_timed_out", consumers=len(late))
                 os._exit(EXIT_NOT_DRAINED)
-        log.info("stopped", action="stop")
+        log.info("worker_stopped")
 
     def _hurry(self) -> None:
-        """A record came: let every reader of this process look for the next ones often."""
+        """A record came: let every consumer of this process look for the next ones often."""
         now = time.monotonic()
         calm = self._pace.fetch_wait(now) == self._pace.calm_s
         self._pace.seen = now
@@ -162,8 +164,8 @@ class Worker:
             self._set_fetch_wait(after)
 
     def _set_fetch_wait(self, seconds: float) -> None:
-        for reader in self.readers:
-            reader.set_fetch_wait(seconds)
+        for consumer in self.consumers:
+            consumer.set_fetch_wait(seconds)
 
     async def _watch(self) -> None:
         while True:
@@ -172,22 +174,22 @@ class Worker:
             for pool in self._pools():
                 if pool.abandoned > HANGING * pool.threads:
                     self._give_up(f"{pool.abandoned} threads hang")
-            for reader in self.readers:
-                await self._judge(reader)
+            for consumer in self.consumers:
+                await self._judge(consumer)
 
-    async def _judge(self, reader: Reader) -> None:
-        if reader.processor.name not in self._started:
+    async def _judge(self, consumer: ProcessorConsumer) -> None:
+        if consumer.processor.name not in self._started:
             if time.monotonic() - self._began > self._limits.unassigned_s:
-                self._give_up("never joined its group", reader.processor.name)
+                self._give_up("never joined its group", consumer.processor.name)
             return
         try:
-            vitals = await reader.vitals()
-        except Exception as error:  # noqa: BLE001 - no broker, no verdict
-            log.debug("no vitals", action="watch", error=repr(error))
+            status = await consumer.status()
+        except Exception as error:  # noqa: BLE001 - no broker, no stuck_reason
+            log.debug("lag_unavailable", error=repr(error))
             return
-        self._metrics.watched(reader.processor.name, vitals)
-        if reason := verdict(vitals, self._limits):
-            self._give_up(reason, reader.processor.name)
+        self._metrics.watched(consumer.processor.name, status)
+        if reason := stuck_reason(status, self._limits):
+            self._give_up(reason, consumer.processor.name)
 
     async def _keep_beating(self) -> None:
         while True:
@@ -202,5 +204,5 @@ class Worker:
 
     def _give_up(self, reason: str, stage: str = "") -> NoReturn:
         """End the process, for its supervisor to start anew."""
-        log.error("stuck", action="exit", stage=stage, reason=reason)
+        log.error("worker_stuck", stage=stage, reason=reason)
         os._exit(EXIT_STUCK)

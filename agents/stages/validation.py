@@ -12,9 +12,9 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from agents.inputs.decoding import Inspected
+from agents.inputs.decoding import InspectedImage
 from agents.inputs.fetching import Fetched
-from agents.inputs.sources import Known, recall, remember
+from agents.inputs.sources import SourceRecord, load_source, save_source
 from agents.stages.errors import Rejected, Unavailable
 from agents.stages.stage import Reused, Stage, one_by_one
 from storage.artifacts import keys
@@ -40,7 +40,7 @@ _MIME = {
 class Decodes(Protocol):
     """What validation needs of `agents.inputs.decoding.Decoder`."""
 
-    def inspect(self, data: bytes) -> Inspected: ...
+    def inspect(self, data: bytes) -> InspectedImage: ...
 
     def warm_up(self) -> None: ...
 
@@ -106,7 +106,7 @@ class _Validation:
             raise Rejected("source-not-allowed", "That is no object's key.", key) from error
         except ArtifactNotFound:
             return self._from_memory(event, key, artifacts)
-        return self._finish(event, data, artifacts, Known(sha256=_sha256(data)), info)
+        return self._finish(event, data, artifacts, SourceRecord(sha256=_sha256(data)), info)
 
     def _from_memory(
         self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
@@ -121,14 +121,14 @@ class _Validation:
         self, event: ImageSubmitted, artifacts: ArtifactStore
     ) -> Validated | Reused | None:
         """Answer with what the object was when it was first validated; None when it never was."""
-        known = recall(event.source, artifacts)
+        known = load_source(event.source, artifacts)
         found = known and self._known_content(event, known, artifacts)
         return found or None
 
     def _from_url(
         self, event: ImageSubmitted, url: str, artifacts: ArtifactStore
     ) -> Validated | Reused:
-        known = None if event.force else recall(event.source, artifacts)
+        known = None if event.force else load_source(event.source, artifacts)
         if known and (known.etag or known.last_modified):
             fetched = self._fetcher.fetch(url, etag=known.etag, last_modified=known.last_modified)
             if fetched.data is None:
@@ -139,13 +139,13 @@ class _Validation:
             fetched = self._fetcher.fetch(url)
         if fetched.data is None:
             raise Rejected("url-refused", "The server says 'not modified' without being asked.")
-        known = Known(
+        known = SourceRecord(
             sha256=_sha256(fetched.data), etag=fetched.etag, last_modified=fetched.last_modified
         )
         return self._finish(event, fetched.data, artifacts, known, None)
 
     def _known_content(
-        self, event: ImageSubmitted, known: Known, artifacts: ArtifactStore
+        self, event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore
     ) -> Validated | Reused | None:
         """Answer from what the store has of ``known``; None when it has nothing."""
         _claim(event, known, artifacts)
@@ -162,7 +162,7 @@ class _Validation:
         event: ImageSubmitted,
         data: bytes,
         artifacts: ArtifactStore,
-        known: Known,
+        known: SourceRecord,
         uploaded: ArtifactInfo | None,
     ) -> Validated | Reused:
         _claim(event, known, artifacts)
@@ -174,7 +174,7 @@ class _Validation:
         except Rejected:
             artifacts.delete(keys.claim(known.sha256, event.job_id))
             raise
-        remember(event.source, known, artifacts)
+        save_source(event.source, known, artifacts)
         if uploaded and uploaded.key.startswith(_QUARANTINE):
             artifacts.delete(uploaded.key)
         return result
@@ -204,7 +204,7 @@ class _Validation:
         return payload
 
 
-def _claim(event: ImageSubmitted, known: Known, artifacts: ArtifactStore) -> None:
+def _claim(event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore) -> None:
     """Keep the content for this job, whoever else with the same photo is deleted from now on.
 
     Raises `Unavailable` while it is being erased: then it has to be made anew.

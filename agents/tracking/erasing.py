@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from agents.runtime.processor import Holder
+from agents.runtime.retry import UnavailableRetry
 from storage.artifacts import erasure
 from storage.artifacts.store import ArtifactStore
 from storage.jobs.store import Job, JobStore, JobUpdate, Submitted
@@ -18,14 +18,14 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class Eraser:
+class ArtifactEraser:
     """Erases for tracking. Waits for a store that is away, and never raises: litter costs space,
     a stop of tracking everything."""
 
-    def __init__(self, jobs: JobStore, artifacts: ArtifactStore, hold: Holder) -> None:
+    def __init__(self, jobs: JobStore, artifacts: ArtifactStore, retry: UnavailableRetry) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
-        self._hold = hold
+        self._retry = retry
 
     async def note(self, events: Iterable[Event]) -> None:
         """Keep a note of what the jobs that are about to be deleted have; call it before."""
@@ -62,6 +62,6 @@ class Eraser:
 
     async def _try(self, what: T, erase: Callable[[T], Awaitable[None]]) -> None:
         try:
-            await self._hold.until_back(lambda: erase(what))
+            await self._retry.until_available(lambda: erase(what))
         except Exception:
-            log.exception("not erased", action="erase", what=repr(what)[:500])
+            log.exception("erasing_failed", what=repr(what)[:500])

@@ -16,11 +16,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import structlog
 
+from agents.runtime.dead_letters import DeadLetterPublisher
 from agents.runtime.metrics import StageMetrics
-from agents.runtime.processor import Holder, Publisher
-from agents.runtime.retry import RetryPolicy
+from agents.runtime.processor import Publisher
+from agents.runtime.retry import RetryPolicy, UnavailableRetry
 from storage.jobs.store import Job, JobStore
-from streams.broker.producer import dead_letter
 from streams.broker.records import Record
 from streams.broker.topics import OBJECT_CREATED
 from streams.events.models import ImageSubmitted, Source
@@ -84,8 +84,8 @@ class IntakeProcessor:
     name = "intake"
     topics = (OBJECT_CREATED,)
     batch = 100
-    patience_s = 0.0
-    progress_seen = 0.0
+    step_limit_s = 0.0
+    last_progress = 0.0
 
     def __init__(
         self,
@@ -100,12 +100,13 @@ class IntakeProcessor:
         self._jobs = jobs
         self._publisher = publisher
         self._metrics = metrics
-        self._hold = Holder(self.name, policy or RetryPolicy())
-        metrics.begin_with(self.name)
+        self._retry = UnavailableRetry(self.name, policy or RetryPolicy())
+        self._dead_letters = DeadLetterPublisher(self.name, publisher, self._retry, metrics)
+        metrics.initialise(self.name)
 
     @property
-    def holding(self) -> str | None:
-        return self._hold.holding
+    def waiting_for(self) -> str | None:
+        return self._retry.waiting_for
 
     async def process(self, records: Sequence[Record]) -> None:
         """Publish the submissions; the broker has them when it returns.
@@ -116,7 +117,7 @@ class IntakeProcessor:
         self._metrics.received.labels(self.name).inc(len(records))
         for record in records:
             events = [(event, None) for event in await self._read(record)]
-            await self._hold.until_back(partial(self._publisher.publish_all, events))
+            await self._retry.until_available(partial(self._publisher.publish_all, events))
 
     async def _read(self, record: Record) -> list[ImageSubmitted]:
         try:
@@ -125,21 +126,19 @@ class IntakeProcessor:
             return [event for event in found if event]
         except (ValueError, RecursionError) as error:
             log.warning(
-                "undecodable",
-                action="dead-letter",
+                "record_undecodable",
+                topic=record.topic,
                 stage=self.name,
                 partition=record.partition,
                 offset=record.offset,
                 reason=str(error),
             )
             code = "undecodable-notification"
-            letter = dead_letter(record, error, stage=self.name, attempts=1, code=code)
-            await self._hold.bury(self._publisher, letter)
-            self._metrics.dead_letters.labels(self.name).inc()
+            await self._dead_letters.publish(record, error, code=code)
             return []
 
     async def _known(self, job_id: str) -> Job | None:
-        return await self._hold.until_back(lambda: self._jobs.get(job_id))
+        return await self._retry.until_available(lambda: self._jobs.get(job_id))
 
 
 def submission(put: Put, known: Job | None) -> ImageSubmitted | None:

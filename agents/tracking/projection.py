@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import structlog
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Tracer
 
+from agents.runtime.dead_letters import DeadLetterPublisher
 from agents.runtime.metrics import StageMetrics
-from agents.runtime.processor import Holder, Publisher
-from agents.runtime.retry import RetryPolicy
-from agents.runtime.task import consuming, failed
-from agents.tracking.erasing import Eraser
+from agents.runtime.processor import Publisher
+from agents.runtime.retry import RetryPolicy, UnavailableRetry
+from agents.runtime.work_item import mark_failed, start_consumer_span
+from agents.tracking.erasing import ArtifactEraser
 from storage.artifacts.store import ArtifactStore
 from storage.jobs import store as states
 from storage.jobs.store import Job, JobStore, JobUpdate
-from streams.broker.producer import dead_letter
 from streams.broker.records import Record
 from streams.errors import UndecodableEvent, UnknownStage
 from streams.events.codec import Decoder, Envelope
@@ -50,8 +50,8 @@ class TrackingProcessor:
 
     name = "tracking"
     batch = 100
-    patience_s = 0.0
-    progress_seen = 0.0
+    step_limit_s = 0.0
+    last_progress = 0.0
 
     def __init__(
         self,
@@ -76,13 +76,14 @@ class TrackingProcessor:
         self._publisher = publisher
         self._metrics = metrics
         self._tracer = tracer or NoOpTracer()
-        self._hold = Holder(self.name, policy or RetryPolicy())
-        self._eraser = Eraser(jobs, artifacts, self._hold)
-        metrics.begin_with(self.name)
+        self._retry = UnavailableRetry(self.name, policy or RetryPolicy())
+        self._dead_letters = DeadLetterPublisher(self.name, publisher, self._retry, metrics)
+        self._eraser = ArtifactEraser(jobs, artifacts, self._retry)
+        metrics.initialise(self.name)
 
     @property
-    def holding(self) -> str | None:
-        return self._hold.holding
+    def waiting_for(self) -> str | None:
+        return self._retry.waiting_for
 
     async def process(self, records: Sequence[Record]) -> None:
         """Fold the records into their jobs; both writes are acknowledged when it returns."""
@@ -108,14 +109,14 @@ class TrackingProcessor:
         """Publish the jobs' new states, each in the trace of the last event that made it."""
         traces = {each.envelope.event.job_id: traceparent_of(each.span) for each in opened}
         news = [(updated_event(job), traces.get(job.job_id)) for job in jobs]
-        await self._hold.until_back(lambda: self._publisher.publish_all(news))
+        await self._retry.until_available(lambda: self._publisher.publish_all(news))
         for each in opened:
             each.span.end()
         for job in jobs:
             if job.status in states.FINAL:
                 log.info(
-                    job.status,
-                    action="track",
+                    "job_ended",
+                    status=job.status,
                     stage=self.name,
                     job_id=job.job_id,
                     run=job.run,
@@ -128,7 +129,7 @@ class TrackingProcessor:
             envelope = self._decoder.decode(record)
         except UndecodableEvent as error:
             if record.topic not in self._read_by_stages:
-                await self._bury(record, error, error.code)
+                await self._dead_letters.publish(record, error, code=error.code)
             return None
         return Opened(record, envelope, self._begin(record, envelope))
 
@@ -137,19 +138,20 @@ class TrackingProcessor:
         there would be two."""
         if envelope.traceparent is None:
             return INVALID_SPAN
-        return consuming(self._tracer, self.name, record, envelope)
+        return start_consumer_span(self._tracer, self.name, record, envelope)
 
     async def _apply(self, opened: Sequence[Opened]) -> list[Job]:
         """Write the changes; an event that the store refuses is dead-lettered alone."""
         try:
             updates = [update_of(each.envelope, self._graph) for each in opened]
-            return await self._hold.until_back(lambda: self._jobs.apply(updates))
+            return await self._retry.until_available(lambda: self._jobs.apply(updates))
         except Exception as error:
             jobs = sorted({each.envelope.event.job_id for each in opened})
-            log.exception("refused", action="track", stage=self.name, jobs=jobs)
+            log.exception("updates_refused", stage=self.name, jobs=jobs)
             if len(opened) == 1:
-                await self._bury(opened[0].record, error, "tracking-error")
-                failed(opened[0].span, "tracking-error")
+                code = "tracking-error"
+                await self._dead_letters.publish(opened[0].record, error, code=code)
+                mark_failed(opened[0].span, code)
                 return []
             return [job for each in opened for job in await self._apply([each])]
 
@@ -165,12 +167,7 @@ class TrackingProcessor:
         return [job for job in jobs if job is not None]
 
     async def _read(self, job_id: str) -> Job | None:
-        return await self._hold.until_back(lambda: self._jobs.get(job_id))
-
-    async def _bury(self, record: Record, error: Exception, code: str) -> None:
-        letter = dead_letter(record, error, stage=self.name, attempts=1, code=code)
-        await self._hold.bury(self._publisher, letter)
-        self._metrics.dead_letters.labels(self.name).inc()
+        return await self._retry.until_available(lambda: self._jobs.get(job_id))
 
 
 def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:

@@ -63,7 +63,7 @@ class Sweeper:
             except Exception as error:
                 if not is_unavailable(error):
                     raise
-                log.warning("sweep postponed", action="sweep", reason=str(error))
+                log.warning("sweep_postponed", reason=str(error))
             await asyncio.sleep(self._after.total_seconds() / 4)
 
     async def sweep(self, *, before: datetime, at: datetime) -> int:
@@ -90,7 +90,7 @@ class Sweeper:
             if cursor is None:
                 break
         if count:
-            log.info("swept", action="sweep", jobs=count)
+            log.info("jobs_resubmitted", jobs=count)
         if len(self._times) > REMEMBERED:
             self._times.clear()
         return count
@@ -103,7 +103,7 @@ class Sweeper:
                   for job in jobs if job and job.status == "deleted"]  # fmt: skip
         await self._publisher.publish_all([(event, None) for event in events])
         if events:
-            log.info("deletions told", action="sweep", jobs=len(events))
+            log.info("deletions_republished", jobs=len(events))
         return len(events)
 
     def _due(self, job: Job, at: datetime) -> bool:
@@ -115,7 +115,7 @@ def _submittable(job: Job) -> ImageSubmitted | None:
     try:
         return resubmission(job)
     except ValueError as error:  # one document that nobody of ours wrote stops no other
-        log.warning("not swept", action="sweep", job_id=job.job_id, reason=str(error))
+        log.warning("resubmission_failed", job_id=job.job_id, reason=str(error))
         return None
 
 

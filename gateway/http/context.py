@@ -63,7 +63,7 @@ class RequestContext:
             try:
                 await self._app(scope, receive, send_safely)
             except Exception as error:
-                log.exception("request failed", action="answer", path=scope["path"])
+                log.exception("request_failed", path=scope["path"])
                 if status:
                     raise  # half an answer is out: only breaking the connection tells the client
                 await render(as_problem(error), scope["path"])(scope, receive, send_safely)

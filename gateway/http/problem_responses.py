@@ -84,7 +84,7 @@ def as_problem(error: Exception) -> Problem:
             return Problem("cursor-invalid", "take the cursor of an answer as it is")
         case StoreUnavailable() | BrokerUnavailable():
             # The reason names internal addresses: it is for the log, not for the caller.
-            log.warning("dependency down", action="answer", code=error.code, reason=str(error))
+            log.warning("dependency_unavailable", code=error.code, reason=str(error))
             return Problem(error.code, "a service behind the gateway is out of reach; try again")
         case StorageError() | StreamError() if error.code in PROBLEMS:
             return Problem(error.code, str(error))

@@ -131,7 +131,7 @@ class EventStream(StreamingResponse):
                 await self._send(send, frame)
             await self._send(send, b"", more=False)
         except TimeoutError:
-            log.info("a listener takes nothing", action="stream-events")
+            log.info("listener_stalled")
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close(upcoming)

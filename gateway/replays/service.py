@@ -123,10 +123,10 @@ class Replays:
             error = INTERRUPTED
             raise
         except (StorageError, StreamError) as cause:
-            log.warning("failed", action="replay", replay_id=state.replay_id, reason=str(cause))
+            log.warning("replay_failed", replay_id=state.replay_id, reason=str(cause))
             error = ReplayError(code=cause.code, message=f"A dependency failed: {cause.code}.")
         except Exception as cause:
-            log.exception("failed", action="replay", replay_id=state.replay_id)
+            log.exception("replay_failed", replay_id=state.replay_id)
             error = ReplayError(code="internal-error", message=type(cause).__name__)
         finally:
             progress.stopping = True
@@ -139,8 +139,7 @@ class Replays:
         with contextlib.suppress(StorageError):  # it is then seen as interrupted
             await asyncio.to_thread(save, state, self._deps.artifacts)
         log.info(
-            "ended",
-            action="replay",
+            "replay_ended",
             replay_id=state.replay_id,
             topic=state.topic,
             status=state.status,

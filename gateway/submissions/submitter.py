@@ -49,8 +49,7 @@ class Announcer:
                 await self.deps.publisher.publish_all([(event, traceparent) for event in events])
         except (BrokerUnavailable, TimeoutError) as error:
             log.warning(
-                "recorded but not published",
-                action="announce",
+                "submission_not_published",
                 topics=sorted({event.topic for event in events}),
                 jobs=[event.job_id for event in events],
                 reason=str(error) or "no acknowledgement in time",

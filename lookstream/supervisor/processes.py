@@ -143,7 +143,7 @@ def _crash_with(task: asyncio.Task[None]) -> None:
 def _crash(error: BaseException) -> NoReturn:
     """End at once, for the supervisor to start anew: Python would wait for every thread, and one
     that hangs may be why we are here."""
-    log.error("crashed", action="exit", exc_info=error)
+    log.error("process_crashed", exc_info=error)
     sys.stderr.flush()
     os._exit(1)
 
@@ -179,7 +179,7 @@ async def _announce(announce: Callable[[], None]) -> None:
         try:
             return await asyncio.to_thread(announce)
         except StorageError as error:
-            log.warning("uploads not announced", action="announce", reason=str(error))
+            log.warning("notifications_not_configured", reason=str(error))
         await asyncio.sleep(pause)
         pause = min(pause * 4, 3600.0)
 
@@ -212,7 +212,7 @@ async def renew_when(asked: asyncio.Event, parts: WorkerParts) -> None:
         if names:
             await _renew(names, parts)
         else:
-            log.info("nothing to renew", action="renew")
+            log.info("reload_skipped")
 
 
 async def _renew(names: list[str], parts: WorkerParts) -> None:
@@ -226,8 +226,8 @@ async def _renew(names: list[str], parts: WorkerParts) -> None:
             if stage.warm_up:
                 await asyncio.to_thread(stage.warm_up)
     except Exception as error:  # noqa: BLE001 - a file that was changed: anything may be in it
-        log.error("not renewed", action="renew", reason=str(error))
+        log.error("reload_failed", reason=str(error))
         return
     for stage, processor in loaded:
         parts.loading[stage.name].become(processor)
-    log.info("renewed", action="renew", versions={stage.name: stage.version for stage, _ in loaded})
+    log.info("reloaded", versions={stage.name: stage.version for stage, _ in loaded})

@@ -63,7 +63,7 @@ class Child:
             if self._stopping:
                 return
             pause = 0.5 if time.monotonic() - began > SETTLED_S else min(pause * 2, 15.0)
-            log.warning("died", action="restart", process=self.name, code=code, pause_s=pause)
+            log.warning("process_died", process=self.name, code=code, pause_s=pause)
             if time.monotonic() - began > SETTLED_S:
                 self._environment[RESTARTED] = "1"
             await asyncio.sleep(pause)
@@ -71,7 +71,7 @@ class Child:
     def renew(self) -> None:
         """Make a running process load its networks again."""
         if self._process and self._process.returncode is None:
-            log.info("renewing", action="renew", process=self.name)
+            log.info("reload_requested", process=self.name)
             self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
@@ -84,7 +84,7 @@ class Child:
         try:
             await asyncio.wait_for(process.wait(), STOP_S)
         except TimeoutError:
-            log.warning("killed", action="stop", process=self.name)
+            log.warning("process_killed", process=self.name)
             process.kill()
             await process.wait()
 
@@ -135,7 +135,7 @@ async def _supervise(settings: Settings, insecure: bool, ready: Callable[[str], 
 def _unless_stopped(life: asyncio.Task[None], stop: asyncio.Event) -> None:
     """Stop everything where a process cannot even be started: nobody would notice."""
     if not life.cancelled() and (error := life.exception()):
-        log.error("cannot start", action="start", exc_info=error)
+        log.error("process_not_started", exc_info=error)
         stop.set()
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from agents.runtime.compute import ComputePool
     from agents.runtime.metrics import StageMetrics
-    from agents.runtime.processor import Loading, Processor
+    from agents.runtime.processor import LoadingProcessor, Processor
     from agents.runtime.worker import Worker
     from agents.stages.stage import Stage
     from agents.tracking.sweeper import Sweeper
@@ -54,13 +54,13 @@ class WorkerParts:
     """A worker, and what runs beside it: the sweeper where tracking runs, the follower of
     deletions, and where intake runs `announce`, which has the store tell of uploads.
 
-    The worker can join its groups at once; `load` takes seconds, may run in a thread, and gives
-    the processors that `Loading` ones are to become. `load_anew` reads networks and vocabulary
-    again, for the stages that are named.
+    The worker can join its groups at once. `load` takes seconds, may run in a thread, and returns
+    the processors for the `LoadingProcessor` instances. `load_anew` reads networks and vocabulary
+    again for the named stages.
     """
 
     worker: Worker
-    loading: Mapping[str, Loading]
+    loading: Mapping[str, LoadingProcessor]
     load: Callable[[], list[Loaded]]
     load_anew: Callable[[Sequence[str]], list[Loaded]]
     sweeper: Sweeper | None
@@ -120,11 +120,11 @@ def build_worker(
     the vocabulary names what they do not know, for captions by a model that is not wholly set, and
     for an intake without a store that tells of uploads.
     """
-    from agents.runtime.batch import TAKE
     from agents.runtime.compute import ComputePool
-    from agents.runtime.consumer import Reader
+    from agents.runtime.consumer import ProcessorConsumer
     from agents.runtime.metrics import StageMetrics
-    from agents.runtime.processor import Loading
+    from agents.runtime.processor import LoadingProcessor
+    from agents.runtime.stage_processor import BATCH
     from agents.runtime.worker import Worker
 
     graph = stage_graph(settings)
@@ -143,7 +143,9 @@ def build_worker(
         tracer=(telemetry or Telemetry()).tracer,
         builder=StageBuilder(settings),
     )
-    loading = {name: Loading(name, (graph.nodes[name].consumes,), TAKE) for name in stages}
+    loading = {
+        name: LoadingProcessor(name, (graph.nodes[name].consumes,), BATCH) for name in stages
+    }
     processors: list[Processor] = list(loading.values())
     sweeper, announce = None, None
     if TRACKING in wanted:
@@ -152,9 +154,9 @@ def build_worker(
     if INTAKE in wanted:
         intake, announce = _intake(shared)
         processors.append(intake)
-    readers = [Reader(processor, broker) for processor in processors]
+    consumers = [ProcessorConsumer(processor, broker) for processor in processors]
     return WorkerParts(
-        Worker(readers, pools=shared.all_pools, metrics=shared.metrics),
+        Worker(consumers, pools=shared.all_pools, metrics=shared.metrics),
         loading,
         partial(_load, shared, stages),
         partial(_load_anew, shared),
@@ -173,7 +175,7 @@ def _load_anew(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
 
 
 def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
-    from agents.runtime.batch import StageProcessor
+    from agents.runtime.stage_processor import StageProcessor
 
     artifacts = shared.artifacts()
 

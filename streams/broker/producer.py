@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import threading
-import traceback
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,43 +13,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.broker.connection import BrokerUrl
-from streams.broker.records import Record
-from streams.broker.topics import DEAD_LETTERS
 from streams.errors import BrokerUnavailable, EventTooLarge, StreamError
 from streams.events.codec import Encoded, encode
 from streams.events.models import Event
-
-# Dead letters: the raw record, untouched, and why it is here.
-_CONNECT = "__connect.errors."
-_CHARACTERS = 8_000
-"""The end of a longer stacktrace tells most; a header has to fit beside the record."""
-
-
-def dead_letter(
-    record: Record, error: BaseException, *, stage: str, attempts: int, code: str
-) -> Encoded:
-    """Wrap a record that could not be processed. Its own headers stay, before ours."""
-    facts = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "stage": stage,
-        "exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
-        "exception.message": str(error),
-        "exception.stacktrace": "".join(traceback.format_exception(error)),
-    }
-    ours = {"attempts": attempts, "group": f"lookstream.{stage}", "code": code}
-    headers = (
-        *record.headers,
-        *((_CONNECT + name, _header(value)) for name, value in facts.items()),
-        *((name, _header(value)) for name, value in ours.items()),
-    )
-    return Encoded(DEAD_LETTERS, record.key, record.value, headers)
-
-
-def _header(value: object) -> bytes:
-    return str(value)[-_CHARACTERS:].encode(errors="backslashreplace")
-
 
 DELIVERY_TIMEOUT_S = 10.0
 MAX_BYTES = 2_000_000

@@ -105,7 +105,7 @@ class DeletedJobs:
                 places = starts(consumer, self._broker, JOB_DELETED, sorted(new), since)
                 consumer.incremental_assign(places)
         except (KafkaException, BrokerUnavailable) as error:
-            log.debug("broker out of reach", action="follow-deletions", error=str(error))
+            log.debug("broker_unavailable", consumer="deletions", error=str(error))
             return
         self._known |= new
         self._behind |= new

@@ -164,7 +164,7 @@ class JobFollower:
             new = sorted(self._partitions(consumer) - self._known)
             places = [self._place(consumer, number) for number in new]
         except KafkaException as error:
-            log.debug("broker out of reach", action="follow-jobs", error=str(error))
+            log.debug("broker_unavailable", consumer="job_updates", error=str(error))
             return
         if places:
             consumer.incremental_assign(places)
@@ -222,7 +222,7 @@ class JobFollower:
         try:
             event = self._decoder.decode(Record.received(record)).event
         except UndecodableEvent as error:
-            log.warning("not an update", action="follow-jobs", error=str(error))
+            log.warning("job_update_undecodable", error=str(error))
             return None
         return event if isinstance(event, JobUpdated) else None
 
@@ -247,4 +247,4 @@ def _is_unknown(error: KafkaError | None) -> bool:
 def _log_error(error: KafkaError) -> None:
     # Every refused connection is reported too, dozens a second: one line says it all.
     if error.code() == KafkaError._ALL_BROKERS_DOWN:
-        log.debug("broker out of reach", action="follow-jobs", error=error.str())
+        log.debug("broker_unavailable", consumer="job_updates", error=error.str())

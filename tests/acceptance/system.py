@@ -118,7 +118,7 @@ class System:
         self._dismiss_guard()
         until(lambda: not alive(family))
 
-    def renew(self, said: str = "renewed") -> None:
+    def renew(self, said: str = "reloaded") -> None:
         """Have the networks loaded anew, as an operator does who brings a new model."""
         assert self._up is not None
         heard = self.said().count(f'"{said}"')

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.runtime.faust_app import Tuning
+from agents.runtime.faust_app import ConsumerTuning
 from agents.runtime.worker import EXIT_NOT_DRAINED, EXIT_STUCK
 from streams.broker.connection import BrokerUrl
 from tests.integration.toys import Playground
@@ -154,7 +154,7 @@ def test_a_hop_does_not_wait_for_the_fetch(
     playground: Playground, kafka_server: KafkaServer
 ) -> None:
     worker = playground.worker()
-    tuned = Tuning.of(BrokerUrl.parse(kafka_server.url)).fetch_wait_s
+    tuned = ConsumerTuning.of(BrokerUrl.parse(kafka_server.url)).fetch_wait_s
     assert worker.ready()["fetch_wait_ms"] == [int(tuned * 1000)]
     took = []
     for value in jobs(HOPS):

@@ -24,9 +24,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from agents.runtime.consumer import Reader
+from agents.runtime.consumer import ProcessorConsumer
 from agents.runtime.health import HealthServer
-from agents.runtime.watchdog import Limits
+from agents.runtime.watchdog import WatchdogLimits
 from agents.runtime.worker import Worker
 from streams.broker.connection import BrokerUrl
 from streams.broker.records import Record
@@ -37,14 +37,14 @@ FOR_EVER = 3600.0
 class Toy:
     """A processor whose only effect is a line in the ledger."""
 
-    patience_s = 0.0
-    progress_seen = 0.0
+    step_limit_s = 0.0
+    last_progress = 0.0
 
     def __init__(self, options: argparse.Namespace, number: int) -> None:
         self.name = f"toy{number}"
         self.topics = (options.topic,)
         self.batch = options.batch
-        self.holding: str | None = None
+        self.waiting_for: str | None = None
         self._each = options.each
         self._tame = options.tame
         self._done = os.open(options.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -65,7 +65,7 @@ class Toy:
         if order == b"block":
             time.sleep(FOR_EVER)  # noqa: ASYNC251 - to block the loop is the order
         if order == b"wait":
-            self.holding = "the store is away"
+            self.waiting_for = "the store is away"
         if order in (b"hang", b"wait"):
             await asyncio.sleep(FOR_EVER)
 
@@ -85,7 +85,7 @@ class Acknowledged:
             yield event
 
 
-class ToyReader(Reader):
+class ToyConsumer(ProcessorConsumer):
     """Knows how many of its kind were starting when the first had started."""
 
     starting = 0
@@ -93,13 +93,13 @@ class ToyReader(Reader):
     acknowledged = False
 
     async def _read(self, stream: Any) -> None:
-        await super()._read(Acknowledged(stream) if ToyReader.acknowledged else stream)
+        await super()._read(Acknowledged(stream) if ToyConsumer.acknowledged else stream)
 
     async def start(self) -> None:
-        ToyReader.starting += 1
+        ToyConsumer.starting += 1
         await super().start()
-        ToyReader.at_once = ToyReader.at_once or ToyReader.starting
-        ToyReader.starting -= 1
+        ToyConsumer.at_once = ToyConsumer.at_once or ToyConsumer.starting
+        ToyConsumer.starting -= 1
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -112,19 +112,19 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--readers", type=int, default=1)
     parser.add_argument("--drain", type=float, default=6.0)
-    parser.add_argument("--unassigned", type=float, default=Limits.unassigned_s)
-    parser.add_argument("--stalled", type=float, default=Limits.stalled_s)
-    parser.add_argument("--blocked", type=float, default=Limits.blocked_s)
+    parser.add_argument("--unassigned", type=float, default=WatchdogLimits.unassigned_s)
+    parser.add_argument("--stalled", type=float, default=WatchdogLimits.stalled_s)
+    parser.add_argument("--blocked", type=float, default=WatchdogLimits.blocked_s)
     return parser.parse_args(arguments)
 
 
 async def play(told: argparse.Namespace) -> None:
     broker = BrokerUrl.parse(told.kafka)
-    ToyReader.acknowledged = told.acknowledged
+    ToyConsumer.acknowledged = told.acknowledged
     readers = [
-        ToyReader(Toy(told, number), broker, prefix=told.prefix) for number in range(told.readers)
+        ToyConsumer(Toy(told, number), broker, prefix=told.prefix) for number in range(told.readers)
     ]
-    limits = Limits(told.unassigned, told.stalled, told.blocked)
+    limits = WatchdogLimits(told.unassigned, told.stalled, told.blocked)
     worker = Worker(readers, limits=limits, drain_s=told.drain)
     health = HealthServer("127.0.0.1", 0, worker.not_ready, CollectorRegistry())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
@@ -136,13 +136,13 @@ async def play(told: argparse.Namespace) -> None:
         health.close()
 
 
-async def tell(worker: Worker, readers: Sequence[Reader], port: int) -> None:
+async def tell(worker: Worker, readers: Sequence[ProcessorConsumer], port: int) -> None:
     while worker.not_ready():  # noqa: ASYNC110 - it has no event to wait for
         await asyncio.sleep(0.02)
     fetchers = [reader.app.consumer._thread._consumer._fetcher for reader in readers]
     facts = {
         "health": port,
-        "at_once": ToyReader.at_once,
+        "at_once": ToyConsumer.at_once,
         "fetch_wait_ms": [fetcher._fetch_max_wait_ms for fetcher in fetchers],
     }
     print(json.dumps(facts), flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.broker.producer import dead_letter
+from agents.runtime.dead_letters import dead_letter
 from streams.broker.records import Record
 
 RECORD = Record(

@@ -152,4 +152,4 @@ async def test_garbage_is_dead_lettered_and_stops_nobody(intake: Intake) -> None
 async def test_a_broker_that_is_away_is_waited_for(intake: Intake) -> None:
     intake.published.failures = 4
     assert len(await intake.process(notification(told(KEY)))) == 1
-    assert intake.processor.holding is None
+    assert intake.processor.waiting_for is None

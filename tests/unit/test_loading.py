@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from agents.runtime.processor import Loading
+from agents.runtime.processor import LoadingProcessor
 from streams.broker.records import Record
 
 
@@ -14,23 +14,23 @@ class Holding:
 
     name = "sewing"
     topics = ("cloth-cut",)
-    progress_seen = 7.0
+    last_progress = 7.0
 
-    def __init__(self, batch: int = 32, patience_s: float = 1.0) -> None:
+    def __init__(self, batch: int = 32, step_limit_s: float = 1.0) -> None:
         self.batch = batch
-        self.patience_s = patience_s
-        self.holding: str | None = None
+        self.step_limit_s = step_limit_s
+        self.waiting_for: str | None = None
         self.took: list[Sequence[Record]] = []
         self.released = asyncio.Event()
 
     async def process(self, records: Sequence[Record]) -> None:
         self.took.append(records)
-        self.holding = "the store is away"
+        self.waiting_for = "the store is away"
         await self.released.wait()
-        self.holding = None
+        self.waiting_for = None
 
 
-async def started(loading: Loading) -> asyncio.Task[None]:
+async def started(loading: LoadingProcessor) -> asyncio.Task[None]:
     task = asyncio.create_task(loading.process([]))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -38,32 +38,36 @@ async def started(loading: Loading) -> asyncio.Task[None]:
 
 
 async def test_records_wait_until_there_is_a_processor() -> None:
-    loading, processor = Loading("sewing", ("cloth-cut",), 32), Holding()
+    loading, processor = LoadingProcessor("sewing", ("cloth-cut",), 32), Holding()
     waiting = await started(loading)
-    assert (loading.holding, processor.took) == ("loading", [])
+    assert (loading.waiting_for, processor.took) == ("loading", [])
     loading.become(processor)
     processor.released.set()
     await waiting
-    assert (loading.holding, len(processor.took)) == (None, 1)
+    assert (loading.waiting_for, len(processor.took)) == (None, 1)
 
 
 async def test_a_batch_in_hand_ends_where_it_began_and_is_still_heard_of() -> None:
     """Else readiness would turn green, and the watchdog count a hold as standing still."""
-    loading, old, new = Loading("sewing", ("cloth-cut",), 32), Holding(), Holding(patience_s=2.0)
+    loading, old, new = (
+        LoadingProcessor("sewing", ("cloth-cut",), 32),
+        Holding(),
+        Holding(step_limit_s=2.0),
+    )
     loading.become(old)
     held = await started(loading)
     loading.become(new)
-    assert (loading.holding, loading.patience_s) == ("the store is away", 1.0)
+    assert (loading.waiting_for, loading.step_limit_s) == ("the store is away", 1.0)
     assert new.took == []
     old.released.set()
     await held
-    assert (loading.holding, loading.patience_s) == (None, 2.0)
+    assert (loading.waiting_for, loading.step_limit_s) == (None, 2.0)
     new.released.set()
     await loading.process([])
     assert (len(old.took), len(new.took)) == (1, 1)
 
 
 def test_a_batch_is_as_large_as_the_processor_wants() -> None:
-    loading = Loading("sewing", ("cloth-cut",), 32)
+    loading = LoadingProcessor("sewing", ("cloth-cut",), 32)
     loading.become(Holding(batch=100))
     assert loading.batch == 100

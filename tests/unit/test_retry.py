@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.retry import Fate, RetryPolicy, is_unavailable
+from agents.runtime.retry import RetryDecision, RetryPolicy, is_unavailable
 from agents.stages.errors import BadAnswer, Rejected, Unavailable
 from storage.errors import ArtifactNotFound, StoreUnavailable
 from streams.errors import BrokerUnavailable, EventTooLarge
@@ -26,19 +26,24 @@ AWAY = (StoreUnavailable("x"), BrokerUnavailable("x"), Unavailable("s3", "x"))
 @pytest.mark.parametrize("attempts", [1, 2, 3, 100])
 @pytest.mark.parametrize("error", [Rejected("bad", "Bad."), *AWAY], ids=repr)
 def test_what_is_not_our_fault_is_not_counted(error: Exception, attempts: int) -> None:
-    expected = Fate.REJECT if isinstance(error, Rejected) else Fate.HOLD
+    expected = RetryDecision.REJECT if isinstance(error, Rejected) else RetryDecision.WAIT
     assert POLICY.decide(error, attempts) is expected
 
 
 @pytest.mark.parametrize("error", OURS, ids=repr)
 @pytest.mark.parametrize(
-    ("attempts", "fate"),
-    [(1, Fate.RETRY), (2, Fate.RETRY), (3, Fate.GIVE_UP), (4, Fate.GIVE_UP)],
+    ("attempts", "decision"),
+    [
+        (1, RetryDecision.RETRY),
+        (2, RetryDecision.RETRY),
+        (3, RetryDecision.GIVE_UP),
+        (4, RetryDecision.GIVE_UP),
+    ],
 )
 def test_what_is_our_fault_is_tried_three_times(
-    error: Exception, attempts: int, fate: Fate
+    error: Exception, attempts: int, decision: RetryDecision
 ) -> None:
-    assert POLICY.decide(error, attempts) is fate
+    assert POLICY.decide(error, attempts) is decision
 
 
 @pytest.mark.parametrize("error", AWAY, ids=repr)
@@ -64,12 +69,12 @@ def test_delays_double_up_to_the_cap(tries: int, least: float, most: float) -> N
 )
 def test_who_asks_to_be_left_alone_for_longer_is(asked: float | None, seconds: float) -> None:
     error = Unavailable("model", "busy", retry_after_s=asked)
-    assert POLICY.hold_s(error, 1, chance=1.0) == seconds
+    assert POLICY.unavailable_delay_s(error, 1, chance=1.0) == seconds
 
 
 @pytest.mark.parametrize("error", AWAY, ids=repr)
 def test_who_does_not_say_is_asked_again_after_the_usual_delay(error: Exception) -> None:
-    assert POLICY.hold_s(error, 2, chance=0.0) == POLICY.delay(2, chance=0.0)
+    assert POLICY.unavailable_delay_s(error, 2, chance=0.0) == POLICY.delay(2, chance=0.0)
 
 
 @given(tries=st.integers(0, 10_000))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents.runtime.metrics import StageMetrics
-from agents.runtime.watchdog import Vitals
+from agents.runtime.watchdog import ConsumerStatus
 from agents.stages.errors import Rejected
 from agents.stages.stage import Stopgap, one_by_one
 from tests.sewing import SEW, Sewing, Sewn, cut, raising
@@ -63,7 +63,7 @@ async def test_failures_are_counted_by_code(sewing: Sewing) -> None:
 
 def test_what_has_not_happened_yet_is_told_as_zero() -> None:
     metrics = StageMetrics()
-    metrics.begin_with("sewing", computes=True)
+    metrics.initialise("sewing", computes=True)
     for name in ("received", "computed", "reused", "stopgaps", "retries", "dead_letters"):
         assert value(metrics, f"{name}_total") == 0
     for name in ("work_seconds", "queue_wait_seconds", "batch_size"):
@@ -84,7 +84,7 @@ def test_the_wait_is_from_the_event_s_time(ago_s: float, at_most: float) -> None
 
 def test_a_batch_of_nothing_counts_for_nothing() -> None:
     metrics = StageMetrics()
-    metrics.begin_with("sewing")
+    metrics.initialise("sewing")
     with metrics.batch("sewing", []):
         pass
     assert value(metrics, "batch_size_count") == value(metrics, "work_seconds_count") == 0
@@ -93,7 +93,9 @@ def test_a_batch_of_nothing_counts_for_nothing() -> None:
 def test_the_watchdog_s_findings_are_told() -> None:
     metrics = StageMetrics()
     now = time.monotonic()
-    metrics.watched("sewing", Vitals(now, 4, now, lag=17, progress_seen=now - 90, holding=False))
+    metrics.watched(
+        "sewing", ConsumerStatus(now, 4, now, lag=17, last_progress=now - 90, waiting_for=False)
+    )
     waits: list[str | None] = [None]
     metrics.watch("sewing", lambda: 5, lambda: waits[0])
     assert (value(metrics, "lag"), value(metrics, "in_hand")) == (17, 5)

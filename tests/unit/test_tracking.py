@@ -259,7 +259,7 @@ async def test_a_store_that_is_away_is_waited_for(tracking: Tracking) -> None:
     news = await tracking.process(submitted())
     assert [each.job_id for each in news] == [job_id()]
     assert tracking.published.letters == []
-    assert tracking.processor.holding is None
+    assert tracking.processor.waiting_for is None
 
 
 async def test_a_broker_that_is_away_is_waited_for(tracking: Tracking) -> None:

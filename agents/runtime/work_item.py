@@ -1,4 +1,4 @@
-"""What a trace tells of a stage: a span for each event that it works on."""
+"""One event on its way through a stage, and the trace span of that work."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from streams.events.models import Event
 from streams.events.tracing import begin, trace_id_of, traceparent_of
 
 
-# One event on its way through a stage.
 @dataclass(frozen=True)
-class Task:
-    """The event, the record that it came in, and how it has fared: tries that failed, and waits."""
+class WorkItem:
+    """An event, its record, the stages of its run, and the number of failed tries and of waits."""
 
     record: Record
     envelope: Envelope
     wanted: tuple[str, ...]
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     attempts: int = 0
-    held: int = 0
+    waits: int = 0
     span: Span = INVALID_SPAN
 
     @property
@@ -32,12 +31,12 @@ class Task:
 
     @property
     def traceparent(self) -> str | None:
-        """What the events that come of it carry on."""
+        """The trace context of the events that the stage publishes for this item."""
         return traceparent_of(self.span)
 
     @property
-    def names(self) -> dict[str, object]:
-        """Which job and trace a log line about it is of."""
+    def log_fields(self) -> dict[str, object]:
+        """The job and the trace, for log lines about this item."""
         return {
             "job_id": self.event.job_id,
             "run": self.event.run,
@@ -45,10 +44,11 @@ class Task:
         }
 
 
-def consuming(tracer: Tracer, stage: str, record: Record, envelope: Envelope) -> Span:
-    """Begin the span of a stage's work on one event, a child of the span that published it.
+def start_consumer_span(tracer: Tracer, stage: str, record: Record, envelope: Envelope) -> Span:
+    """Start the span of a stage's work on one event. Its parent is the span that published it.
 
-    Attributes are named by OpenTelemetry's semantic conventions for messaging, and our own.
+    Attribute names follow OpenTelemetry's semantic conventions for messaging; the
+    ``lookstream.…`` names are our own.
     """
     event = envelope.event
     return begin(
@@ -71,7 +71,7 @@ def consuming(tracer: Tracer, stage: str, record: Record, envelope: Envelope) ->
     )
 
 
-def failed(span: Span, code: str) -> None:
-    """Say in its span that the work on an event failed, with the failure's stable code."""
+def mark_failed(span: Span, code: str) -> None:
+    """Record in the span that the work failed with the stable error ``code``."""
     span.set_attribute("error.type", code)
     span.set_status(StatusCode.ERROR, code)
