@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from agents.stages.stage import Stage, one_by_one
-from agents.vision.images.hashes import thumbhash
+from agents.vision.images.thumbhash import thumbhash
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import ImageThumbnailed, ImageValidated, Thumbnail, Thumbnailed

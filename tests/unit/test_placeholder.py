@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageColor
 
-from agents.vision.images.hashes import thumbhash
+from agents.vision.images.thumbhash import thumbhash
 from gateway.pages.render import average_colour
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import mul
+from statistics import median
 
 from PIL import Image
 from pillow_heif import register_heif_opener
@@ -15,7 +18,6 @@ from pillow_heif import register_heif_opener
 from agents.stages.errors import Rejected
 from agents.vision.images import formats
 from agents.vision.images.colour import to_srgb
-from agents.vision.images.hashes import perceptual_hash
 
 register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked before anything is decoded
@@ -202,3 +204,25 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+_HASH_SIDE, _LOW = 32, 8
+_COSINES = [
+    [math.cos(math.pi * k * (2 * n + 1) / (2 * _HASH_SIDE)) for n in range(_HASH_SIDE)]
+    for k in range(_LOW)
+]
+
+
+def perceptual_hash(image: Image.Image) -> str:
+    """Return 16 hex digits: the signs of the 64 lowest DCT coefficients about their median.
+
+    The pHash of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions"
+    (2010), on a grey 32×32 reduction. Plain Python: the decoding child does without numpy.
+    """
+    grey = image.convert("L").resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS).tobytes()
+    rows = [grey[y * _HASH_SIDE : (y + 1) * _HASH_SIDE] for y in range(_HASH_SIDE)]
+    across = [[sum(map(mul, cosine, row)) for row in rows] for cosine in _COSINES]
+    low = [sum(map(mul, cosine, column)) for cosine in _COSINES for column in across]
+    middle = median(low)
+    bits = sum(1 << (63 - i) for i, value in enumerate(low) if value > middle)
+    return f"{bits:016x}"

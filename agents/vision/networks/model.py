@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.vision.images.colour import Named, measured_colours
+from agents.vision.images.garment_colour import Named, measured_colours
 from agents.vision.networks.blend import Blend
 from agents.vision.networks.garment_net import HEADS
 from agents.vision.networks.prediction import Prediction, SoftMask, ranking
