@@ -1,8 +1,8 @@
-"""What becomes of a deleted job's artifacts, once tracking hears of it and of late results."""
+"""Erase the artifacts of deleted jobs, and the late results of such jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import TypeVar
 
 import structlog
@@ -19,16 +19,25 @@ log = structlog.get_logger()
 
 
 class ArtifactEraser:
-    """Erases for tracking. Waits for a store that is away, and never raises: litter costs space,
-    a stop of tracking everything."""
+    """Erases artifacts for tracking. Waits for an unavailable store.
 
-    def __init__(self, jobs: JobStore, artifacts: ArtifactStore, retry: UnavailableRetry) -> None:
+    Never raises: an orphaned object only wastes space, but an exception would stop tracking.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        kinds: Sequence[str],
+        retry: UnavailableRetry,
+    ) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
+        self._kinds = kinds
         self._retry = retry
 
     async def note(self, events: Iterable[Event]) -> None:
-        """Keep a note of what the jobs that are about to be deleted have; call it before."""
+        """Store a note of each job's artifacts. Call this before the jobs are deleted."""
         for event in events:
             if isinstance(event, JobDeleted):
                 await self._try(event.job_id, self._note)
@@ -41,7 +50,7 @@ class ArtifactEraser:
     async def erase(
         self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
     ) -> None:
-        """Erase what was noted, and what events brought of jobs that are in ``deleted``."""
+        """Erase the noted artifacts, and the artifacts of late events of jobs in ``deleted``."""
         for event, update in changes:
             if isinstance(event, JobDeleted):
                 await self._try(event.job_id, self._finish)
@@ -51,14 +60,16 @@ class ArtifactEraser:
                 await self._try(fold(None, [update]), self._source)
 
     async def _finish(self, job_id: str) -> None:
-        await erasure.finish(self._jobs, self._artifacts, job_id)
+        await erasure.finish(self._jobs, self._artifacts, job_id, self._kinds)
 
     async def _late(self, event: StageResult) -> None:
-        await erasure.erase_content(self._jobs, self._artifacts, event.sha256, event.job_id)
+        await erasure.erase_content(
+            self._jobs, self._artifacts, event.sha256, event.job_id, self._kinds
+        )
 
     async def _source(self, job: Job | None) -> None:
         if job is not None:
-            await erasure.erase(self._jobs, self._artifacts, job)
+            await erasure.erase(self._jobs, self._artifacts, job, self._kinds)
 
     async def _try(self, what: T, erase: Callable[[T], Awaitable[None]]) -> None:
         try:

@@ -99,7 +99,9 @@ class ControlRoutes:
         if await run_in_threadpool(artifacts.exists, keys.erasure(job.job_id)):
             # Without Kafka the job is deleted all the same: late events find the store's tombstone.
             told = await self._announcer.publish([JobDeleted(job_id=job.job_id, run=job.run)])
-            await erasure.finish(jobs, artifacts, job.job_id, keep_note=not told)
+            await erasure.finish(
+                jobs, artifacts, job.job_id, self._deps.graph.artifacts, keep_note=not told
+            )
         return Response(status_code=204)
 
     async def run_again(self, request: Request, job_id: JobId) -> Response:

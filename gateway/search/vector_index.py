@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage.jobs.store import JobVector
-from streams.events.models import ROUNDED, SIZE, decode, packed
+from streams.events.embedding import ROUNDED, SIZE, decode, packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

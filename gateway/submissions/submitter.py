@@ -68,7 +68,7 @@ class SubmissionPublisher:
         except EventTooLarge:
             await self.deps.jobs.apply([Deleted(job.job_id, job.run, at) for job in jobs])
             for job in jobs:
-                await erase(self.deps.jobs, self.deps.artifacts, job)
+                await erase(self.deps.jobs, self.deps.artifacts, job, self.deps.graph.artifacts)
             raise
 
 

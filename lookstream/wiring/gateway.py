@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -20,8 +21,9 @@ from streams.broker.producer import EventProducer
 from streams.broker.topics import OBJECT_CREATED, Topic, plan
 from streams.consumers.history import TopicHistory
 from streams.events.asyncapi import asyncapi
-from streams.events.models import EVENTS, Event
-from streams.stages.graph import PIPELINE, StageGraph
+from streams.events.models import Event
+from streams.stages.graph import StageGraph
+from streams.stages.registry import EVENTS, PIPELINE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -63,14 +65,22 @@ def _address() -> str:
         return str(probe.getsockname()[0])
 
 
-def extra_stages(settings: Settings) -> list[Stage]:
-    """Import the stages that ``LOOKSTREAM_STAGES`` names as ``module:attribute``."""
+def extra_stages(settings: Settings) -> tuple[Stage, ...]:
+    """Return the stages that ``LOOKSTREAM_STAGES`` names as ``module:attribute``.
+
+    An attribute is a stage, or a function that returns one. Functions run once per process.
+    """
+    return _imported_stages(settings.stages)
+
+
+@cache
+def _imported_stages(names: str) -> tuple[Stage, ...]:
     stages: list[Stage] = []
-    for name in filter(None, settings.stages.split(",")):
+    for name in filter(None, names.split(",")):
         module, _, attribute = name.strip().partition(":")
         found = getattr(import_module(module), attribute)
         stages.append(found() if callable(found) else found)
-    return stages
+    return tuple(stages)
 
 
 def stage_graph(settings: Settings) -> StageGraph:

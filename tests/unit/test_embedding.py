@@ -10,7 +10,8 @@ from base64 import b64encode
 import pytest
 from pydantic import ValidationError
 
-from streams.events.models import CHARACTERS, SIZE, Classified, decode, encode, packed
+from streams.events.embedding import CHARACTERS, SIZE, decode, encode, packed
+from streams.events.models import Classified
 
 INF, NAN = math.inf, math.nan
 

@@ -11,7 +11,8 @@ from streams.consumers.replay import Found, Plan, Selection, moment, raised
 from streams.errors import TopicNotReplayable, UnknownStage
 from streams.events.codec import Envelope
 from streams.events.models import ImageClassified, ImageSubmitted, Label, Source
-from streams.stages.graph import PIPELINE, StageGraph
+from streams.stages.graph import StageGraph
+from streams.stages.registry import PIPELINE
 
 GRAPH = StageGraph(PIPELINE)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.broker.topics import plan
-from streams.stages.graph import PIPELINE
+from streams.stages.registry import PIPELINE
 
 PLAN = {
     topic.name: topic

@@ -21,9 +21,10 @@ from storage.artifacts.links import LinkSigner
 from storage.jobs.sqlite.store import SqliteJobs
 from streams.broker.records import Record
 from streams.events.codec import encode
-from streams.events.models import RESULT_EVENTS, ImageSubmitted, Source
+from streams.events.models import ImageSubmitted, Source
 from streams.events.tracing import begin, beginning, new_traceparent, trace_id_of, traceparent_of
-from streams.stages.graph import PIPELINE, StageGraph
+from streams.stages.graph import StageGraph
+from streams.stages.registry import PIPELINE, RESULT_EVENTS
 from tests.publishing import MemoryPublisher
 from tests.sewing import SEW, TRACE, Sewing, cut, raising
 
