@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uuid_utils
 
-from agents.stages.stage import Reused, Stage, Stopgap
+from agents.stages.stage import CachedResult, FallbackResult, Stage
 from lookstream.settings import Settings
 from lookstream.wiring.stages import StageBuilder
 from storage.artifacts import keys
@@ -58,7 +58,7 @@ class Floor:
         outcome = stage.handle([event], self._artifacts)[0]
         if isinstance(outcome, Exception):
             raise outcome
-        payload = outcome.payload if isinstance(outcome, Reused | Stopgap) else outcome
+        payload = outcome.payload if isinstance(outcome, CachedResult | FallbackResult) else outcome
         return stage.emits.model_validate(
             {"job_id": event.job_id, "sha256": digest, **payload.model_dump()}
         )

@@ -88,7 +88,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     # The one added last is the outermost.
     app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
     app.add_middleware(BodyLimit, limits=deps.limits)
-    app.add_middleware(visitors.Visitors, names=deps.hosts)
+    app.add_middleware(visitors.HostCheck, names=deps.hosts)
     app.add_middleware(RequestContext, metrics=metrics)
     return app
 

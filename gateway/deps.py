@@ -13,7 +13,7 @@ from storage.artifacts.links import LinkSigner
 from storage.artifacts.store import ArtifactStore
 from storage.jobs.store import JobStore
 from streams.consumers.history import TopicHistory
-from streams.consumers.job_updates import JobFollower
+from streams.consumers.job_updates import JobUpdateConsumer
 from streams.events.models import Event
 from streams.stages.graph import StageGraph
 
@@ -55,7 +55,7 @@ class GatewayDeps:
     publisher: Publisher
     graph: StageGraph
     signer: LinkSigner
-    follower: JobFollower
+    follower: JobUpdateConsumer
     addresses: Addresses
     history: TopicHistory
     limits: Limits = field(default_factory=Limits)

@@ -8,7 +8,7 @@ import structlog
 
 from agents.stages.captioning import Captioner, Described
 from agents.stages.errors import StageError
-from agents.stages.stage import Stopgap
+from agents.stages.stage import FallbackResult
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import Captioned
 
@@ -37,7 +37,7 @@ class FallbackCaptioner:
             )
             spoken = self._local.describe([contents[n] for n in silent], artifacts)
             for n, one in zip(silent, spoken, strict=True):
-                found[n] = Stopgap(one) if isinstance(one, Captioned) else one
+                found[n] = FallbackResult(one) if isinstance(one, Captioned) else one
         return found
 
     def warm_up(self) -> None:

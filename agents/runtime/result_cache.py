@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agents.stages.stage import Outcome, Reused, Stage, Stopgap
+from agents.stages.stage import CachedResult, FallbackResult, Outcome, Stage
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
 from storage.errors import ArtifactNotFound
@@ -21,7 +21,7 @@ class ResultCache:
         self._stage = stage
         self._artifacts = artifacts
 
-    def get(self, events: Sequence[Any]) -> list[Reused | None]:
+    def get(self, events: Sequence[Any]) -> list[CachedResult | None]:
         """Return the cached payload for each event's content and version, None without one.
 
         An event with ``force`` has no cached payload. Raises `StoreUnavailable`.
@@ -41,19 +41,19 @@ class ResultCache:
     def _key(self, event: StageResult) -> str:
         return keys.result(event.sha256, self._stage.name, self._stage.version_for(event))
 
-    def _get(self, event: Any) -> Reused | None:
+    def _get(self, event: Any) -> CachedResult | None:
         if not isinstance(event, StageResult) or event.force:
             return None
         try:
             stored = self._artifacts.get(self._key(event))
-            return Reused(self._stage.payload.model_validate_json(stored))
+            return CachedResult(self._stage.payload.model_validate_json(stored))
         except (ArtifactNotFound, ValidationError):
             return None  # not computed yet, truncated, or of a different shape
 
     def _store(self, event: Any, outcome: Outcome | None) -> Outcome:
         if outcome is None:
             return TypeError("no outcome")
-        if isinstance(outcome, Exception | Reused | Stopgap):
+        if isinstance(outcome, Exception | CachedResult | FallbackResult):
             return outcome
         if not isinstance(event, StageResult):
             return outcome

@@ -20,7 +20,7 @@ from agents.runtime.result_cache import ResultCache
 from agents.runtime.retry import RetryDecision, RetryPolicy, UnavailableRetry, requested_delay_s
 from agents.runtime.work_item import WorkItem, start_consumer_span
 from agents.stages.errors import Rejected
-from agents.stages.stage import Outcome, Reused, Stage, Stopgap
+from agents.stages.stage import CachedResult, FallbackResult, Outcome, Stage
 from storage.artifacts.store import ArtifactStore
 from streams.broker.records import Record
 from streams.errors import UndecodableEvent, UnknownStage
@@ -212,10 +212,10 @@ class StageProcessor:
         """Return the event of an outcome, or an error when the payload does not fit the event."""
         if isinstance(outcome, Exception):
             return outcome
-        reused = isinstance(outcome, Reused)
-        payload = outcome.payload if isinstance(outcome, Reused | Stopgap) else outcome
+        reused = isinstance(outcome, CachedResult)
+        payload = outcome.payload if isinstance(outcome, CachedResult | FallbackResult) else outcome
         (self._metrics.reused if reused else self._metrics.computed).labels(self.name).inc()
-        if isinstance(outcome, Stopgap):
+        if isinstance(outcome, FallbackResult):
             self._metrics.fallbacks.labels(self.name).inc()
         event = item.event
         item.span.set_attribute("lookstream.reused", reused)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from agents.stages.stage import Outcome, Stage, Stopgap
+from agents.stages.stage import FallbackResult, Outcome, Stage
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import Captioned, ImageCaptioned, ImageValidated
 
 # What the captioning stage needs of whoever looks at the photos.
-Described = Captioned | Stopgap | Exception
+Described = Captioned | FallbackResult | Exception
 
 
 class Captioner(Protocol):

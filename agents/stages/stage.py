@@ -12,21 +12,21 @@ from streams.stages.graph import Node
 
 
 @dataclass(frozen=True)
-class Reused:
+class CachedResult:
     """A payload computed earlier, for the same content and version."""
 
     payload: Payload
 
 
 @dataclass(frozen=True)
-class Stopgap:
+class FallbackResult:
     """A payload that stands in for one that could not be had: published, and never kept, so that
     the stage is asked anew when the content comes again."""
 
     payload: Payload
 
 
-Made = Payload | Reused | Stopgap
+Made = Payload | CachedResult | FallbackResult
 Outcome = Made | Exception
 Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 
@@ -35,7 +35,7 @@ Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 class Stage:
     """One step of the work, pure of Kafka.
 
-    ``handle(events, artifacts)`` returns one payload, `Reused` or `Stopgap` payload or exception
+    ``handle(events, artifacts)`` returns a payload, `CachedResult`, `FallbackResult` or exception
     for each event, in order; it runs in a worker thread, several calls at a time, and may raise, in
     which case all of its events have failed. ``version`` changes whenever the same content would
     give another payload: results are kept by content and version. Where the payload depends on what

@@ -16,7 +16,7 @@ from agents.inputs.decoding import InspectedImage
 from agents.inputs.fetching import Fetched
 from agents.inputs.sources import SourceRecord, load_source, save_source
 from agents.stages.errors import Rejected, Unavailable
-from agents.stages.stage import Reused, Stage, one_by_one
+from agents.stages.stage import CachedResult, Stage, one_by_one
 from storage.artifacts import keys
 from storage.artifacts.erasure import is_being_erased
 from storage.artifacts.store import ArtifactInfo, ArtifactStore
@@ -59,7 +59,7 @@ def validation_stage(
     """Build the stage. ``max_bytes`` limits an uploaded object; the fetcher limits URLs.
 
     Its results are its own to keep, since an `ImageSubmitted` does not say which content it is.
-    Events that turn out to be of known content give `Reused`, unless they say ``force``.
+    Events that turn out to be of known content give `CachedResult`, unless they say ``force``.
 
     Rejects: ``source-not-allowed``, ``object-not-found``, ``too-large``, and what the decoder
     and the fetcher reject.
@@ -84,14 +84,14 @@ class _Validation:
         self._fetcher = fetcher
         self._max_bytes = max_bytes
 
-    def validate(self, event: ImageSubmitted, artifacts: ArtifactStore) -> Validated | Reused:
+    def validate(self, event: ImageSubmitted, artifacts: ArtifactStore) -> Validated | CachedResult:
         if event.source.url is not None:
             return self._from_url(event, event.source.url, artifacts)
         return self._from_object(event, event.source.object or "", artifacts)
 
     def _from_object(
         self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
-    ) -> Validated | Reused:
+    ) -> Validated | CachedResult:
         if not key.startswith(_READABLE):
             raise Rejected("source-not-allowed", "Only uploaded objects can be processed.", key)
         if key == keys.upload(event.job_id) and (found := self._seen_before(event, artifacts)):
@@ -110,7 +110,7 @@ class _Validation:
 
     def _from_memory(
         self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
-    ) -> Validated | Reused:
+    ) -> Validated | CachedResult:
         """The object is gone: an earlier delivery of this event moved it, or it never was."""
         found = self._seen_before(event, artifacts)
         if not found:
@@ -119,7 +119,7 @@ class _Validation:
 
     def _seen_before(
         self, event: ImageSubmitted, artifacts: ArtifactStore
-    ) -> Validated | Reused | None:
+    ) -> Validated | CachedResult | None:
         """Answer with what the object was when it was first validated; None when it never was."""
         known = load_source(event.source, artifacts)
         found = known and self._known_content(event, known, artifacts)
@@ -127,7 +127,7 @@ class _Validation:
 
     def _from_url(
         self, event: ImageSubmitted, url: str, artifacts: ArtifactStore
-    ) -> Validated | Reused:
+    ) -> Validated | CachedResult:
         known = None if event.force else load_source(event.source, artifacts)
         if known and (known.etag or known.last_modified):
             fetched = self._fetcher.fetch(url, etag=known.etag, last_modified=known.last_modified)
@@ -146,11 +146,11 @@ class _Validation:
 
     def _known_content(
         self, event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore
-    ) -> Validated | Reused | None:
+    ) -> Validated | CachedResult | None:
         """Answer from what the store has of ``known``; None when it has nothing."""
         _claim(event, known, artifacts)
         if not event.force and (kept := _kept(known.sha256, artifacts)):
-            return Reused(kept)
+            return CachedResult(kept)
         try:
             data = artifacts.get(keys.original(known.sha256))
         except ArtifactNotFound:
@@ -164,12 +164,14 @@ class _Validation:
         artifacts: ArtifactStore,
         known: SourceRecord,
         uploaded: ArtifactInfo | None,
-    ) -> Validated | Reused:
+    ) -> Validated | CachedResult:
         _claim(event, known, artifacts)
         kept = None if event.force else _kept(known.sha256, artifacts)
         try:
             result = (
-                Reused(kept) if kept else self._validated(data, known.sha256, artifacts, uploaded)
+                CachedResult(kept)
+                if kept
+                else self._validated(data, known.sha256, artifacts, uploaded)
             )
         except Rejected:
             artifacts.delete(keys.claim(known.sha256, event.job_id))

@@ -178,7 +178,7 @@ def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:
     if isinstance(event, JobDeleted):
         return states.Deleted(event.job_id, event.run, envelope.time)
     if isinstance(event, StageFailed):
-        return states.StageGaveUp(
+        return states.StageFailure(
             job_id=event.job_id,
             run=event.run,
             at=envelope.time,

@@ -19,7 +19,7 @@ from agents.runtime.processor import Publisher
 from agents.runtime.retry import is_unavailable
 from storage.artifacts import erasure, keys
 from storage.artifacts.store import ArtifactStore
-from storage.jobs.store import Job, JobQuery, JobStore, Swept
+from storage.jobs.store import Job, JobQuery, JobStore, Resubmitted
 from streams.events.models import ImageSubmitted, JobDeleted, Source
 from streams.events.tracing import beginning
 
@@ -83,7 +83,7 @@ class Sweeper:
             again = [event for job in due if (event := _submittable(job))]
             with beginning(self._tracer, "sweep", again) as traced:
                 await self._publisher.publish_all(traced)
-            await self._jobs.apply([Swept(event.job_id, event.run, at) for event in again])
+            await self._jobs.apply([Resubmitted(event.job_id, event.run, at) for event in again])
             self._times.update(event.job_id for event in again)
             count += len(again)
             cursor = page.cursor

@@ -22,7 +22,7 @@ OPEN = ("/health/", "/metrics")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Visitors:
+class HostCheck:
     """Refuse requests under a name that is not ours, and changes that another site's page asks for.
 
     ``names`` are hosts; None for any. Health and metrics, which probes ask for by a container's own

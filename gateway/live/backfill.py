@@ -19,7 +19,7 @@ PAGE = 200
 OVERLAP = timedelta(seconds=15)
 
 
-class CatchingUp:
+class Backfill:
     """Reads the jobs of a group that were written since a mark. ``begun`` is when it started: with
     what is heard from then on, nothing is missing once it is ``done``."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from gateway.live.backfill import CatchingUp
+from gateway.live.backfill import Backfill
 from gateway.live.event_ids import JobMark, TimeMark
 from gateway.live.event_stream import JobEvent, event, opening, position
 from storage.errors import StoreUnavailable
@@ -54,11 +54,11 @@ class LiveJobs:
         """
         with self.feed.of_group(group) as mailbox:
             mark = since or TimeMark.now()
-            past = CatchingUp(self.jobs, group, mark) if since else None
+            past = Backfill(self.jobs, group, mark) if since else None
             yield opening(mark)
             while not mailbox.closed:
                 if mailbox.take_gap():
-                    past = CatchingUp(self.jobs, group, mark)
+                    past = Backfill(self.jobs, group, mark)
                 if past and (states := await past.read()):
                     yield _frames(states, mark)
                 if past and past.done:

@@ -23,7 +23,7 @@ def canonical(job_id: str, code: str = "job-not-found") -> str:
         raise Problem(code, "an id is a UUID") from None
 
 
-async def living(deps: GatewayDeps, job_id: str) -> Job:
+async def get_job(deps: GatewayDeps, job_id: str) -> Job:
     """Return the job. Raises `Problem` when there is none, or none any more."""
     job = await deps.jobs.get(job_id)
     if job is None or job.status == "deleted":
@@ -31,13 +31,13 @@ async def living(deps: GatewayDeps, job_id: str) -> Job:
     return job
 
 
-async def settled(deps: GatewayDeps, request: Request, job_id: str, wait_s: float) -> Job:
+async def wait_for_job(deps: GatewayDeps, request: Request, job_id: str, wait_s: float) -> Job:
     """Return the job at its end, or as it is after ``wait_s`` seconds, or when nobody waits any
     more. Raises `Problem` when there is none."""
     deadline = monotonic() + wait_s
     with deps.follower.watch(job_id) as watch:
         while True:
-            job = await living(deps, job_id)
+            job = await get_job(deps, job_id)
             left = deadline - monotonic()
             if job.status in FINAL or left <= 0 or await request.is_disconnected():
                 return job

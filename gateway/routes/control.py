@@ -17,11 +17,11 @@ from gateway.http.json_body import body_of, read_json
 from gateway.http.metrics import Metrics
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical, living
+from gateway.live.waiting import canonical, get_job
 from gateway.replays.reruns import NextRun, next_run, validation_of
 from gateway.submissions.options import StageNames, stage_names
 from gateway.submissions.schema import stages_schema
-from gateway.submissions.submitter import Announcer
+from gateway.submissions.submitter import SubmissionPublisher
 from gateway.views.examples import RUN
 from gateway.views.jobs import links
 from gateway.views.models import RunView
@@ -47,7 +47,7 @@ class ControlRoutes:
 
     def __init__(self, deps: GatewayDeps, metrics: Metrics) -> None:
         self._deps = deps
-        self._announcer = Announcer(deps, metrics)
+        self._announcer = SubmissionPublisher(deps, metrics)
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
@@ -107,7 +107,7 @@ class ControlRoutes:
         ones are there; without `force`, what is known of the same photo and model is not
         computed again."""
         asked = await read_json(request, RunRequest)
-        job = await living(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical(job_id))
         coming = await self._next_run(job, asked)
         await self._announcer.record([coming.recorded])
         await self._announcer.publish([coming.event], traceparent(request))

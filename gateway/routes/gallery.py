@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.deps import GatewayDeps
 from gateway.http.problem_responses import as_problem
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical, living
+from gateway.live.waiting import canonical, get_job
 from gateway.pages.render import Pages
 from gateway.search.gallery import (
     MOST_COUNTED,
@@ -74,16 +74,16 @@ class GalleryRoutes:
         )
 
     async def _job(self, job_id: str) -> Response:
-        job = await living(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical(job_id))
         comparable = vector_of(job) is not None
         return self._pages.answer("job.html", card=Card.of(job, self._link), comparable=comparable)
 
     async def _card(self, job_id: str) -> Response:
-        job = await living(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical(job_id))
         return self._pages.answer("card.html", card=Card.of(job, self._link))
 
     async def _similar(self, job_id: str) -> Response:
-        job = await living(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical(job_id))
         found = await self._similar_jobs.to(job, limit=MOST_SIMILAR)
         cards = [Card.of(each, self._link, similarity) for each, similarity in found]
         return self._pages.answer("similar.html", to=Card.of(job, self._link), cards=cards)

@@ -10,7 +10,7 @@ from gateway.http.context import traceparent
 from gateway.http.json_body import JSON, body_of, read_json
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.waiting import settled
+from gateway.live.waiting import wait_for_job
 from gateway.submissions.body import ADDRESS, Submission
 from gateway.submissions.options import Options
 from gateway.submissions.photos import remote
@@ -67,7 +67,7 @@ class PredictRoutes:
         asked = await read_json(request, PredictionRequest)
         submission = Submission([remote(asked.url)], OPTIONS)
         accepted = await self._submitter.accept(submission, traceparent=traceparent(request))
-        job = await settled(
+        job = await wait_for_job(
             self._deps, request, str(accepted.entries[0]), self._deps.limits.predict_s
         )
         return _prediction(job, asked.url)

@@ -22,13 +22,13 @@ from gateway.routes.jobs import IdempotencyKey
 from gateway.submissions.idempotency import KEPT, checked_key, job_id
 from gateway.submissions.options import Options, plain
 from gateway.submissions.schema import options_schema
-from gateway.submissions.submitter import Announcer, submitted
+from gateway.submissions.submitter import SubmissionPublisher, submitted
 from gateway.views.examples import COMPLETED_UPLOAD, UPLOAD
 from gateway.views.jobs import links
 from gateway.views.models import AcceptedEntry, SubmissionView, UploadView
 from storage.artifacts import keys
 from storage.errors import ArtifactNotFound
-from storage.jobs.store import Job, KeptRequest
+from storage.jobs.store import IdempotencyRecord, Job
 from streams.events.models import ImageSubmitted, Source
 
 LINK_LIFE_S = 3600
@@ -59,7 +59,7 @@ class UploadRoutes:
     def __init__(self, deps: GatewayDeps, metrics: Metrics) -> None:
         self._deps = deps
         self._metrics = metrics
-        self._announcer = Announcer(deps, metrics)
+        self._announcer = SubmissionPublisher(deps, metrics)
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
@@ -133,7 +133,7 @@ class UploadRoutes:
         now = datetime.now(UTC)
         if key is None:
             return str(uuid_utils.uuid7()), False
-        asked = KeptRequest(key, "upload", now)
+        asked = IdempotencyRecord(key, "upload", now)
         kept = await self._deps.jobs.keep_request(asked, expired=now - KEPT)
         if kept.fingerprint != asked.fingerprint:
             raise Problem("idempotency-conflict", "take a new key for a new request")

@@ -20,7 +20,7 @@ from gateway.submissions.photos import Photo, Upload
 from gateway.submissions.storing import Storing
 from storage.artifacts import keys
 from storage.artifacts.erasure import erase
-from storage.jobs.store import Deleted, Job, KeptRequest, Submitted
+from storage.jobs.store import Deleted, IdempotencyRecord, Job, Submitted
 from streams.errors import BrokerUnavailable, EventTooLarge
 from streams.events.models import Event, ImageSubmitted, Source
 
@@ -31,7 +31,7 @@ PUBLISH_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
-class Announcer:
+class SubmissionPublisher:
     """Tells the job store, then Kafka. Kafka being away is no reason to refuse: what is recorded
     and not published is what the sweeper looks for."""
 
@@ -138,18 +138,20 @@ class Submitter:
             for (job_id, _), source in zip(new, sources, strict=True)
         ]
         if events:
-            await Announcer(self.deps, self.metrics).submit(events, kept.at, traceparent)
+            await SubmissionPublisher(self.deps, self.metrics).submit(events, kept.at, traceparent)
         if not replayed:
             self._count(entries)
         told = [entry if isinstance(entry, Problem) else entry[0] for entry in entries]
         return Accepted(told, replayed)
 
-    async def _keep(self, submission: Submission, key: str | None) -> tuple[KeptRequest, bool]:
+    async def _keep(
+        self, submission: Submission, key: str | None
+    ) -> tuple[IdempotencyRecord, bool]:
         """Return the request as it was kept first, and whether that was an earlier one."""
         now = datetime.now(UTC)
         if key is None or all(isinstance(photo, Problem) for photo in submission.photos):
-            return KeptRequest("", "", now), False
-        asked = KeptRequest(key, await run_in_threadpool(fingerprint, submission), now)
+            return IdempotencyRecord("", "", now), False
+        asked = IdempotencyRecord(key, await run_in_threadpool(fingerprint, submission), now)
         kept = await self.deps.jobs.keep_request(asked, expired=now - KEPT)
         if kept.fingerprint != asked.fingerprint:
             raise Problem("idempotency-conflict", "take a new key for a new request")

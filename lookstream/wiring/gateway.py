@@ -128,7 +128,7 @@ def gateway_over(
     from gateway.deps import Addresses, GatewayDeps
     from gateway.http.host_check import names_of
     from gateway.http.limits import Limits
-    from streams.consumers.job_updates import JobFollower
+    from streams.consumers.job_updates import JobUpdateConsumer
 
     broker = BrokerUrl.parse(settings.kafka)
     signer = link_signer(settings)
@@ -139,7 +139,7 @@ def gateway_over(
             publisher=publisher,
             graph=stage_graph(settings),
             signer=signer,
-            follower=JobFollower(broker.confluent()),
+            follower=JobUpdateConsumer(broker.confluent()),
             addresses=Addresses(
                 gateway=settings.public_url,
                 kafka=broker.bootstrap,

@@ -103,7 +103,7 @@ class StageCompleted:
 
 
 @dataclass(frozen=True)
-class StageGaveUp:
+class StageFailure:
     """A stage failed for good; ``blocks`` are the stages that can no longer run."""
 
     job_id: str
@@ -118,7 +118,7 @@ class StageGaveUp:
 
 
 @dataclass(frozen=True)
-class Swept:
+class Resubmitted:
     """The sweeper published the submission again: restarts the clock, changes nothing else."""
 
     job_id: str
@@ -136,7 +136,7 @@ class Deleted:
     at: datetime
 
 
-JobUpdate = Submitted | StageCompleted | StageGaveUp | Swept | Deleted
+JobUpdate = Submitted | StageCompleted | StageFailure | Resubmitted | Deleted
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class JobVector:
 
 
 @dataclass(frozen=True)
-class KeptRequest:
+class IdempotencyRecord:
     """A request that came with an idempotency key: its body's ``fingerprint``, and the time from
     which its job ids are made, so that a repetition makes the same."""
 
@@ -232,7 +232,9 @@ class JobStore(Protocol):
         `JobQuery.written_after`.
         """
 
-    async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
+    async def keep_request(
+        self, request: IdempotencyRecord, *, expired: datetime
+    ) -> IdempotencyRecord:
         """Keep ``request``, unless one of the same key is kept that is younger than ``expired``:
         then return that one. Atomic: of two at once, one is kept and both are given it."""
 

@@ -16,12 +16,12 @@ from storage.jobs.store import (
     Job,
     JobStatus,
     JobUpdate,
+    Resubmitted,
     StageCompleted,
     StageError,
-    StageGaveUp,
+    StageFailure,
     StageState,
     Submitted,
-    Swept,
 )
 
 
@@ -39,7 +39,7 @@ def transition(job: Job | None, update: JobUpdate) -> Job | None:
         return job
     if isinstance(update, Deleted):
         return _tombstone(job, update)
-    if isinstance(update, Swept):
+    if isinstance(update, Resubmitted):
         return _touched(job, update)
     if job is not None and update.run < job.run:
         return job
@@ -62,7 +62,7 @@ def fold(job: Job | None, updates: Iterable[JobUpdate]) -> Job | None:
     return job
 
 
-def _touched(job: Job | None, update: Swept) -> Job | None:
+def _touched(job: Job | None, update: Resubmitted) -> Job | None:
     if job is None or update.run < job.run or update.at <= job.updated_at:
         return job
     return replace(job, updated_at=update.at, revision=job.revision + 1)
@@ -88,7 +88,7 @@ def _tombstone(job: Job | None, update: Deleted) -> Job:
     )
 
 
-def _renewed(job: Job | None, update: Submitted | StageCompleted | StageGaveUp) -> Job:
+def _renewed(job: Job | None, update: Submitted | StageCompleted | StageFailure) -> Job:
     """Return the job at the update's run: as it is, raised to it, or made for it."""
     if job is not None:
         if update.run == job.run:
@@ -130,7 +130,7 @@ def _submitted(job: Job, update: Submitted) -> Job:
     )
 
 
-def _stage_state(update: StageCompleted | StageGaveUp) -> tuple[str, StageState]:
+def _stage_state(update: StageCompleted | StageFailure) -> tuple[str, StageState]:
     if isinstance(update, StageCompleted):
         return update.stage, StageState(
             status="completed",

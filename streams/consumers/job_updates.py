@@ -40,7 +40,7 @@ DRAIN = 500
 FETCH_WAIT_MS = 20
 
 
-class Watch:
+class JobSubscription:
     """One waiter's ear on one job. Hears every change since it was made."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Watch:
         self._heard.set()
 
 
-class JobFollower:
+class JobUpdateConsumer:
     """Tells one event loop which jobs changed, and how, from a consumer on its own thread.
 
     ``config`` is what `confluent_kafka.Consumer` needs to reach the broker. Partitions are
@@ -87,7 +87,7 @@ class JobFollower:
             "auto.offset.reset": "earliest",
             "error_cb": _log_error,
         }
-        self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
+        self._watches: defaultdict[str, set[JobSubscription]] = defaultdict(set)
         self._known: set[int] = set()
         self._seen_cluster = False
         self._stopping = threading.Event()
@@ -112,9 +112,9 @@ class JobFollower:
             self._thread = None
 
     @contextmanager
-    def watch(self, job_id: str) -> Iterator[Watch]:
+    def watch(self, job_id: str) -> Iterator[JobSubscription]:
         """Listen for changes of one job; begin before reading the job, or miss one between."""
-        watch = Watch()
+        watch = JobSubscription()
         self._watches[job_id].add(watch)
         try:
             yield watch

@@ -12,7 +12,7 @@ from confluent_kafka import Message
 from deploy.local.server import free_port
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.topics import create_topics, plan
-from streams.consumers.job_updates import JobFollower
+from streams.consumers.job_updates import JobUpdateConsumer
 from streams.errors import BrokerUnavailable, EventTooLarge
 from streams.events.codec import Decoder, Encoded
 from streams.events.models import ImageSubmitted, JobUpdated
@@ -116,7 +116,7 @@ async def test_a_follower_hears_of_a_job_at_once(broker: BrokerUrl) -> None:
     news = JobUpdated(
         job_id=str(uuid.uuid4()), status="pending", revision=1, updated_at="2026-01-02T03:04:05Z"
     )
-    follower = JobFollower(broker.confluent())
+    follower = JobUpdateConsumer(broker.confluent())
     follower.start()
     try:
         async with producing(broker) as producer:

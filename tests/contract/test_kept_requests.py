@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from storage.jobs.store import JobStore, KeptRequest
+from storage.jobs.store import IdempotencyRecord, JobStore
 from tests.contract.job_stores import NOON, opened, submitted
 
 DAY = timedelta(days=1)
-FIRST = KeptRequest("ann:key", "fingerprint", NOON)
+FIRST = IdempotencyRecord("ann:key", "fingerprint", NOON)
 
 
 async def test_the_first_of_a_key_is_kept_and_given_to_all(store: JobStore, url: str) -> None:
@@ -26,7 +26,7 @@ async def test_the_first_of_a_key_is_kept_and_given_to_all(store: JobStore, url:
 
 async def test_an_expired_one_gives_way(store: JobStore) -> None:
     await store.keep_request(FIRST, expired=NOON - DAY)
-    late = KeptRequest(FIRST.key, "another body", NOON + DAY)
+    late = IdempotencyRecord(FIRST.key, "another body", NOON + DAY)
     assert await store.keep_request(late, expired=late.at - DAY) == FIRST
     later = replace(late, at=late.at + timedelta(microseconds=1))
     assert await store.keep_request(later, expired=later.at - DAY) == later
@@ -34,7 +34,7 @@ async def test_an_expired_one_gives_way(store: JobStore) -> None:
 
 async def test_of_many_at_once_one_is_kept(store: JobStore, url: str) -> None:
     await store.keep_request(replace(FIRST, at=NOON - 2 * DAY), expired=NOON - 3 * DAY)
-    mine = [KeptRequest("ann:key", f"body {number}", NOON) for number in range(12)]
+    mine = [IdempotencyRecord("ann:key", f"body {number}", NOON) for number in range(12)]
     async with opened(url) as two, opened(url) as three:
         kept = await asyncio.gather(
             *(
@@ -49,7 +49,8 @@ async def test_of_many_at_once_one_is_kept(store: JobStore, url: str) -> None:
 async def test_keys_of_any_kind_are_told_apart(store: JobStore) -> None:
     keys = ["a.b", "$a", "é", "e\u0301", "A", "a", "x" * 400, "' --", "%"]
     kept = [
-        await store.keep_request(KeptRequest(key, key, NOON), expired=NOON - DAY) for key in keys
+        await store.keep_request(IdempotencyRecord(key, key, NOON), expired=NOON - DAY)
+        for key in keys
     ]
     assert [one.fingerprint for one in kept] == keys
 

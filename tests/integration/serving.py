@@ -24,7 +24,7 @@ from storage.jobs.store import JobStore
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.producer import EventProducer
 from streams.consumers.history import TopicHistory
-from streams.consumers.job_updates import JobFollower
+from streams.consumers.job_updates import JobUpdateConsumer
 from streams.events.models import (
     EVENTS,
     Event,
@@ -117,7 +117,7 @@ def _deps(
         publisher=publisher,
         graph=GRAPH,
         signer=signer,
-        follower=JobFollower(broker.confluent()),
+        follower=JobUpdateConsumer(broker.confluent()),
         addresses=Addresses(url, broker.bootstrap, "file:///artifacts", "sqlite:///jobs"),
         history=TopicHistory(broker, EVENTS),
         limits=limits,

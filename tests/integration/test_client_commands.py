@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from lookstream import Client
 from lookstream.cli.app import app
-from storage.jobs.store import JobQuery, StageCompleted, StageError, StageGaveUp
+from storage.jobs.store import JobQuery, StageCompleted, StageError, StageFailure
 from tests.polling import until
 from tests.vectors import along, like
 
@@ -68,7 +68,7 @@ def finish(gateway: Serving, job_id: str, *, failing: bool = False) -> None:
     wanted = GRAPH.closure(["captioning"])
     error = StageError("validation", "rejected", "not-an-image", "no picture")
     updates = (
-        [StageGaveUp(job_id, 1, now, error, wanted, ("captioning",))]
+        [StageFailure(job_id, 1, now, error, wanted, ("captioning",))]
         if failing
         else [StageCompleted(job_id, 1, now, stage, {}, wanted) for stage in wanted]
     )

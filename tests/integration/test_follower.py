@@ -13,7 +13,7 @@ from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.producer import EventProducer
 from streams.broker.topics import create_topics, plan
 from streams.consumers.feed import Mailbox
-from streams.consumers.job_updates import JobFollower
+from streams.consumers.job_updates import JobUpdateConsumer
 from streams.events.codec import Encoded
 from streams.events.models import JobUpdated
 from tests.broking import producing
@@ -38,7 +38,7 @@ def updated(job_id: str, revision: int = 1, group: str | None = None) -> JobUpda
 class Running:
     """A follower and a producer on one broker."""
 
-    def __init__(self, follower: JobFollower, producer: EventProducer) -> None:
+    def __init__(self, follower: JobUpdateConsumer, producer: EventProducer) -> None:
         self.follower = follower
         self.feed = follower.feed
         self.producer = producer
@@ -74,7 +74,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[BrokerUrl]:
 
 @asynccontextmanager
 async def following(broker: BrokerUrl) -> AsyncIterator[Running]:
-    follower = JobFollower(broker.confluent())
+    follower = JobUpdateConsumer(broker.confluent())
     follower.start()
     try:
         async with producing(broker) as producer:
@@ -175,7 +175,7 @@ async def test_a_record_that_is_no_update_is_passed_over(running: Running) -> No
 
 
 async def test_without_a_broker_it_waits_and_stops() -> None:
-    follower = JobFollower(BrokerUrl("127.0.0.1:1").confluent())
+    follower = JobUpdateConsumer(BrokerUrl("127.0.0.1:1").confluent())
     follower.start()
     assert not await follower.wait(job(), 0.2)
     await asyncio.to_thread(follower.stop)

@@ -14,7 +14,7 @@ from asking import JPEG, NOBODY, apply, client, completed, problem, submit, vali
 from serving import GRAPH, Serving, embedded_broker, first_message, serving
 
 from storage.artifacts import keys
-from storage.jobs.store import Deleted, StageError, StageGaveUp, Submitted
+from storage.jobs.store import Deleted, StageError, StageFailure, Submitted
 from streams.broker.connection import BrokerUrl
 
 
@@ -151,7 +151,7 @@ def test_what_was_never_validated_is_submitted_again(gateway: Serving, http: htt
     job_id = answer.json()["jobs"][0]["job_id"]
     error = StageError("validation", "error", "url-timeout", "too slow")
     blocks = GRAPH.downstream("validation")
-    apply(gateway, StageGaveUp(job_id, 1, datetime.now(UTC), error, GRAPH.names, blocks))
+    apply(gateway, StageFailure(job_id, 1, datetime.now(UTC), error, GRAPH.names, blocks))
     assert http.post(f"/v1/jobs/{job_id}/runs").json()["run"] == 2
     job = http.get(f"/v1/jobs/{job_id}").json()
     assert (job["run"], job["status"]) == (2, "pending")

@@ -13,7 +13,7 @@ import pytest
 from asking import NOBODY, apply, client, completed, problem
 from serving import Serving, embedded_broker, serving
 
-from storage.jobs.store import StageError, StageGaveUp, Submitted
+from storage.jobs.store import StageError, StageFailure, Submitted
 from tests.vectors import along, like
 
 WANTED = ("validation", "captioning", "classification", "thumbnailing")
@@ -179,7 +179,7 @@ def test_a_job_without_a_vector_says_why(gateway: Serving, http: httpx.Client, m
     apply(gateway, *(Submitted(each, 1, now, {"url": "u"}, WANTED) for each in new[:2]))
     apply(gateway, Submitted(new[2], 1, now, {"url": "u"}, ("validation", "captioning")))
     error = StageError("classification", "error", "stage-error", "It broke.")
-    apply(gateway, StageGaveUp(new[1], 1, now, error, WANTED))
+    apply(gateway, StageFailure(new[1], 1, now, error, WANTED))
     assert "not done yet" in why(new[0])
     assert "failed" in why(new[1])
     assert "not wanted" in why(new[2])

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 from deploy.local.server import free_port
 from streams.broker.connection import BrokerUrl
 from streams.broker.topics import Topic, create_topics, plan
-from streams.consumers.job_updates import JobFollower
+from streams.consumers.job_updates import JobUpdateConsumer
 from streams.errors import BrokerUnavailable, EventTooLarge
 from streams.events.codec import Encoded
 from streams.events.models import JobUpdated
@@ -93,7 +93,7 @@ async def test_a_producer_outlives_its_broker(
 async def test_a_follower_outlives_its_broker(kafka_server: KafkaServer) -> None:
     broker = BrokerUrl.parse(kafka_server.url)
     create_topics(broker, plan([], partitions=4, retention_days=90))
-    follower = JobFollower(broker.confluent())
+    follower = JobUpdateConsumer(broker.confluent())
     follower.start()
     job_id = str(uuid.uuid4())
     news = JobUpdated(job_id=job_id, status="failed", revision=2, updated_at="2026-01-02T03:04:05Z")

@@ -16,12 +16,12 @@ from storage.errors import StoreUnavailable
 from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import (
     Deleted,
+    IdempotencyRecord,
     Job,
     JobPage,
     JobQuery,
     JobUpdate,
     JobVector,
-    KeptRequest,
     StageCompleted,
     Submitted,
 )
@@ -71,7 +71,9 @@ class Breaking:
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self.store.count(query, at_most=at_most)
 
-    async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
+    async def keep_request(
+        self, request: IdempotencyRecord, *, expired: datetime
+    ) -> IdempotencyRecord:
         return await self.store.keep_request(request, expired=expired)
 
     async def clear(self) -> None:

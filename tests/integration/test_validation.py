@@ -17,7 +17,7 @@ from PIL import Image
 from agents.inputs.decoding import Decoder
 from agents.inputs.fetching import Fetcher
 from agents.stages.errors import Rejected, Unavailable
-from agents.stages.stage import Outcome, Reused, Stage
+from agents.stages.stage import CachedResult, Outcome, Stage
 from agents.stages.validation import validation_stage
 from storage.artifacts import keys
 from storage.artifacts.directory import DirectoryArtifacts
@@ -79,7 +79,7 @@ def new(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Validated:
 
 def reused(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Validated:
     found = outcome(stage, event, store)
-    assert isinstance(found, Reused), found
+    assert isinstance(found, CachedResult), found
     assert isinstance(found.payload, Validated)
     return found.payload
 
@@ -159,7 +159,7 @@ def test_submitted_in_three_ways_at_once_it_is_one_photo(
     event = put_by_link(store, PHOTO)
     with ThreadPoolExecutor(3) as threads:
         found = list(threads.map(lambda _: outcome(stage, event, store), range(3)))
-    payloads = [each.payload if isinstance(each, Reused) else each for each in found]
+    payloads = [each.payload if isinstance(each, CachedResult) else each for each in found]
     assert payloads == [payloads[0]] * 3
     assert isinstance(payloads[0], Validated)
     assert not store.list("uploads/")
@@ -207,7 +207,7 @@ def test_killed_at_any_point_the_redelivery_gives_the_same(
     dying = outcome(stage, event, Dying(store, writes))  # type: ignore[arg-type]
     assert isinstance(dying, StoreUnavailable) == (writes < 6)
     found = outcome(stage, event, store)
-    payload = found.payload if isinstance(found, Reused) else found
+    payload = found.payload if isinstance(found, CachedResult) else found
     assert isinstance(payload, Validated)
     assert payload.sha256 == SHA
     assert store.get(payload.original) == PHOTO

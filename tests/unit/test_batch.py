@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agents.stages.errors import BadAnswer, Rejected
-from agents.stages.stage import Reused, Stopgap, one_by_one
+from agents.stages.stage import CachedResult, FallbackResult, one_by_one
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import Event, ImageSubmitted, Payload, Source
 from tests.sewing import (
@@ -102,14 +102,14 @@ async def test_a_kept_result_that_cannot_be_read_is_made_anew(sewing: Sewing) ->
 
 
 async def test_a_stage_may_say_itself_that_it_reused(sewing: Sewing) -> None:
-    known = one_by_one(lambda event, artifacts: Reused(sew(event, artifacts)))
+    known = one_by_one(lambda event, artifacts: CachedResult(sew(event, artifacts)))
     (event,) = await sewing.process(known, cut(1))
     assert isinstance(event, ClothSewn)
     assert event.reused
 
 
 async def test_a_stopgap_is_told_and_not_kept(sewing: Sewing) -> None:
-    stopgap = one_by_one(lambda event, artifacts: Stopgap(Sewn(seam="a pin")))
+    stopgap = one_by_one(lambda event, artifacts: FallbackResult(Sewn(seam="a pin")))
     (event,) = await sewing.process(stopgap, cut(1))
     assert isinstance(event, ClothSewn)
     assert (event.seam, event.reused, event.attempts) == ("a pin", False, 1)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.jobs.documents import cursor, document, job, moment, position, timestamp
-from storage.jobs.store import StageCompleted, StageError, StageGaveUp, Submitted
+from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
 from storage.jobs.transition import fold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -17,7 +17,7 @@ JOB = fold(
     [
         Submitted("job", 2, NOON, {"object": "incoming/job"}, ("a", "b"), "bulk", "ann", "album"),
         StageCompleted("job", 2, NOON, "a", {"x": [1]}, ("a", "b"), started_at=NOON, reused=True),
-        StageGaveUp("job", 2, NOON, StageError("b", "error", "c", "m"), ("a", "b"), ("a",)),
+        StageFailure("job", 2, NOON, StageError("b", "error", "c", "m"), ("a", "b"), ("a",)),
     ],
 )
 assert JOB is not None

@@ -9,7 +9,7 @@ from agents.tracking.projection import updated_event
 from gateway.live.event_ids import JobMark
 from gateway.live.event_stream import JobEvent
 from gateway.views.examples import JOB_EVENTS
-from storage.jobs.store import StageCompleted, StageError, StageGaveUp, Submitted
+from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
 from storage.jobs.transition import fold
 
 JOB = "01a20801-845d-768b-82dd-f448762e99cb"
@@ -21,7 +21,7 @@ def test_heard_and_read_are_the_same() -> None:
     error = StageError("captioning", "error", "timeout", "too slow", "secret")
     submitted = Submitted(JOB, 1, NOW, {"url": "http://a/b"}, WANTED, group="spring", owner="me")
     validated = StageCompleted(JOB, 1, NOW, "validation", {}, WANTED)
-    job = fold(None, [submitted, validated, StageGaveUp(JOB, 1, NOW, error, WANTED)])
+    job = fold(None, [submitted, validated, StageFailure(JOB, 1, NOW, error, WANTED)])
     assert job is not None
     told = JobEvent.read(job)
     assert told == JobEvent.heard(updated_event(job))

@@ -12,7 +12,7 @@ from agents.captioners.fallback import FallbackCaptioner
 from agents.captioners.prompted import LONGEST_REST_S, STUMBLES, PromptedCaptioner
 from agents.stages.captioning import Described
 from agents.stages.errors import BadAnswer, Rejected, Unavailable
-from agents.stages.stage import Stopgap
+from agents.stages.stage import FallbackResult
 from storage.artifacts import keys
 from storage.artifacts.directory import DirectoryArtifacts
 from storage.artifacts.links import LinkSigner
@@ -172,7 +172,7 @@ def test_where_the_chosen_one_is_silent_the_shipped_one_speaks(store: DirectoryA
     captioner = FallbackCaptioner(PromptedCaptioner(model), shipped)
     assert (captioner.model_id, captioner.version) == ("chosen", "chosen-1")
     found = captioner.describe(PHOTOS, store)
-    assert found == [RED, Stopgap(PLAIN), Stopgap(PLAIN), Stopgap(PLAIN)]
+    assert found == [RED, FallbackResult(PLAIN), FallbackResult(PLAIN), FallbackResult(PLAIN)]
     assert shipped.asked == PHOTOS[1:]
     assert captioner.describe(PHOTOS[:1], store) == [RED]
     assert shipped.asked == PHOTOS[1:]

@@ -11,7 +11,7 @@ import pytest
 
 from agents.runtime.metrics import StageMetrics
 from agents.stages.errors import Rejected
-from agents.stages.stage import Stopgap, one_by_one
+from agents.stages.stage import FallbackResult, one_by_one
 from tests.sewing import SEW, Sewing, Sewn, cut, raising
 
 
@@ -46,7 +46,9 @@ async def test_batches_are_measured_and_counted(sewing: Sewing) -> None:
 
 
 async def test_what_stands_in_for_an_answer_is_counted(sewing: Sewing) -> None:
-    await sewing.process(one_by_one(lambda event, artifacts: Stopgap(Sewn(seam="a pin"))), cut(1))
+    await sewing.process(
+        one_by_one(lambda event, artifacts: FallbackResult(Sewn(seam="a pin"))), cut(1)
+    )
     assert value(sewing.metrics, "stopgaps_total") == value(sewing.metrics, "computed_total") == 1
 
 

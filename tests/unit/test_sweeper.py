@@ -15,7 +15,7 @@ from storage.artifacts import keys
 from storage.artifacts.directory import DirectoryArtifacts
 from storage.artifacts.links import LinkSigner
 from storage.jobs.sqlite.store import SqliteJobs
-from storage.jobs.store import Deleted, StageCompleted, StageError, StageGaveUp, Submitted
+from storage.jobs.store import Deleted, StageCompleted, StageError, StageFailure, Submitted
 from streams.events.models import ImageSubmitted, JobDeleted, Source
 from tests.polling import eventually
 from tests.publishing import MemoryPublisher
@@ -69,7 +69,7 @@ def swept(published: MemoryPublisher) -> set[str]:
 async def test_only_what_is_unfinished_and_stands_still_is_swept(
     jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
 ) -> None:
-    broken = StageGaveUp(
+    broken = StageFailure(
         job_id(3), 1, NOON, StageError("validation", "rejected", "c", "m"), (), ("pose",)
     )
     done = StageCompleted(job_id(4), 1, NOON, "pose", {}, ())

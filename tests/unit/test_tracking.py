@@ -130,7 +130,7 @@ def test_a_vector_is_kept_with_its_model() -> None:
 
 def test_a_failure_blocks_what_comes_after() -> None:
     update = change(failed(detail="on page 7", attempts=3, stages=("pose", "shots")))
-    assert update == states.StageGaveUp(
+    assert update == states.StageFailure(
         job_id(),
         1,
         NOON,

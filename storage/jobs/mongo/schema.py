@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from storage.errors import StoreUnavailable
 from storage.jobs.documents import timestamp
-from storage.jobs.store import KeptRequest
+from storage.jobs.store import IdempotencyRecord
 
 # Documents within what every database of MongoDB's protocol takes.
 SPECIAL = re.compile(r"[%.$\x00]")
@@ -57,8 +57,8 @@ ATTEMPTS = 20
 
 
 async def keep(
-    requests: AsyncCollection[dict[str, Any]], request: KeptRequest, expired: datetime
-) -> KeptRequest:
+    requests: AsyncCollection[dict[str, Any]], request: IdempotencyRecord, expired: datetime
+) -> IdempotencyRecord:
     """Keep ``request`` unless a younger one of its key is there; return the one that is kept.
 
     The key is the document's ``_id``, so that the database itself refuses the second of two.
@@ -72,7 +72,7 @@ async def keep(
             kept = await requests.find_one({"_id": request.key})
             if kept is not None:  # and not gone by someone else's clearing up, just now
                 at = datetime.fromisoformat(kept["at"])
-                return KeptRequest(request.key, kept["fingerprint"], at)
+                return IdempotencyRecord(request.key, kept["fingerprint"], at)
         else:
             return request
     raise StoreUnavailable("a kept request comes and goes")

@@ -28,7 +28,15 @@ from storage.jobs.documents import cursor, document, job, timestamp
 from storage.jobs.mongo.queries import INDEXES, ORDER, selection
 from storage.jobs.mongo.schema import escaped, keep, unescaped
 from storage.jobs.mongo.vectors import vectors
-from storage.jobs.store import Job, JobPage, JobQuery, JobUpdate, JobVector, KeptRequest, by_job
+from storage.jobs.store import (
+    IdempotencyRecord,
+    Job,
+    JobPage,
+    JobQuery,
+    JobUpdate,
+    JobVector,
+    by_job,
+)
 from storage.jobs.terms import terms
 from storage.jobs.transition import fold
 
@@ -99,7 +107,9 @@ class MongoJobs:
         with _translated():
             return await vectors(await self._jobs(), after, limit)
 
-    async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
+    async def keep_request(
+        self, request: IdempotencyRecord, *, expired: datetime
+    ) -> IdempotencyRecord:
         with _translated():
             return await keep(await self._requests(), request, expired)
 

@@ -20,7 +20,15 @@ from storage.jobs.documents import cursor, document, job, timestamp
 from storage.jobs.sqlite.queries import bodies, count
 from storage.jobs.sqlite.schema import ADD_TERM, REMOVE_TERM, prepare, term_rows, transaction
 from storage.jobs.sqlite.vectors import vectors
-from storage.jobs.store import Job, JobPage, JobQuery, JobUpdate, JobVector, KeptRequest, by_job
+from storage.jobs.store import (
+    IdempotencyRecord,
+    Job,
+    JobPage,
+    JobQuery,
+    JobUpdate,
+    JobVector,
+    by_job,
+)
 from storage.jobs.transition import fold
 
 T = TypeVar("T")
@@ -82,7 +90,9 @@ class SqliteJobs:
     async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
         return await self._run(lambda connection: vectors(connection, after, limit))
 
-    async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
+    async def keep_request(
+        self, request: IdempotencyRecord, *, expired: datetime
+    ) -> IdempotencyRecord:
         return await self._run(lambda connection: _keep(connection, request, expired))
 
     async def clear(self) -> None:
@@ -220,7 +230,9 @@ def _write(
     connection.executemany(ADD_TERM, sorted(new - old))
 
 
-def _keep(connection: sqlite3.Connection, request: KeptRequest, expired: datetime) -> KeptRequest:
+def _keep(
+    connection: sqlite3.Connection, request: IdempotencyRecord, expired: datetime
+) -> IdempotencyRecord:
     with transaction(connection):
         connection.execute("DELETE FROM requests WHERE at < ?", (timestamp(expired),))
         connection.execute(
@@ -230,7 +242,7 @@ def _keep(connection: sqlite3.Connection, request: KeptRequest, expired: datetim
         kept = connection.execute(
             "SELECT fingerprint, at FROM requests WHERE key = ?", (request.key,)
         ).fetchone()
-    return KeptRequest(request.key, kept[0], datetime.fromisoformat(kept[1]))
+    return IdempotencyRecord(request.key, kept[0], datetime.fromisoformat(kept[1]))
 
 
 def _clear(connection: sqlite3.Connection) -> None:

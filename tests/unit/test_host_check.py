@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.http.host_check import Visitors, names_of
+from gateway.http.host_check import HostCheck, names_of
 
 NAMES = names_of("127.0.0.1", "https://shop.example:8443/photos")
 
@@ -22,7 +22,7 @@ async def answer(
     names: frozenset[str] | None, method: str, headers: dict[str, str], path: str = "/"
 ) -> tuple[int, str]:
     app = Starlette(routes=[Route("/{path:path}", hello, methods=["GET", "POST", "DELETE"])])
-    transport = httpx.ASGITransport(Visitors(app, names))
+    transport = httpx.ASGITransport(HostCheck(app, names))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
         answer = await http.request(method, path, headers=headers)
     problem = answer.headers["content-type"] == "application/problem+json"
