@@ -1,4 +1,4 @@
-"""What becomes of a deleted job's artifacts, once tracking hears of it and of late results."""
+"""Erases the artifacts of deleted jobs, and of results that arrive after a deletion."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ log = structlog.get_logger()
 
 
 class ArtifactEraser:
-    """Erases for tracking. Waits for a store that is away, and never raises: litter costs space,
-    a stop of tracking everything."""
+    """Waits while a store is unavailable, and never raises.
+
+    An orphaned object only wastes space; an exception here would stop tracking.
+    """
 
     def __init__(self, jobs: JobStore, artifacts: ArtifactStore, retry: UnavailableRetry) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
         self._retry = retry
 
-    async def note(self, events: Iterable[Event]) -> None:
-        """Keep a note of what the jobs that are about to be deleted have; call it before."""
+    async def prepare(self, events: Iterable[Event]) -> None:
+        """Write a note of the artifacts of each job that ``events`` delete, before deletion."""
         for event in events:
             if isinstance(event, JobDeleted):
-                await self._try(event.job_id, self._note)
+                await self._try(event.job_id, self._prepare)
 
-    async def _note(self, job_id: str) -> None:
+    async def _prepare(self, job_id: str) -> None:
         job = await self._jobs.get(job_id)
         if job is not None and job.status != "deleted":
             await erasure.prepare(self._artifacts, job)
@@ -41,27 +43,27 @@ class ArtifactEraser:
     async def erase(
         self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
     ) -> None:
-        """Erase what was noted, and what events brought of jobs that are in ``deleted``."""
+        """Erase the noted artifacts, and the new artifacts of jobs in ``deleted``."""
         for event, update in changes:
             if isinstance(event, JobDeleted):
                 await self._try(event.job_id, self._finish)
             elif event.job_id in deleted and isinstance(event, StageResult):
-                await self._try(event, self._late)
+                await self._try(event, self._erase_content)
             elif isinstance(update, Submitted) and event.job_id in deleted:
-                await self._try(fold(None, [update]), self._source)
+                await self._try(fold(None, [update]), self._erase_source)
 
     async def _finish(self, job_id: str) -> None:
         await erasure.finish(self._jobs, self._artifacts, job_id)
 
-    async def _late(self, event: StageResult) -> None:
+    async def _erase_content(self, event: StageResult) -> None:
         await erasure.erase_content(self._jobs, self._artifacts, event.sha256, event.job_id)
 
-    async def _source(self, job: Job | None) -> None:
+    async def _erase_source(self, job: Job | None) -> None:
         if job is not None:
             await erasure.erase(self._jobs, self._artifacts, job)
 
-    async def _try(self, what: T, erase: Callable[[T], Awaitable[None]]) -> None:
+    async def _try(self, target: T, erase: Callable[[T], Awaitable[None]]) -> None:
         try:
-            await self._retry.until_available(lambda: erase(what))
+            await self._retry.until_available(lambda: erase(target))
         except Exception:
-            log.exception("erasing_failed", what=repr(what)[:500])
+            log.exception("erasing_failed", target=repr(target)[:500])
