@@ -109,9 +109,7 @@ class Fetcher:
                     with suppress(httpcore.TimeoutException):  # the next try reports the time-out
                         time.sleep(min(error.pause_s, deadline.left()))
             except AddressNotAllowed:
-                raise Rejected(
-                    "url-not-allowed", "The URL's address is not allowed."
-                ) from None
+                raise Rejected("url-not-allowed", "The URL's address is not allowed.") from None
             except httpcore.TimeoutException:
                 raise Rejected(
                     "url-timeout", f"The URL did not answer within {self._timeout_s:g} s."
