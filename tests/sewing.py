@@ -98,7 +98,7 @@ class Sewing:
         )
         before = len(self.published.events)
         records = [each if isinstance(each, Record) else record(each) for each in events]
-        self.metrics.watch("sewing", lambda: len(records), lambda: processor.waiting_for)
+        self.metrics.observe("sewing", lambda: len(records), lambda: processor.waiting_for)
         await processor.process(records)
         assert processor.waiting_for is None
         return self.published.events[before:]

@@ -1,7 +1,7 @@
-"""Connecting to a host by name, to the very address that was checked, before a deadline.
+"""Connects to a host name at an address that was checked first, before a deadline.
 
-httpcore keeps the host's name for the Host header, for TLS's SNI and for checking the
-certificate; only this backend sees addresses, so that a second look-up cannot lead elsewhere.
+httpcore uses the host name for the Host header, for SNI and for the certificate check. Only this
+connector resolves the name, so that a second look-up cannot return another address (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import httpcore
 
-# Which network addresses a stranger's URL may reach.
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -38,11 +37,11 @@ _NEVER = tuple(
 
 
 def permitted(text: str, allowed: Sequence[Network] = ()) -> bool:
-    """Tell whether ``text``, an IP address, is public or in one of the ``allowed`` networks.
+    """Tell whether ``text`` is an IP address that is public or in one of the ``allowed`` networks.
 
-    An IPv4 address inside an IPv6 one (mapped, 6to4, NAT64) is judged as what it leads to.
-    Public is what IANA's special-purpose registries call globally reachable, less multicast
-    and what is reserved. Text that is no address is not permitted.
+    An IPv4 address inside an IPv6 address (mapped, 6to4, NAT64) is checked as the IPv4 address.
+    Public means globally reachable in IANA's special-purpose registries, without multicast and
+    reserved addresses.
     """
     try:
         address = ip_address(text)
@@ -76,35 +75,35 @@ def _is_public(address: Address) -> bool:
 
 
 Resolve = Callable[[str, int], Sequence[str]]
-"""A host and a port to IP addresses. Raises OSError (socket.gaierror) for an unknown host."""
+"""Maps host and port to IP addresses. Raises `OSError` (`socket.gaierror`) for an unknown host."""
 
 
 class AddressNotAllowed(Exception):
-    """The host has no address that may be reached."""
+    """The host has no permitted address."""
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """Ask the operating system, as it would be asked by any client (so 0x7f.1 is 127.0.0.1)."""
+    """Resolve by the operating system, as every client does (0x7f.1 is 127.0.0.1)."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Deadline:
-    """A point in time by which all of something must have happened."""
+    """The time at which a whole request, with all its retries, must be finished."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds left. Raises `httpcore.TimeoutException` when there are none."""
+        """Return the remaining seconds. Raises `httpcore.TimeoutException` after the deadline."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise httpcore.TimeoutException("the time for the whole request is over")
+            raise httpcore.TimeoutException("the request exceeded its time limit")
         return left
 
 
 class PinnedConnector(httpcore.NetworkBackend):
-    """Opens TCP connections to permitted addresses only, everything before one deadline."""
+    """Opens TCP connections to permitted addresses only, before one deadline."""
 
     def __init__(self, resolve: Resolve, allowed: Sequence[Network], deadline: Deadline) -> None:
         self._resolve = resolve
@@ -120,23 +119,23 @@ class PinnedConnector(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Resolve once, check, connect to what was checked. Raises `AddressNotAllowed`."""
+        """Resolve once, check, connect to a checked address. Raises `AddressNotAllowed`."""
         addresses = [a for a in self._look_up(host, port) if permitted(a, self._allowed)]
         if not addresses:
             raise AddressNotAllowed(host)
         for address in addresses[:-1]:
-            try:  # half of the time is kept for the other addresses
+            try:  # keep half of the time for the other addresses
                 return self._connect(address, port, self._deadline.left() / 2)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
         return self._connect(addresses[-1], port, self._deadline.left())
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
-        """Never: a URL names a host."""
+        """Refuse: a URL names a host."""
         raise AddressNotAllowed("unix socket")
 
     def sleep(self, seconds: float) -> None:
-        """Never asked for: the pool does not retry."""
+        """Not needed: the pool does not retry."""
         raise NotImplementedError
 
     def _connect(self, address: str, port: int, timeout: float) -> httpcore.NetworkStream:
@@ -144,7 +143,7 @@ class PinnedConnector(httpcore.NetworkBackend):
         return _DeadlineStream(stream, self._deadline)
 
     def _look_up(self, host: str, port: int) -> Sequence[str]:
-        """Resolve in a thread of its own: getaddrinfo knows no time limit."""
+        """Resolve in a new thread, because getaddrinfo has no time limit."""
         answers: SimpleQueue[Sequence[str] | Exception] = SimpleQueue()
 
         def ask() -> None:
@@ -157,14 +156,14 @@ class PinnedConnector(httpcore.NetworkBackend):
         try:
             answer = answers.get(timeout=self._deadline.left())
         except Empty:
-            raise httpcore.ConnectTimeout("the name was not resolved in time") from None
+            raise httpcore.ConnectTimeout("the host name was not resolved in time") from None
         if isinstance(answer, Exception):
             raise httpcore.ConnectError(str(answer)) from answer
         return answer
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    """A stream whose every wait ends at the deadline: a server that drips for ever does not."""
+    """A stream whose waits end at the deadline, even when a server sends a byte now and then."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Decoding strangers' pictures in a killable place, under limits of time, memory and pixels."""
+"""Decodes untrusted photos in child processes with limits on time, memory and pixels."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from agents.inputs.sandbox import Message, SandboxCrashed, SandboxPool, SandboxT
 from agents.stages.errors import Rejected
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in 0–1 of the upright picture."""
+"""Left, top, right, bottom as fractions (0–1) of the upright photo."""
 
 
 @dataclass(frozen=True)
 class InspectedImage:
-    """What a picture is. ``width`` and ``height`` are of the upright original, in pixels.
+    """A decoded photo. ``width`` and ``height`` are pixels of the upright original.
 
-    ``format`` is JPEG, PNG, GIF, WEBP, AVIF or HEIF; ``perceptual_hash`` 16 hex digits;
-    ``working`` an upright sRGB JPEG without metadata, long side at most 1024 px.
+    ``format`` is JPEG, PNG, GIF, WEBP, AVIF or HEIF. ``perceptual_hash`` has 16 hex digits.
+    ``working`` is an upright sRGB JPEG without metadata, long side at most 1024 px.
     """
 
     format: str
@@ -30,10 +30,10 @@ class InspectedImage:
 
 
 class Decoder:
-    """Decodes in up to ``processes`` child processes, started as they are needed.
+    """Decodes in up to ``processes`` child processes, which start on demand.
 
-    Blocking and thread-safe. A picture that takes longer than ``timeout_s`` seconds or more than
-    ``memory_bytes`` of address space costs a child its life and nothing else.
+    Blocking and thread-safe. A photo that needs more than ``timeout_s`` seconds or ``memory_bytes``
+    of address space ends only its child process.
 
     Raises `Rejected`: ``empty-file``, ``not-an-image``, ``unsupported-format``,
     ``truncated-image``, ``too-many-pixels``, ``decode-timeout``, ``decode-failed``.
@@ -56,33 +56,28 @@ class Decoder:
         self._long_side = long_side
 
     def inspect(self, data: bytes) -> InspectedImage:
-        """Decode ``data`` once: what it is, and its working copy."""
+        """Decode a photo; return its properties and its working copy."""
         header, blobs = self._ask({"ask": "inspect", "long_side": self._long_side}, data)
         return InspectedImage(**header["facts"], working=blobs[0])
 
     def measure(self, data: bytes) -> tuple[int, int]:
-        """Return the width and height of the upright picture, in pixels, off its header."""
+        """Return width and height of the upright photo in pixels, read from its header."""
         width, height = self._ask({"ask": "measure"}, data)[0]["size"]
         return width, height
 
     def crops(self, data: bytes, boxes: Sequence[Box]) -> list[bytes]:
-        """Cut ``boxes`` from the picture at full resolution: upright sRGB JPEGs, in order."""
+        """Cut ``boxes`` from the photo at full resolution; return upright sRGB JPEGs in order."""
         if not boxes:
             return []
         return self._ask({"ask": "crops", "boxes": [list(box) for box in boxes]}, data)[1]
 
     def warm_up(self) -> None:
-        """Start one child and wait until it answers."""
+        """Start one child process and wait until it answers."""
         self._children.call({"ask": "nothing"}, [], self._timeout_s)
 
     def close(self) -> None:
-        """End idle children; a later call starts new ones."""
+        """End the idle child processes; a later call starts new ones."""
         self._children.close()
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The process ids of the idle children."""
-        return self._children.pids
 
     def _ask(self, header: dict[str, Any], data: bytes) -> Message:
         header["max_pixels"] = self._max_pixels
@@ -90,7 +85,7 @@ class Decoder:
             reply = self._call(header, data)
         except SandboxTimeout as error:
             raise Rejected(
-                "decode-timeout", f"The image takes more than {self._timeout_s:g} s to decode."
+                "decode-timeout", f"The image needs more than {self._timeout_s:g} s to decode."
             ) from error
         except SandboxCrashed as error:
             raise Rejected(
@@ -99,7 +94,7 @@ class Decoder:
         if rejected := reply[0].get("rejected"):
             raise Rejected(*rejected)
         if problem := reply[0].get("error"):
-            raise RuntimeError(f"decoding child: {problem}")
+            raise RuntimeError(f"decoder: {problem}")
         return reply
 
     def _call(self, header: dict[str, Any], data: bytes) -> Message:

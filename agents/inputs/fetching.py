@@ -1,4 +1,7 @@
-"""Fetching a stranger's URL without being led astray: see `agents.inputs.connector` for whereto."""
+"""Fetches untrusted URLs, and records which content a source (URL or upload) had.
+
+`agents.inputs.connector` limits the addresses that a URL can reach.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 
 import httpcore
 import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agents.inputs.connector import (
     AddressNotAllowed,
@@ -21,6 +25,10 @@ from agents.inputs.connector import (
     system_resolver,
 )
 from agents.stages.errors import Rejected
+from storage.artifacts import keys
+from storage.artifacts.store import ArtifactStore
+from storage.errors import ArtifactNotFound
+from streams.events.models import Sha256, Source
 
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]+(%25[a-z0-9]+)?", re.IGNORECASE)
 _AGENT = "lookstream/1"
@@ -32,7 +40,7 @@ _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 5.0
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a URL gave. ``data`` is None where the server says that nothing has changed."""
+    """A URL's response. ``data`` is None when the server answers "not modified"."""
 
     data: bytes | None
     etag: str | None = None
@@ -40,9 +48,9 @@ class Fetched:
 
 
 class _TryAgain(Exception):
-    """Something that may go better: no connection, broken TLS, a server that cannot now.
+    """A failure that a second try may avoid: no connection, broken TLS, a busy server.
 
-    ``pause_s`` is how long to wait for it; ``refused`` is the answer where it goes no better.
+    ``pause_s`` is the delay before the next try. ``refused`` is the error when no try is left.
     """
 
     def __init__(self, problem: str, pause_s: float = 0.0, refused: Rejected | None = None) -> None:
@@ -54,9 +62,9 @@ class _TryAgain(Exception):
 class Fetcher:
     """Fetches public http and https URLs, and those of ``allowed_networks``.
 
-    Blocking and thread-safe. ``timeout_s`` is for all of a fetch: look-ups, redirects, the
-    second try and the body. No proxies, cookies or credentials. ``ssl_context`` None trusts
-    the authorities of certifi.
+    Blocking and thread-safe. ``timeout_s`` limits the whole fetch: look-ups, redirects, the second
+    try and the body. No proxies, cookies or credentials. Without ``ssl_context`` the certificate
+    authorities of certifi are trusted.
 
     Raises `Rejected`: ``url-invalid``, ``url-not-allowed``, ``url-not-found``, ``url-refused``,
     ``url-too-large``, ``url-too-many-redirects``, ``url-timeout``, ``url-unreachable``.
@@ -84,7 +92,7 @@ class Fetcher:
     def fetch(
         self, url: str, *, etag: str | None = None, last_modified: str | None = None
     ) -> Fetched:
-        """Return what ``url`` gives; with ``etag`` or ``last_modified``, only if it changed."""
+        """Return the content of ``url``; with ``etag`` or ``last_modified``, only if it changed."""
         headers = {"User-Agent": _AGENT, "Accept": "image/*", "Accept-Encoding": "identity"}
         if etag:
             headers["If-None-Match"] = etag
@@ -98,10 +106,10 @@ class Fetcher:
             except _TryAgain as error:
                 refused = error.refused or Rejected(refused.code, refused.message, str(error))
                 if left:
-                    with suppress(httpcore.TimeoutException):  # the next try says so
+                    with suppress(httpcore.TimeoutException):  # the next try reports the time-out
                         time.sleep(min(error.pause_s, deadline.left()))
             except AddressNotAllowed:
-                raise Rejected("url-not-allowed", "The URL leads to a forbidden address.") from None
+                raise Rejected("url-not-allowed", "The URL's address is not allowed.") from None
             except httpcore.TimeoutException:
                 raise Rejected(
                     "url-timeout", f"The URL did not answer within {self._timeout_s:g} s."
@@ -121,7 +129,7 @@ class Fetcher:
     def _request(
         self, url: httpx.URL, headers: dict[str, str], deadline: Deadline
     ) -> Fetched | httpx.URL:
-        """Ask once: the answer, or where it redirects to."""
+        """Send one request; return the content or the redirect's target."""
         backend = PinnedConnector(self._resolve, self._allowed, deadline)
         target = httpcore.URL(
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
@@ -144,7 +152,7 @@ class Fetcher:
         if status == 304:
             return Fetched(None, headers.get("etag"), headers.get("last-modified"))
         if status in _GONE:
-            raise Rejected("url-not-found", f"There is nothing at the URL (HTTP {status}).")
+            raise Rejected("url-not-found", f"The URL does not exist (HTTP {status}).")
         if status >= 500:
             raise _TryAgain(f"HTTP {status}", _pause_s(headers))
         if status != 200:
@@ -165,12 +173,12 @@ class Fetcher:
                 if too_large := len(data) > self._max_bytes:
                     break
         if too_large:
-            raise Rejected("url-too-large", f"The URL gives more than {self._max_bytes:,} bytes.")
+            raise Rejected("url-too-large", f"The URL has more than {self._max_bytes:,} bytes.")
         return bytes(data)
 
 
 def _pause_s(headers: httpx.Headers) -> float:
-    """Return how long a server asks to be left alone, as far as a thread may wait for it."""
+    """Return the server's Retry-After, limited to the time that a thread may wait."""
     asked = headers.get("retry-after", "")
     return min(float(asked[:6]) if asked.isdecimal() else _PAUSE_S, _LONGEST_PAUSE_S)
 
@@ -179,11 +187,39 @@ def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
     try:
         url = base.join(text) if base is not None else httpx.URL(text)
     except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise Rejected("url-invalid", "That is not a URL.", str(error)[:300]) from error
+        raise Rejected("url-invalid", "The URL is not valid.", str(error)[:300]) from error
     if url.scheme not in ("http", "https"):
         raise Rejected("url-not-allowed", "Only http and https URLs are fetched.")
     if not _HOST.fullmatch(url.raw_host.decode("ascii")) or not 0 < (url.port or 80) < 65_536:
-        raise Rejected("url-invalid", "The URL names no host.")
+        raise Rejected("url-invalid", "The URL has no valid host or port.")
     if url.userinfo:
         raise Rejected("url-not-allowed", "A URL with a user name or password is not fetched.")
     return url.copy_with(fragment=None)
+
+
+class SourceRecord(BaseModel):
+    """The content that a source had at its last use, and the URL's validators (RFC 9110)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    sha256: Sha256
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+def load_source(source: Source, artifacts: ArtifactStore) -> SourceRecord | None:
+    """Return the record of ``source``, or None."""
+    try:
+        return SourceRecord.model_validate_json(artifacts.get(_source_key(source)))
+    except (ArtifactNotFound, ValidationError):
+        return None
+
+
+def save_source(source: Source, record: SourceRecord, artifacts: ArtifactStore) -> None:
+    """Store the record of ``source``."""
+    data = record.model_dump_json().encode()
+    artifacts.put(_source_key(source), data, content_type="application/json")
+
+
+def _source_key(source: Source) -> str:
+    return keys.source_memory(source.url or source.object or "")

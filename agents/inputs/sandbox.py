@@ -1,9 +1,9 @@
-"""Killable child processes for work on hostile bytes.
+"""Child processes that can be killed, for work on untrusted bytes.
 
-A child shares nothing with us but one socket: it gets no environment (no secrets), no open
-files, a memory limit, and its own alarm clock, so that it dies in time even when we are gone.
-What crosses the socket is JSON and bytes, never pickles: a child taken over by a crafted picture
-must not be able to run code here.
+A child shares only one socket with its parent. The child gets no secrets (a bare environment), no
+open files and a memory limit. Its own alarm ends it in time even when the parent is gone. The
+socket carries JSON and bytes, never pickles: a crafted photo may take over the child, and the child
+must not be able to run code in the parent.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 
 _HEADER = struct.Struct("!I")
 _START_S = 60.0
-MOST, MOST_TEXT = 500_000_000, 1_000_000
-"""Bytes that a child may answer with, in all and as JSON, which takes many times as much when it
-is read: one taken over by a picture shall not take our memory."""
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR")
+MAX_BYTES, MAX_JSON = 500_000_000, 1_000_000
+"""Limits of a child's answer in bytes, in total and for its JSON. Parsed JSON needs many times its
+size, and a child that a photo has taken over must not exhaust the parent's memory."""
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR")
 _ROOT = str(Path(__file__).resolve().parents[2])
 
 Message = tuple[dict[str, Any], list[bytes]]
@@ -34,25 +34,25 @@ Message = tuple[dict[str, Any], list[bytes]]
 
 
 class SandboxTimeout(Exception):
-    """The child did not answer in time and was killed."""
+    """The child exceeded its time limit and was killed."""
 
 
 class SandboxCrashed(Exception):
-    """The child went away in the middle of its work."""
+    """The child ended before it answered."""
 
 
 class SandboxPool:
-    """Up to ``count`` child processes running ``module``, started as they are needed.
+    """Up to ``count`` child processes that run ``module`` and start on demand.
 
-    ``call`` is thread-safe and waits for a free child. ``memory_bytes`` limits the address
-    space of each. Closed children are started again by the next call.
+    ``call`` is thread-safe and waits for a free child. ``memory_bytes`` limits the address space
+    of each child.
     """
 
     def __init__(self, module: str, *, count: int, memory_bytes: int) -> None:
         self._module = module
         self._memory_bytes = memory_bytes
         self._free = threading.BoundedSemaphore(count)
-        self._idle: list[_Child] = []
+        self._idle: list[_ChildProcess] = []
         self._lock = threading.Lock()
 
     def call(self, header: Mapping[str, Any], blobs: Sequence[bytes], timeout_s: float) -> Message:
@@ -72,33 +72,27 @@ class SandboxPool:
             return answer
 
     def close(self) -> None:
-        """End the children that are idle."""
+        """Kill the idle children."""
         with self._lock:
             idle, self._idle = self._idle, []
         for child in idle:
             child.kill()
 
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The process ids of the idle children."""
-        with self._lock:
-            return tuple(child.pid for child in self._idle)
-
-    def _take(self) -> _Child:
+    def _take(self) -> _ChildProcess:
         while True:
             with self._lock:
                 child = self._idle.pop() if self._idle else None
             if child is None:
-                return _Child(self._module, self._memory_bytes)
+                return _ChildProcess(self._module, self._memory_bytes)
             if child.alive:
                 return child
             child.kill()
 
 
-class _Child:
+class _ChildProcess:
     def __init__(self, module: str, memory_bytes: int) -> None:
         self._socket, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         paths = [_ROOT, *(path for path in sys.path if path)]
         with theirs:
             fd = theirs.fileno()
@@ -108,17 +102,13 @@ class _Child:
                 stdout=subprocess.DEVNULL,
                 pass_fds=(fd,),
                 env={**environment, "PYTHONPATH": os.pathsep.join(paths), "MALLOC_ARENA_MAX": "2"},
-                start_new_session=True,  # Ctrl-C is for us; the child ends when its work is done
+                start_new_session=True,  # Ctrl-C must not reach the child
             )
         try:
             self._receive(time.monotonic() + _START_S)
         except (SandboxTimeout, SandboxCrashed) as error:
             self.kill()
-            raise RuntimeError(f"the child process {module} does not start") from error
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+            raise RuntimeError(f"the child process {module} cannot start") from error
 
     @property
     def alive(self) -> bool:
@@ -137,7 +127,7 @@ class _Child:
 
     def _receive(self, deadline: float) -> Message:
         try:
-            return receive(self._socket, deadline, MOST)
+            return receive(self._socket, deadline, MAX_BYTES)
         except TimeoutError as error:
             raise SandboxTimeout from error
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -151,7 +141,7 @@ class _Child:
 
 
 def send(to: socket.socket, header: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
-    """Write one message: its JSON's length, the JSON (with the blobs' sizes), the blobs."""
+    """Write one message: the length of the JSON, the JSON with the blobs' sizes, the blobs."""
     text = json.dumps({**header, "sizes": [len(blob) for blob in blobs]}).encode()
     to.sendall(_HEADER.pack(len(text)) + text)
     for blob in blobs:
@@ -159,26 +149,27 @@ def send(to: socket.socket, header: Mapping[str, Any], blobs: Sequence[bytes] = 
 
 
 def receive(
-    source: socket.socket, deadline: float | None = None, most: int | None = None
+    source: socket.socket, deadline: float | None = None, max_bytes: int | None = None
 ) -> Message:
-    """Read one message, of ``most`` bytes where that is said.
+    """Read one message of at most ``max_bytes`` bytes.
 
-    Raises EOFError at the end and for a larger one, TimeoutError past ``deadline`` (monotonic).
+    Raises `EOFError` at the end and for a larger message, `TimeoutError` after ``deadline``
+    (monotonic).
     """
     (length,) = _HEADER.unpack(_read(source, _HEADER.size, deadline))
-    if most is not None and length > MOST_TEXT:
-        raise EOFError(f"a message with a text of more than {MOST_TEXT:,} bytes")
+    if max_bytes is not None and length > MAX_JSON:
+        raise EOFError(f"the message's JSON has more than {MAX_JSON:,} bytes")
     header: dict[str, Any] = json.loads(_read(source, length, deadline))
     sizes = header.pop("sizes")
-    _check(sizes, most)
+    _check(sizes, max_bytes)
     return header, [bytes(_read(source, size, deadline)) for size in sizes]
 
 
-def _check(sizes: Sequence[Any], most: int | None) -> None:
+def _check(sizes: Sequence[Any], max_bytes: int | None) -> None:
     if not all(isinstance(size, int) and size >= 0 for size in sizes):
-        raise EOFError("a message without sizes")
-    if most is not None and sum(sizes) > most:
-        raise EOFError(f"a message of more than {most:,} bytes")
+        raise EOFError("the message has no valid sizes")
+    if max_bytes is not None and sum(sizes) > max_bytes:
+        raise EOFError(f"the message has more than {max_bytes:,} bytes")
 
 
 def _read(source: socket.socket, size: int, deadline: float | None) -> bytearray:

@@ -1,4 +1,4 @@
-"""Where stages compute: a thread per core, shared by all stages of the process."""
+"""Runs the stages' blocking work in threads: one thread for each core, shared by all stages."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ T = TypeVar("T")
 
 
 class ComputePool:
-    """Runs blocking work off the event loop, with a time limit a call.
+    """Runs blocking work outside the event loop, with a time limit for each call.
 
-    A thread cannot be killed: one that outlives its limit is left behind with its pool, and a
-    fresh pool takes over, with what was queued, so that the other stages go on. ``abandoned``
-    counts the threads that were left.
+    A thread cannot be killed. After a time-out, the pool of the hanging thread is abandoned, and
+    a new pool takes over the queued work. ``abandoned`` counts the hanging threads.
     """
 
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads or os.cpu_count() or 1
         self.abandoned = 0
-        self._pool = self._fresh()
+        self._pool = self._new_pool()
 
-    def _fresh(self) -> ThreadPoolExecutor:
+    def _new_pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="compute")
 
     async def run(self, work: Callable[[], T], timeout_s: float) -> T:
-        """Return what ``work`` returns. Raises `TimeoutError` ``timeout_s`` after it began."""
+        """Return the result of ``work``. Raises `TimeoutError` ``timeout_s`` after the start."""
         while True:
             pool = self._pool
             future, began = self._submit(pool, work)
@@ -40,7 +39,7 @@ class ComputePool:
     def _submit(
         self, pool: ThreadPoolExecutor, work: Callable[[], T]
     ) -> tuple[asyncio.Future[T], asyncio.Future[None]]:
-        """Queue ``work``; the second future tells that it has begun."""
+        """Queue ``work``. The second future is done when a thread has begun it."""
         loop = asyncio.get_running_loop()
         began: asyncio.Future[None] = loop.create_future()
 
@@ -63,9 +62,9 @@ class ComputePool:
     def _abandon(self, pool: ThreadPoolExecutor) -> None:
         self.abandoned += 1
         if pool is self._pool:
-            self._pool = self._fresh()
+            self._pool = self._new_pool()
             pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Stop taking work; what runs is left to end by itself."""
+        """Accept no more work. Running work continues to its end."""
         self._pool.shutdown(wait=False, cancel_futures=True)

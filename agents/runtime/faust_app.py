@@ -1,6 +1,8 @@
-"""One Faust app a processor, with what Faust fixes or gets wrong put right.
+"""Builds the Faust app of a processor, and overrides Faust where it is wrong.
 
-Each of it is pinned by a test in ``tests/integration/test_faust_traps.py``.
+The overrides fix these defects: an exception that escapes an agent commits past its event; an
+acknowledgement out of order does too; an unacknowledged event blocks a clean stop; events from
+before a rebalance stay in the buffers. ``tests/integration/test_faust_traps.py`` tests each.
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ from streams.broker.connection import BrokerUrl
 NEVER_S = 7 * 86_400.0
 
 Offsets = MutableMapping[Any, int]
-"""The next offset to be read, by partition."""
+"""The offset to commit, by partition: one more than the last finished record."""
 
 
 @dataclass(frozen=True)
 class ConsumerTuning:
-    """What the embedded broker and Apache Kafka want differently. Times are seconds.
+    """Consumer settings in seconds; they differ between the embedded broker and Apache Kafka.
 
-    The embedded broker holds every empty fetch for the whole ``fetch_wait``, also when a record
-    comes; Kafka answers at once.
+    The embedded broker answers an empty fetch only after the whole fetch wait, even when a record
+    arrives meanwhile. Kafka answers at once.
     """
 
     fetch_wait_s: float
@@ -42,7 +44,7 @@ class ConsumerTuning:
 
 
 class _NoWeb(BootStrategy):  # type: ignore[misc]
-    """Faust would serve HTTP on 0.0.0.0:6066 from every worker."""
+    """Without this class Faust serves HTTP on 0.0.0.0:6066 from every worker."""
 
     enable_web = False
 
@@ -51,15 +53,15 @@ class _App(faust.App):  # type: ignore[misc]
     BootStrategy = _NoWeb
 
     def _create_directories(self) -> None:
-        """Faust would leave a ``<group>-data`` behind wherever it is started; we have no tables."""
+        """Create no ``<group>-data`` directory: it is for Faust tables, which we do not use."""
 
 
 def _transport(url: str, app: faust.App, fetch_wait_s: float, finished: Offsets) -> Transport:
-    """Faust's transport, with the fetch wait that its driver fixes at 1500 ms, and commits of
-    ``finished`` alone.
+    """Return a transport that commits only the offsets in ``finished``.
 
-    Faust acknowledges by itself what it skips around a rebalance or a stop, done or not, takes an
-    offset for committable when the one before it is not, and loses sight of where it began.
+    Faust's own offsets are wrong: Faust acknowledges events that it skips around a rebalance or a
+    stop, and commits an offset although an earlier event is not acknowledged. The transport also
+    sets the fetch wait, which Faust's driver fixes at 1500 ms.
     """
 
     class Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -84,7 +86,7 @@ def _transport(url: str, app: faust.App, fetch_wait_s: float, finished: Offsets)
             return finished.get(tp)
 
         async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
-            """Gaps matter to Faust's own count of acknowledgements only, and pile up."""
+            """Do nothing: only Faust's own acknowledgements need gaps, and the gaps use memory."""
 
     class OwnTransport(Transport):  # type: ignore[misc]
         pass
@@ -110,7 +112,7 @@ def make_app(
 ) -> faust.App:
     """Return a Faust app that reads the processor's topics as group ``<prefix>.<name>``.
 
-    It commits the offsets in ``finished``, every second and when it stops.
+    The app commits the offsets in ``finished`` every second and on stop.
     """
     tuning = ConsumerTuning.of(broker)
     url = ";".join(f"kafka://{host}" for host in broker.bootstrap.split(","))
@@ -121,7 +123,7 @@ def make_app(
         broker_session_timeout=tuning.session_s,
         broker_heartbeat_interval=tuning.heartbeat_s,
         broker_commit_interval=1.0,
-        # A long wait for a dependency would leave the group, and never come back.
+        # Otherwise a long wait for a dependency makes Faust leave the group and never rejoin.
         broker_max_poll_interval=NEVER_S,
         broker_max_poll_records=max(processor.batch * 4, 32),
         consumer_auto_offset_reset="earliest",

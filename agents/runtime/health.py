@@ -1,4 +1,4 @@
-"""A worker's own small HTTP page: liveness, readiness and metrics, on loopback."""
+"""A worker's HTTP server: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Readiness = Callable[[], Mapping[str, str]]
 
 
 class HealthServer:
-    """Serves ``/health/live``, ``/health/ready`` and ``/metrics`` in a thread of its own.
+    """Serves ``/health/live``, ``/health/ready`` and ``/metrics`` from its own thread.
 
     ``readiness`` returns a reason for each stage that is not ready; empty means ready.
     """
@@ -31,7 +31,7 @@ class HealthServer:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing: probes come every few seconds."""
+                """Log nothing: probes come every few seconds."""
 
         self._server = ThreadingHTTPServer((host, port), Handler)
         self.port = self._server.server_address[1]
@@ -44,7 +44,7 @@ class HealthServer:
 
 
 def answer(path: str, readiness: Readiness, registry: CollectorRegistry) -> tuple[int, str, bytes]:
-    """Return status, content type and body for one path."""
+    """Return the status, content type and body of one path."""
     if path == "/metrics":
         return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
     if path == "/health/live":

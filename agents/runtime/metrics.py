@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus of its stages."""
+"""A worker's Prometheus metrics, each labelled by stage."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from agents.runtime.watchdog import ConsumerStatus
-
 WORK_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 WAIT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -20,33 +18,35 @@ _STAGE = ("stage",)
 
 
 class StageMetrics:
-    """Counters, gauges and histograms, each labelled by stage, in a registry of their own."""
+    """Counters, gauges and histograms in a registry of their own."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         self.received = self._counter("received", "Records read")
         self.computed = self._counter("computed", "Results computed")
-        self.reused = self._counter("reused", "Results taken from an earlier computation")
-        self.fallbacks = self._counter("stopgaps", "Computed results that stand in for better ones")
+        self.reused = self._counter("reused", "Results taken from the cache")
+        self.fallbacks = self._counter(
+            "stopgaps", "Computed results that are fallbacks and are not cached"
+        )
         self.failed = self._counter("failed", "Failures published", ("stage", "code"))
         self.retries = self._counter("retries", "Tries after the first")
         self.dead_letters = self._counter("dead_letters", "Records dead-lettered")
         self.holding = self._gauge("holding", "1 while the stage waits for a dependency")
-        self.lag = self._gauge("lag", "Records of its topics that it has not finished")
-        self.in_hand = self._gauge("in_hand", "Records of the batch that is being worked on")
+        self.lag = self._gauge("lag", "Records of the stage's topics that are not processed yet")
+        self.in_hand = self._gauge("in_hand", "Records of the current batch")
         self.progress = self._gauge(
-            "last_progress_timestamp_seconds", "When it last finished work, or had none to do"
+            "last_progress_timestamp_seconds", "When the stage last finished work or had no lag"
         )
         self.work = self._histogram(
             "work_seconds", "Time of one batch, publishing included", WORK_S
         )
         self.queue_wait = self._histogram(
-            "queue_wait_seconds", "From the event's time to the start of work on it", WAIT_S
+            "queue_wait_seconds", "From the event's time to the start of its batch", WAIT_S
         )
         self.batch_size = self._histogram("batch_size", "Events of one batch", SIZES)
 
     def initialise(self, stage: str, *, computes: bool = False) -> None:
-        """Show a stage's numbers from 0: Prometheus sees no increase in what begins at 1."""
+        """Export 0 for each metric: Prometheus misses the first increase of an absent counter."""
         counters = [self.received, self.retries, self.dead_letters]
         if computes:
             counters += [self.computed, self.reused, self.fallbacks]
@@ -56,27 +56,27 @@ class StageMetrics:
             self.failed.labels(stage, code)
 
     @contextmanager
-    def batch(self, stage: str, told: Sequence[datetime]) -> Iterator[None]:
-        """Measure one batch, whose events say that they are of these times."""
+    def batch(self, stage: str, times: Sequence[datetime]) -> Iterator[None]:
+        """Measure one batch; ``times`` are the times of its events."""
         began = time.perf_counter()
         now = datetime.now(UTC)
-        for at in told:
+        for at in times:
             self.queue_wait.labels(stage).observe(max(0.0, (now - at).total_seconds()))
-        if told:
-            self.batch_size.labels(stage).observe(len(told))
+        if times:
+            self.batch_size.labels(stage).observe(len(times))
         yield
-        if told:
+        if times:
             self.work.labels(stage).observe(time.perf_counter() - began)
 
-    def watched(self, stage: str, status: ConsumerStatus) -> None:
-        """Take over what the watchdog has found out about a stage."""
-        self.lag.labels(stage).set(status.lag)
-        self.progress.labels(stage).set(time.time() - (status.now - status.last_progress))
+    def set_progress(self, stage: str, *, lag: int, idle_s: float) -> None:
+        """Set the lag, and the last progress to ``idle_s`` seconds ago."""
+        self.lag.labels(stage).set(lag)
+        self.progress.labels(stage).set(time.time() - idle_s)
 
-    def watch(
+    def observe(
         self, stage: str, in_hand: Callable[[], int], waiting_for: Callable[[], str | None]
     ) -> None:
-        """Ask for these whenever the numbers are read."""
+        """Read these two gauges by function when Prometheus scrapes."""
         self.in_hand.labels(stage).set_function(in_hand)
         self.holding.labels(stage).set_function(lambda: float(bool(waiting_for())))
 

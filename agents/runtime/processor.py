@@ -1,4 +1,4 @@
-"""What the runtime runs: a reader of topics that finishes one batch at a time."""
+"""The `Processor` protocol: the runtime runs stages, tracking and intake through it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.events.models import Event
 
 
 class Publisher(Protocol):
-    """What processors need of the producer; see `streams.broker.producer.EventProducer`."""
+    """Publishes events and records; implemented by `streams.broker.producer.EventProducer`."""
 
     async def publish_all(self, events: Sequence[tuple[Event, str | None]]) -> None: ...
 
@@ -20,12 +20,13 @@ class Publisher(Protocol):
 
 
 class Processor(Protocol):
-    """Reads ``topics`` as consumer group ``lookstream.<name>``, ``batch`` records at a time.
+    """Processes the records of ``topics``, up to ``batch`` at a time.
 
-    ``process`` returns when every effect of the batch is acknowledged, and never raises: what
-    cannot be done is held, failed or dead-lettered. ``waiting_for`` names what it waits for;
-    ``last_progress`` is when a part of a batch was last finished, in seconds of a monotonic clock,
-    and ``step_limit_s`` the longest that one part may take.
+    The consumer group is ``lookstream.<name>``. ``process`` returns when every effect of the batch
+    is acknowledged. An error becomes a retry, a `stage-failed` event or a dead letter; an
+    exception from ``process`` ends the worker. ``waiting_for`` names the unavailable dependency,
+    if any. ``last_progress`` is the time of the last finished part of a batch, in seconds of a
+    monotonic clock. ``step_limit_s`` is the longest time that one part may take.
     """
 
     @property
@@ -50,27 +51,29 @@ class Processor(Protocol):
 
 
 class LoadingProcessor:
-    """Stands in for a processor whose networks are still loading, so that its group is joined
-    meanwhile; records wait until `become`, which may be called again with another."""
+    """Joins the consumer group while the stage's networks load.
+
+    Records wait until `switch_to`. A later `switch_to` replaces the processor (reload).
+    """
 
     def __init__(self, name: str, topics: tuple[str, ...], batch: int) -> None:
         self.name = name
         self.topics = topics
         self.batch = batch
         self._next: Processor | None = None
-        self._working: Processor | None = None
+        self._current: Processor | None = None
         self._loaded = asyncio.Event()
 
-    def become(self, processor: Processor) -> None:
-        """Go on as ``processor`` from the next batch on; the one in hand ends where it began."""
+    def switch_to(self, processor: Processor) -> None:
+        """Use ``processor`` from the next batch on; the current batch keeps its processor."""
         self._next = processor
         self.batch = processor.batch
         self._loaded.set()
 
     @property
     def _processor(self) -> Processor | None:
-        """The one whose word counts: that of the batch in hand, where there is one."""
-        return self._working or self._next
+        """The processor of the current batch; between batches, the next processor."""
+        return self._current or self._next
 
     @property
     def waiting_for(self) -> str | None:
@@ -87,8 +90,8 @@ class LoadingProcessor:
     async def process(self, records: Sequence[Record]) -> None:
         await self._loaded.wait()
         assert self._next is not None  # noqa: S101 - set before the event
-        self._working = self._next
+        self._current = self._next
         try:
-            await self._working.process(records)
+            await self._current.process(records)
         finally:
-            self._working = None
+            self._current = None

@@ -13,8 +13,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from agents.inputs.decoding import InspectedImage
-from agents.inputs.fetching import Fetched
-from agents.inputs.sources import SourceRecord, load_source, save_source
+from agents.inputs.fetching import Fetched, SourceRecord, load_source, save_source
 from agents.stages.errors import Rejected, Unavailable
 from agents.stages.resources import Resources
 from agents.stages.stage import CachedResult, Stage, one_by_one

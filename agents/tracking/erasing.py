@@ -1,4 +1,4 @@
-"""Erase the artifacts of deleted jobs, and the late results of such jobs."""
+"""Erases the artifacts of deleted jobs, and of results that arrive after a deletion."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ log = structlog.get_logger()
 
 
 class ArtifactEraser:
-    """Erases artifacts for tracking. Waits for an unavailable store.
+    """Waits while a store is unavailable, and never raises.
 
-    Never raises: an orphaned object only wastes space, but an exception would stop tracking.
+    An orphaned object only wastes space; an exception here would stop tracking.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class ArtifactEraser:
         self._kinds = kinds
         self._retry = retry
 
-    async def note(self, events: Iterable[Event]) -> None:
-        """Store a note of each job's artifacts. Call this before the jobs are deleted."""
+    async def prepare(self, events: Iterable[Event]) -> None:
+        """Write a note of the artifacts of each job that ``events`` delete, before deletion."""
         for event in events:
             if isinstance(event, JobDeleted):
-                await self._try(event.job_id, self._note)
+                await self._try(event.job_id, self._prepare)
 
-    async def _note(self, job_id: str) -> None:
+    async def _prepare(self, job_id: str) -> None:
         job = await self._jobs.get(job_id)
         if job is not None and job.status != "deleted":
             await erasure.prepare(self._artifacts, job)
@@ -50,29 +50,29 @@ class ArtifactEraser:
     async def erase(
         self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
     ) -> None:
-        """Erase the noted artifacts, and the artifacts of late events of jobs in ``deleted``."""
+        """Erase the noted artifacts, and the new artifacts of jobs in ``deleted``."""
         for event, update in changes:
             if isinstance(event, JobDeleted):
                 await self._try(event.job_id, self._finish)
             elif event.job_id in deleted and isinstance(event, StageResult):
-                await self._try(event, self._late)
+                await self._try(event, self._erase_content)
             elif isinstance(update, Submitted) and event.job_id in deleted:
-                await self._try(fold(None, [update]), self._source)
+                await self._try(fold(None, [update]), self._erase_source)
 
     async def _finish(self, job_id: str) -> None:
         await erasure.finish(self._jobs, self._artifacts, job_id, self._kinds)
 
-    async def _late(self, event: StageResult) -> None:
+    async def _erase_content(self, event: StageResult) -> None:
         await erasure.erase_content(
             self._jobs, self._artifacts, event.sha256, event.job_id, self._kinds
         )
 
-    async def _source(self, job: Job | None) -> None:
+    async def _erase_source(self, job: Job | None) -> None:
         if job is not None:
             await erasure.erase(self._jobs, self._artifacts, job, self._kinds)
 
-    async def _try(self, what: T, erase: Callable[[T], Awaitable[None]]) -> None:
+    async def _try(self, target: T, erase: Callable[[T], Awaitable[None]]) -> None:
         try:
-            await self._retry.until_available(lambda: erase(what))
+            await self._retry.until_available(lambda: erase(target))
         except Exception:
-            log.exception("erasing_failed", what=repr(what)[:500])
+            log.exception("erasing_failed", target=repr(target)[:500])

@@ -1,7 +1,6 @@
-"""Intake: what clients put straight into the store becomes a submission, by the store's own word.
+"""Intake: submits the photos that clients upload directly to the artifact store.
 
-MinIO, and S3 by way of a bridge, publish a notification of each object that is written; the JSON is
-that of S3's event notifications.
+MinIO publishes S3 event notifications to the topic `object-created`; for S3, a bridge does.
 """
 
 from __future__ import annotations
@@ -31,16 +30,18 @@ _UPLOADS = "uploads/"
 
 
 @dataclass(frozen=True)
-class Put:
-    """An object that was written: its key and its ETag."""
+class UploadedObject:
+    """Key and ETag of a new object."""
 
     key: str
     etag: str
 
     @property
     def job_id(self) -> str:
-        """The upload's own id, which is in its key; for any other name one made of key and content,
-        so that the same notification twice is one job and a new photo of the same name another."""
+        """The UUID in the key ``uploads/<uuid>``. For another name: a UUID made from key and ETag.
+
+        So a repeated notification is the same job, and a new photo with the same name a new job.
+        """
         name = self.key.removeprefix(_UPLOADS)
         try:
             if str(UUID(name)) == name:
@@ -50,35 +51,35 @@ class Put:
         return str(uuid5(NAMESPACE_URL, f"{self.key}#{self.etag}"))
 
 
-def uploads(notification: bytes, bucket: str) -> list[Put]:
-    """Return the uploads to ``bucket`` that a notification tells of.
+def uploaded_objects(notification: bytes, bucket: str) -> list[UploadedObject]:
+    """Return the new objects under ``uploads/`` of ``bucket``.
 
-    Raises ValueError for what is no notification.
+    Raises `ValueError` if ``notification`` is no S3 event notification.
     """
     document = json.loads(notification)
     if not isinstance(document, dict):
         raise ValueError("a notification is a JSON object")
     if document.get("Event") == "s3:TestEvent":
         return []
-    return list(_puts(document.get("Records"), bucket))
+    return list(_objects(document.get("Records"), bucket))
 
 
-def _puts(records: Any, bucket: str) -> Iterator[Put]:
+def _objects(records: Any, bucket: str) -> Iterator[UploadedObject]:
     try:
         for record in records:
             s3 = record["s3"]
             key = unquote_plus(s3["object"]["key"])
             created = "ObjectCreated:" in record["eventName"]
             if created and s3["bucket"]["name"] == bucket and key.startswith(_UPLOADS):
-                yield Put(key, str(s3["object"].get("eTag", "")))
+                yield UploadedObject(key, str(s3["object"].get("eTag", "")))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not S3's notification: {error!r}") from error
 
 
 class IntakeProcessor:
-    """Publishes `ImageSubmitted` for each upload; what is no notification is dead-lettered.
+    """Publishes `ImageSubmitted` for each upload; an invalid notification becomes a dead letter.
 
-    Another way of submitting the same upload may be first: its wishes stay.
+    A job that the gateway has submitted already keeps its options.
     """
 
     name = "intake"
@@ -109,10 +110,10 @@ class IntakeProcessor:
         return self._retry.waiting_for
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Publish the submissions; the broker has them when it returns.
+        """Publish the submissions; return when the broker has them.
 
-        One record after another: the longer between looking and publishing, the likelier another
-        way of submitting comes between.
+        One record at a time: another submission of the same upload can come between the look-up of
+        the job and the publishing, and this keeps the time between the two short.
         """
         self._metrics.received.labels(self.name).inc(len(records))
         for record in records:
@@ -121,8 +122,8 @@ class IntakeProcessor:
 
     async def _read(self, record: Record) -> list[ImageSubmitted]:
         try:
-            puts = uploads(record.value or b"", self._bucket)
-            found = [submission(put, await self._known(put.job_id)) for put in puts]
+            objects = uploaded_objects(record.value or b"", self._bucket)
+            found = [submission(each, await self._job(each.job_id)) for each in objects]
             return [event for event in found if event]
         except (ValueError, RecursionError) as error:
             log.warning(
@@ -137,21 +138,21 @@ class IntakeProcessor:
             await self._dead_letters.publish(record, error, code=code)
             return []
 
-    async def _known(self, job_id: str) -> Job | None:
+    async def _job(self, job_id: str) -> Job | None:
         return await self._retry.until_available(lambda: self._jobs.get(job_id))
 
 
-def submission(put: Put, known: Job | None) -> ImageSubmitted | None:
-    """Return the event of an upload; None where it is submitted already, as it was wished for."""
-    source = Source(object=put.key)
-    if known is None:
-        return ImageSubmitted(job_id=put.job_id, source=source)
-    if known.submitted_at and known.status != "deleted":
+def submission(uploaded: UploadedObject, job: Job | None) -> ImageSubmitted | None:
+    """Return the event of an upload; None if its job is submitted already and not deleted."""
+    source = Source(object=uploaded.key)
+    if job is None:
+        return ImageSubmitted(job_id=uploaded.job_id, source=source)
+    if job.submitted_at and job.status != "deleted":
         return None
     return ImageSubmitted(
-        job_id=put.job_id,
-        run=known.run,
-        lane="bulk" if known.lane == "bulk" else "interactive",
+        job_id=uploaded.job_id,
+        run=job.run,
+        lane="bulk" if job.lane == "bulk" else "interactive",
         source=source,
-        stages=known.wanted,
+        stages=job.wanted,
     )

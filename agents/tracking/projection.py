@@ -1,4 +1,4 @@
-"""Tracking: the one writer of stage state. A projection of the topics into the job store."""
+"""Tracking: projects the topics into the job store. The only writer of stage state."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _ENVELOPE = frozenset(StageResult.model_fields) - {"sha256"}
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A record, the event in it, and the span of writing it down."""
+class DecodedRecord:
+    """A record, its event, and the trace span of storing the event."""
 
     record: Record
     envelope: Envelope
@@ -46,7 +46,10 @@ class Opened:
 
 
 class TrackingProcessor:
-    """Reads every topic in batches, writes in bulk, and publishes each job's new state."""
+    """Reads every topic in batches, writes in bulk, and publishes each job's new state.
+
+    The state that results from an event does not depend on the order or number of deliveries.
+    """
 
     name = "tracking"
     batch = 100
@@ -86,18 +89,18 @@ class TrackingProcessor:
         return self._retry.waiting_for
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Fold the records into their jobs; both writes are acknowledged when it returns."""
+        """Fold the records into their jobs; return when the job store and the broker have both."""
         self._metrics.received.labels(self.name).inc(len(records))
         opened = [found for record in records if (found := await self._open(record))]
         with self._metrics.batch(self.name, [each.envelope.time for each in opened]):
-            await self._eraser.note([each.envelope.event for each in opened])
+            await self._eraser.prepare([each.envelope.event for each in opened])
             jobs = await self._apply(opened)
-            jobs += await self._told_before(opened, {job.job_id for job in jobs})
-            await self._tell(opened, jobs)
+            jobs += await self._unchanged(opened, {job.job_id for job in jobs})
+            await self._publish(opened, jobs)
             await self._erase(opened, jobs)
 
-    async def _erase(self, opened: Sequence[Opened], jobs: Sequence[Job]) -> None:
-        """Erase the artifacts of what was deleted, and of what came for it too late."""
+    async def _erase(self, opened: Sequence[DecodedRecord], jobs: Sequence[Job]) -> None:
+        """Erase the artifacts of deleted jobs, and of events that came after the deletion."""
         events = [each.envelope.event for each in opened]
         gone = {job.job_id for job in jobs if job.status == "deleted"}
         gone |= {event.job_id for event in events if event.job_id in self._deleted}
@@ -105,11 +108,11 @@ class TrackingProcessor:
             updates = [update_of(each.envelope, self._graph) for each in opened]
             await self._eraser.erase(zip(events, updates, strict=True), gone)
 
-    async def _tell(self, opened: Sequence[Opened], jobs: Sequence[Job]) -> None:
-        """Publish the jobs' new states, each in the trace of the last event that made it."""
+    async def _publish(self, opened: Sequence[DecodedRecord], jobs: Sequence[Job]) -> None:
+        """Publish the jobs' new states, each in the trace of the job's last event in the batch."""
         traces = {each.envelope.event.job_id: traceparent_of(each.span) for each in opened}
-        news = [(updated_event(job), traces.get(job.job_id)) for job in jobs]
-        await self._retry.until_available(lambda: self._publisher.publish_all(news))
+        updates = [(updated_event(job), traces.get(job.job_id)) for job in jobs]
+        await self._retry.until_available(lambda: self._publisher.publish_all(updates))
         for each in opened:
             each.span.end()
         for job in jobs:
@@ -123,25 +126,27 @@ class TrackingProcessor:
                     trace_id=trace_id_of(traces.get(job.job_id)),
                 )
 
-    async def _open(self, record: Record) -> Opened | None:
-        """Decode a record; what no stage reads is dead-lettered here, the rest by its stage."""
+    async def _open(self, record: Record) -> DecodedRecord | None:
+        """Decode a record. Tracking writes a dead letter only for topics that no stage reads; the
+        stage writes the others."""
         try:
             envelope = self._decoder.decode(record)
         except UndecodableEvent as error:
             if record.topic not in self._read_by_stages:
                 await self._dead_letters.publish(record, error, code=error.code)
             return None
-        return Opened(record, envelope, self._begin(record, envelope))
+        return DecodedRecord(record, envelope, self._begin(record, envelope))
 
     def _begin(self, record: Record, envelope: Envelope) -> Span:
-        """Begin the span of a write. What came without a trace gets one from its stage alone:
-        there would be two."""
+        """Start the span of a write. An event without a trace gets its trace from its stage: a span
+        here would be a second trace."""
         if envelope.traceparent is None:
             return INVALID_SPAN
         return start_consumer_span(self._tracer, self.name, record, envelope)
 
-    async def _apply(self, opened: Sequence[Opened]) -> list[Job]:
-        """Write the changes; an event that the store refuses is dead-lettered alone."""
+    async def _apply(self, opened: Sequence[DecodedRecord]) -> list[Job]:
+        """Store the updates. If the store refuses them, store each alone; a refused event becomes a
+        dead letter."""
         try:
             updates = [update_of(each.envelope, self._graph) for each in opened]
             return await self._retry.until_available(lambda: self._jobs.apply(updates))
@@ -155,23 +160,26 @@ class TrackingProcessor:
                 return []
             return [job for each in opened for job in await self._apply([each])]
 
-    async def _told_before(self, opened: Sequence[Opened], told: set[str]) -> list[Job]:
-        """Return the jobs that stages' events did not change: they were written in an earlier
-        life, and killed in between, their news may never have been published."""
+    async def _unchanged(self, opened: Sequence[DecodedRecord], changed: set[str]) -> list[Job]:
+        """Return the jobs that the stages' events did not change.
+
+        An earlier process has stored these events. It may have been killed before it published the
+        jobs' states, so the states are published again.
+        """
         again = {
             each.envelope.event.job_id
             for each in opened
             if not isinstance(each.envelope.event, ImageSubmitted)
         }
-        jobs = [await self._read(job_id) for job_id in sorted(again - told)]
+        jobs = [await self._get(job_id) for job_id in sorted(again - changed)]
         return [job for job in jobs if job is not None]
 
-    async def _read(self, job_id: str) -> Job | None:
+    async def _get(self, job_id: str) -> Job | None:
         return await self._retry.until_available(lambda: self._jobs.get(job_id))
 
 
 def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:
-    """Translate an event into the change that it means for its job."""
+    """Return the event's update of its job. Raises `TypeError` for an unknown event."""
     event = envelope.event
     if isinstance(event, ImageSubmitted):
         return _submitted(event, envelope, graph)
@@ -211,7 +219,7 @@ def _submitted(event: ImageSubmitted, envelope: Envelope, graph: StageGraph) -> 
     try:
         wanted = graph.closure(event.stages)
     except UnknownStage:
-        wanted = ("validation",)  # which rejects it, so the job fails with that reason
+        wanted = ("validation",)  # validation rejects the event, so the job fails with this reason
     return states.Submitted(
         job_id=event.job_id,
         run=event.run,
@@ -228,7 +236,7 @@ def _submitted(event: ImageSubmitted, envelope: Envelope, graph: StageGraph) -> 
 
 
 def updated_event(job: Job) -> JobUpdated:
-    """Say a job's new state to whoever follows."""
+    """Return the event of a job's new state."""
     error = job.error
     return JobUpdated(
         job_id=job.job_id,

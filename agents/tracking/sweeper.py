@@ -1,8 +1,8 @@
-"""The sweeper: jobs that have stood still are submitted again, so that accepted means processed.
+"""The sweeper: publishes stalled jobs and unfinished deletions again.
 
-The embedded broker forgets on exit, and a gateway can die between storing and publishing; the job
-store remembers. Submitting twice is harmless: results are kept by content. So is telling twice of a
-deletion, which the note of it reminds of.
+A job can be in the job store and not in Kafka: the embedded broker loses its records on exit, and
+a gateway can die between storing and publishing. Submitting twice is harmless, because results are
+cached by content. Publishing a deletion twice is harmless too.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from streams.events.tracing import beginning
 
 log = structlog.get_logger()
 
-REMEMBERED = 100_000
+COUNTED_JOBS = 100_000
 
 
 class Sweeper:
-    """Republishes unfinished jobs that nothing has happened to for ``after_s`` seconds.
+    """Publishes unfinished jobs without a change for ``after_s`` seconds again.
 
-    A job that was swept waits twice as long for the next time, so that a long queue, whose jobs
-    stand still because others are before them, does not grow by itself.
+    The delay doubles with each resubmission of a job. Otherwise a long queue would grow: its jobs
+    do not change because they wait for the jobs before them.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Sweeper:
         self._times: Counter[str] = Counter()
 
     async def run(self, *, at_start_s: float, now: Callable[[], datetime] | None = None) -> None:
-        """Sweep at once what is ``at_start_s`` old, then for ever what has stood still."""
+        """Sweep jobs of age ``at_start_s`` at once, then stalled jobs regularly, without end."""
         now = now or (lambda: datetime.now(UTC))
         age = timedelta(seconds=at_start_s)
         while True:
             try:
                 await self.sweep(before=now() - age, at=now())
-                await self.tell_of_deletions(before=now() - self._after)
+                await self.republish_deletions(before=now() - self._after)
                 age = self._after
             except Exception as error:
                 if not is_unavailable(error):
@@ -67,7 +67,7 @@ class Sweeper:
             await asyncio.sleep(self._after.total_seconds() / 4)
 
     async def sweep(self, *, before: datetime, at: datetime) -> int:
-        """Republish what is unfinished and older than ``before``; return how many."""
+        """Resubmit the unfinished jobs without a change since ``before``; return their number."""
         count = 0
         cursor: str | None = None
         while True:
@@ -91,12 +91,12 @@ class Sweeper:
                 break
         if count:
             log.info("jobs_resubmitted", jobs=count)
-        if len(self._times) > REMEMBERED:
+        if len(self._times) > COUNTED_JOBS:
             self._times.clear()
         return count
 
-    async def tell_of_deletions(self, *, before: datetime) -> int:
-        """Publish the deletions that nobody was told of for so long; return how many."""
+    async def republish_deletions(self, *, before: datetime) -> int:
+        """Publish the deletions that have notes from before ``before``; return their number."""
         found = await asyncio.to_thread(erasure.noted, self._artifacts, before)
         jobs = [await self._jobs.get(job_id) for job_id in found]
         events = [JobDeleted(job_id=job.job_id, run=job.run)
@@ -114,13 +114,13 @@ class Sweeper:
 def _submittable(job: Job) -> ImageSubmitted | None:
     try:
         return resubmission(job)
-    except ValueError as error:  # one document that nobody of ours wrote stops no other
+    except ValueError as error:  # an invalid document must not stop the others
         log.warning("resubmission_failed", job_id=job.job_id, reason=str(error))
         return None
 
 
 def resubmission(job: Job) -> ImageSubmitted:
-    """Return the submission as it was; from the kept original where it was validated already."""
+    """Return the job's submission. Its source is the stored original if validation is completed."""
     validated = job.stages.get("validation")
     source = Source(**job.source)
     if validated and validated.status == "completed" and validated.result and source.object:

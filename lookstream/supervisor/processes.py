@@ -155,7 +155,7 @@ async def _load(parts: worker_wiring.WorkerParts, warming: dict[str, str]) -> No
     # What was deleted while no worker ran: else its queued events would be computed now.
     await asyncio.to_thread(parts.deleted.caught_up, CATCH_UP_S)
     for stage, processor in loaded:
-        parts.loading[stage.name].become(processor)
+        parts.loading[stage.name].switch_to(processor)
     for stage, _ in loaded:
         if stage.warm_up:
             await asyncio.to_thread(stage.warm_up)
@@ -229,5 +229,5 @@ async def _renew(names: list[str], parts: WorkerParts) -> None:
         log.error("reload_failed", reason=str(error))
         return
     for stage, processor in loaded:
-        parts.loading[stage.name].become(processor)
+        parts.loading[stage.name].switch_to(processor)
     log.info("reloaded", versions={stage.name: stage.version for stage, _ in loaded})

@@ -18,6 +18,7 @@ from pillow_heif import register_heif_opener
 
 from agents.inputs.decoding import Decoder
 from agents.stages.errors import Rejected
+from tests.acceptance.process_tree import descendants
 from tests.garments import dress, encoded, jpeg, trousers, tshirt
 
 register_heif_opener()
@@ -31,6 +32,11 @@ def decoder() -> Iterator[Decoder]:
     decoder.warm_up()
     yield decoder
     decoder.close()
+
+
+def children() -> set[int]:
+    """Return the process ids of this process's decoding children."""
+    return {each.pid for each in descendants(os.getpid()) if "decoding_child" in each.command}
 
 
 def working(decoder: Decoder, data: bytes) -> Image.Image:
@@ -231,37 +237,44 @@ def test_memory_is_limited() -> None:
 def test_time_is_limited_and_the_next_picture_is_fine() -> None:
     hurried = Decoder(processes=1, timeout_s=0.8, max_pixels=10**9)
     try:
+        others = children()
         hurried.warm_up()
-        before = hurried.pids
+        before = children() - others
+        assert before
         assert code_of(hurried, huge_png(30_000, 30_000)) == "decode-timeout"
         assert hurried.inspect(jpeg(SHIRT)).width == 300
-        assert not set(before) & set(hurried.pids)
+        assert not before & children()
     finally:
         hurried.close()
 
 
 def test_a_child_that_was_killed_is_replaced(decoder: Decoder) -> None:
     decoder.warm_up()
-    for pid in decoder.pids:
+    for pid in children():
         os.kill(pid, signal.SIGKILL)
     assert decoder.inspect(jpeg(SHIRT)).width == 300
 
 
-def test_many_threads_share_few_children(decoder: Decoder) -> None:
+def test_many_threads_share_few_children() -> None:
     data = [jpeg(tshirt((100 + n, 80))) for n in range(40)]
-    with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(decoder.inspect, data))
-    assert [one.width for one in found] == [100 + n for n in range(40)]
-    assert len(decoder.pids) <= 2
+    others, decoder = children(), Decoder(processes=2)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(decoder.inspect, data))
+        assert [one.width for one in found] == [100 + n for n in range(40)]
+        assert len(children() - others) <= 2
+    finally:
+        decoder.close()
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 def test_an_idle_child_is_small_bare_and_secretless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOKSTREAM_SECRET", "the-secret-that-signs-links")
-    decoder = Decoder(processes=1)
+    others, decoder = children(), Decoder(processes=1)
     try:
         decoder.inspect(jpeg(tshirt((4000, 3000))))
-        process = Path("/proc") / str(decoder.pids[0])
+        (pid,) = children() - others
+        process = Path("/proc") / str(pid)
         resident = next(
             line for line in (process / "status").read_text().splitlines() if "VmRSS" in line
         )

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from agents.runtime.faust_app import ConsumerTuning
-from agents.runtime.worker import EXIT_NOT_DRAINED, EXIT_STUCK
+from agents.runtime.watchdog import EXIT_STUCK
+from agents.runtime.worker import EXIT_NOT_DRAINED
 from streams.broker.connection import BrokerUrl
 from tests.integration.toys import Playground
 from tests.listening import listening

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from agents.tracking.notifications import Put, uploads
+from agents.tracking.notifications import UploadedObject, uploaded_objects
 from deploy.local.servers import Minio
 from lookstream.wiring.workers import NOTIFIED
 from storage.artifacts import keys
@@ -61,10 +61,10 @@ def test_a_photo_put_by_link_is_told_once(store: MinioArtifacts, kafka_server: K
         for message in messages(
             broker, OBJECT_CREATED, 2, lambda each: store.bucket.encode() in each.value()
         )
-        for put in uploads(Record.received(message).value or b"", store.bucket)
+        for put in uploaded_objects(Record.received(message).value or b"", store.bucket)
     ]
     assert sorted(put.job_id for put in found) == sorted([job_id, last])
-    assert Put(keys.upload(job_id), store.stat(keys.upload(job_id)).etag) in found
+    assert UploadedObject(keys.upload(job_id), store.stat(keys.upload(job_id)).etag) in found
 
 
 def test_a_store_that_knows_no_kafka_says_so(minio_server: MinioServer) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from agents.runtime.metrics import StageMetrics
 from agents.runtime.retry import RetryPolicy
-from agents.tracking.notifications import IntakeProcessor, Put, uploads
+from agents.tracking.notifications import IntakeProcessor, UploadedObject, uploaded_objects
 from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import Deleted, Submitted
 from streams.broker.records import Record
@@ -45,7 +45,7 @@ def record(value: bytes | None) -> Record:
 
 
 def test_only_what_was_put_among_the_uploads_of_our_bucket_counts() -> None:
-    found = uploads(
+    found = uploaded_objects(
         notification(
             told(KEY),
             told("uploads/a+b%2Fc.jpg", event="ObjectCreated:CompleteMultipartUpload", etag="e2"),
@@ -55,11 +55,12 @@ def test_only_what_was_put_among_the_uploads_of_our_bucket_counts() -> None:
         ),
         "lookstream",
     )
-    assert found == [Put(KEY, "e1"), Put("uploads/a b/c.jpg", "e2")]
+    assert found == [UploadedObject(KEY, "e1"), UploadedObject("uploads/a b/c.jpg", "e2")]
 
 
 def test_the_test_of_s3_is_no_upload() -> None:
-    assert uploads(b'{"Service": "Amazon S3", "Event": "s3:TestEvent"}', "lookstream") == []
+    test = b'{"Service": "Amazon S3", "Event": "s3:TestEvent"}'
+    assert uploaded_objects(test, "lookstream") == []
 
 
 NONSENSE = [
@@ -77,19 +78,19 @@ NONSENSE = [
 @pytest.mark.parametrize("value", NONSENSE)
 def test_what_is_no_notification_says_so(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        uploads(value, "lookstream")
+        uploaded_objects(value, "lookstream")
 
 
 def test_a_job_has_the_id_of_its_upload() -> None:
-    assert Put(KEY, "e1").job_id == JOB
+    assert UploadedObject(KEY, "e1").job_id == JOB
 
 
 @pytest.mark.parametrize("name", ["dress.jpg", JOB.upper(), f"{JOB}/a", f"{{{JOB}}}", ""])
 def test_any_other_name_makes_an_id_with_its_content(name: str) -> None:
-    first = Put(f"uploads/{name}", "e1").job_id
+    first = UploadedObject(f"uploads/{name}", "e1").job_id
     assert str(UUID(first)) == first != JOB
-    assert Put(f"uploads/{name}", "e1").job_id == first
-    assert Put(f"uploads/{name}", "e2").job_id != first
+    assert UploadedObject(f"uploads/{name}", "e1").job_id == first
+    assert UploadedObject(f"uploads/{name}", "e2").job_id != first
 
 
 # -- the processor ---------------------------------------------------------------------------

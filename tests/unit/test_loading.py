@@ -41,7 +41,7 @@ async def test_records_wait_until_there_is_a_processor() -> None:
     loading, processor = LoadingProcessor("sewing", ("cloth-cut",), 32), Holding()
     waiting = await started(loading)
     assert (loading.waiting_for, processor.took) == ("loading", [])
-    loading.become(processor)
+    loading.switch_to(processor)
     processor.released.set()
     await waiting
     assert (loading.waiting_for, len(processor.took)) == (None, 1)
@@ -54,9 +54,9 @@ async def test_a_batch_in_hand_ends_where_it_began_and_is_still_heard_of() -> No
         Holding(),
         Holding(step_limit_s=2.0),
     )
-    loading.become(old)
+    loading.switch_to(old)
     held = await started(loading)
-    loading.become(new)
+    loading.switch_to(new)
     assert (loading.waiting_for, loading.step_limit_s) == ("the store is away", 1.0)
     assert new.took == []
     old.released.set()
@@ -69,5 +69,5 @@ async def test_a_batch_in_hand_ends_where_it_began_and_is_still_heard_of() -> No
 
 def test_a_batch_is_as_large_as_the_processor_wants() -> None:
     loading = LoadingProcessor("sewing", ("cloth-cut",), 32)
-    loading.become(Holding(batch=100))
+    loading.switch_to(Holding(batch=100))
     assert loading.batch == 100

@@ -8,13 +8,13 @@ from agents.runtime.worker import FetchPace
 def test_calm_until_a_record_comes_and_calm_again_after() -> None:
     pace = FetchPace(busy_s=0.02, calm_s=0.2, calm_after_s=5.0)
     assert pace.fetch_wait(now=100.0) == 0.2
-    pace.seen = 100.0
+    pace.last_record = 100.0
     assert pace.fetch_wait(now=104.9) == 0.02
     assert pace.fetch_wait(now=105.1) == 0.2
 
 
 def test_the_longer_batches_take_the_longer_a_fetch_may_last() -> None:
-    pace = FetchPace(busy_s=0.02, loaded_s=0.1, seen=100.0)
+    pace = FetchPace(busy_s=0.02, loaded_s=0.1, last_record=100.0)
     pace.took["pose"] = 0.08
     assert pace.fetch_wait(now=100.0) == 0.02
     pace.took["pose"] = 0.4

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from agents.runtime.metrics import StageMetrics
-from agents.runtime.watchdog import ConsumerStatus
 from agents.stages.errors import Rejected
 from agents.stages.stage import FallbackResult, one_by_one
 from tests.sewing import SEW, Sewing, Sewn, cut, raising
@@ -94,12 +93,9 @@ def test_a_batch_of_nothing_counts_for_nothing() -> None:
 
 def test_the_watchdog_s_findings_are_told() -> None:
     metrics = StageMetrics()
-    now = time.monotonic()
-    metrics.watched(
-        "sewing", ConsumerStatus(now, 4, now, lag=17, last_progress=now - 90, waiting_for=False)
-    )
+    metrics.set_progress("sewing", lag=17, idle_s=90.0)
     waits: list[str | None] = [None]
-    metrics.watch("sewing", lambda: 5, lambda: waits[0])
+    metrics.observe("sewing", lambda: 5, lambda: waits[0])
     assert (value(metrics, "lag"), value(metrics, "in_hand")) == (17, 5)
     assert value(metrics, "holding") == 0
     waits[0] = "the store is away"

@@ -159,6 +159,6 @@ async def test_a_deletion_that_nobody_was_told_of_is_told(
     for number in (1, 2, 3):  # the second is not deleted (yet), the third nobody knows
         artifacts.put(keys.erasure(job_id(number)), b"{}")
     now = datetime.now(UTC)
-    assert await sweeper.tell_of_deletions(before=now - timedelta(hours=1)) == 0
-    assert await sweeper.tell_of_deletions(before=now + timedelta(hours=1)) == 1
+    assert await sweeper.republish_deletions(before=now - timedelta(hours=1)) == 0
+    assert await sweeper.republish_deletions(before=now + timedelta(hours=1)) == 1
     assert published.events == [JobDeleted(job_id=job_id(1), run=1)]
