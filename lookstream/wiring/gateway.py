@@ -18,7 +18,7 @@ from storage.artifacts.links import LinkSigner
 from storage.urls import open_artifacts, open_jobs, redact
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
-from streams.broker.topics import OBJECT_CREATED, Topic, plan
+from streams.broker.topics import OBJECT_CREATED, Topic, system_topics
 from streams.consumers.history import TopicHistory
 from streams.events.asyncapi import asyncapi
 from streams.events.models import Event
@@ -92,7 +92,7 @@ def topic_plan(settings: Settings) -> list[Topic]:
     """Return the topics that the system needs."""
     emitted = [node.emits for node in stage_graph(settings).nodes.values()]
     notified = [Topic(OBJECT_CREATED, settings.partitions)] if settings.notifications else []
-    return [*plan(emitted, settings.partitions, settings.retention_days), *notified]
+    return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
 
 
 def models(settings: Settings) -> list[type[Event]]:
@@ -149,7 +149,7 @@ def gateway_over(
             publisher=publisher,
             graph=stage_graph(settings),
             signer=signer,
-            follower=JobUpdateConsumer(broker.confluent()),
+            job_updates=JobUpdateConsumer(broker.confluent()),
             addresses=Addresses(
                 gateway=settings.public_url,
                 kafka=broker.bootstrap,

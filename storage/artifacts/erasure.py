@@ -22,13 +22,13 @@ PAGE = 500
 TAKES_AT_MOST = timedelta(minutes=1)
 
 
-async def prepare(artifacts: ArtifactStore, job: Job) -> None:
-    """Keep a note of what `finish` is to erase; call it before ``job`` is deleted."""
-    note = json.dumps({"source": dict(job.source), "sha256": content_of(job)})
+async def write_erasure_note(artifacts: ArtifactStore, job: Job) -> None:
+    """Keep a note of what `complete_erasure` is to erase; call it before ``job`` is deleted."""
+    note = json.dumps({"source": dict(job.source), "sha256": content_hash(job)})
     await asyncio.to_thread(artifacts.put, keys.erasure(job.job_id), note.encode())
 
 
-async def finish(
+async def complete_erasure(
     jobs: JobStore,
     artifacts: ArtifactStore,
     job_id: str,
@@ -50,7 +50,7 @@ async def finish(
         await asyncio.to_thread(artifacts.delete, keys.erasure(job_id))
 
 
-def noted(artifacts: ArtifactStore, before: datetime) -> list[str]:
+def pending_erasures(artifacts: ArtifactStore, before: datetime) -> list[str]:
     """Return the jobs whose notes are older than ``before``. Blocking."""
     notes = artifacts.list(keys.erasure(), limit=PAGE)
     old = [key for key in notes if _written(artifacts, key) < before]
@@ -64,9 +64,11 @@ def _written(artifacts: ArtifactStore, key: str) -> datetime:
         return datetime.max.replace(tzinfo=UTC)
 
 
-async def erase(jobs: JobStore, artifacts: ArtifactStore, job: Job, kinds: Sequence[str]) -> None:
+async def erase_job(
+    jobs: JobStore, artifacts: ArtifactStore, job: Job, kinds: Sequence[str]
+) -> None:
     """Erase what ``job``, which is deleted by now, brought into the artifact store."""
-    await _erase(jobs, artifacts, job.job_id, job.source, content_of(job), kinds)
+    await _erase(jobs, artifacts, job.job_id, job.source, content_hash(job), kinds)
 
 
 async def erase_content(
@@ -111,7 +113,7 @@ async def _is_claimed(jobs: JobStore, claims: Iterable[str]) -> bool:
     return False
 
 
-def content_of(job: Job) -> str | None:
+def content_hash(job: Job) -> str | None:
     """Return the SHA-256 of the job's photo, once validation has told."""
     validated = job.stages.get("validation")
     sha256: Any = validated and validated.result and validated.result.get("sha256")

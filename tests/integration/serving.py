@@ -97,7 +97,7 @@ def _deps(
         publisher=publisher,
         graph=GRAPH,
         signer=signer,
-        follower=JobUpdateConsumer(broker.confluent()),
+        job_updates=JobUpdateConsumer(broker.confluent()),
         addresses=Addresses(url, broker.bootstrap, "file:///artifacts", "sqlite:///jobs"),
         history=TopicHistory(broker, EVENTS),
         limits=limits,
