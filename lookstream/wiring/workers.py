@@ -227,7 +227,7 @@ def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:
         publisher=shared.producer,
         metrics=shared.metrics,
     )
-    return intake, partial(store.announce, "uploads/", NOTIFIED)
+    return intake, partial(store.add_notification, "uploads/", NOTIFIED)
 
 
 def _announcing(store: ArtifactStore) -> MinioArtifacts:
