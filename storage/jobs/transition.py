@@ -28,9 +28,9 @@ def transition(job: Job | None, update: JobUpdate) -> Job | None:
     """Return ``job`` after ``update``; the same object if the update changes nothing.
 
     An update of a lower run is ignored. One of a higher run starts that run, with its ``wanted``
-    stages. A stage keeps its old state until the new run reports one, and its old result until there
-    is a new one, even if the new run fails. A stage's event may arrive before the submission. A
-    deletion leaves a tombstone, even of an unknown job, and no later update changes the tombstone.
+    stages. A stage keeps its old state until the new run reports one, and its old result until
+    there is a new one, even if the new run fails. A stage's event may arrive before the submission.
+    A deletion leaves a tombstone, even of an unknown job. No later update changes a tombstone.
     Returns None only for a `Resubmitted` of an unknown job. Does not read the clock.
     """
     if job is not None and job.status == "deleted":
