@@ -18,7 +18,7 @@ from storage.artifacts.directory import DirectoryArtifacts
 from storage.artifacts.links import LinkSigner
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import Event, ImageSubmitted, Source, StageResult
-from streams.stages.graph import PIPELINE
+from streams.stages.registry import PIPELINE
 
 
 class Floor:

@@ -33,7 +33,7 @@ from gateway.live.backfill import OVERLAP
 from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import JobUpdate, StageCompleted
 from streams.broker.connection import EmbeddedBroker
-from streams.events.models import SIZE, encode
+from streams.events.embedding import SIZE, encode
 
 BATCH = 500  # jobs written at a time
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from streams.events.models import SIZE, encode
+from streams.events.embedding import SIZE, encode
 
 
 def along(axis: int) -> str:

@@ -1,4 +1,4 @@
-"""The picture with its five likeliest classes drawn on it."""
+"""Annotation: the picture with its five most likely classes drawn on it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from agents.stages.resources import Resources
 from agents.stages.stage import Stage, one_by_one
 from agents.vision.images.drawing import draw_lines
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
-from streams.events.models import Drawn, ImageAnnotated, ImageClassified, Label
+from streams.events.models import Drawn, ImageClassified, Label
+from streams.stages.registry import ANNOTATION
 
-NAME = "annotation"
 WIDTH = 1000
 _TALLEST = 4000
 
 
-VERSION = "panel-1"
-
-
-def annotation_stage(*, timeout_s: float = 60.0) -> Stage:
-    """Build the stage. What it draws depends on the classes, so it goes by their model too: a
-    replay may bring those of an older one."""
+def annotation_stage() -> Stage:
+    """Build the stage. The picture depends on the classes, so the version includes their model: a
+    replay may bring the classes of an older model."""
 
     def work(event: ImageClassified, artifacts: ArtifactStore) -> Drawn:
         with Image.open(
@@ -32,27 +30,23 @@ def annotation_stage(*, timeout_s: float = 60.0) -> Stage:
             picture = annotated(image.convert("RGB"), event.top5)
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=88)
-        key = keys.annotated(event.sha256, f"{VERSION}-{event.model}")
+        key = keys.annotated(event.sha256, f"{ANNOTATION.version}-{event.model}")
         artifacts.put(key, buffer.getvalue(), content_type="image/jpeg")
         return Drawn(key=key, width=picture.width, height=picture.height)
 
-    return Stage(
-        name=NAME,
-        consumes=ImageClassified,
-        emits=ImageAnnotated,
-        payload=Drawn,
-        version=VERSION,
-        handle=one_by_one(work),
-        timeout_s=timeout_s,
-        given=lambda event: str(event.model),
-    )
+    return Stage.of(ANNOTATION, handle=one_by_one(work), given=lambda event: str(event.model))
+
+
+def build(_resources: Resources) -> Stage:
+    """Build the stage; annotation needs no shared resources."""
+    return annotation_stage()
 
 
 def annotated(image: Image.Image, top5: Sequence[Label]) -> Image.Image:
     """Scale ``image`` to 1000 px wide and draw a line such as "dress - 60.0%" for each class.
 
-    A picture more than four times as tall as wide keeps its aspect within 1000 × 4000 px, on
-    white; one too flat for the lines gets a white band below for them.
+    A picture more than four times as tall as wide is scaled to 4000 px high, on a white background
+    1000 px wide. A picture too flat for the lines gets a white band below.
     """
     height = max(1, round(image.height * WIDTH / image.width))
     scaled_width = WIDTH if height <= _TALLEST else max(1, round(WIDTH * _TALLEST / height))

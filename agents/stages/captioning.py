@@ -1,23 +1,24 @@
-"""A marketplace caption of the garment, and what it rests on, by whichever captioner is set."""
+"""Captioning: a marketplace title, a description and attributes, from the chosen captioner."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from agents.stages.resources import Resources
 from agents.stages.stage import FallbackResult, Outcome, Stage
 from storage.artifacts.store import ArtifactStore
-from streams.events.models import Captioned, ImageCaptioned, ImageValidated
+from streams.events.models import Captioned, ImageValidated
+from streams.stages.registry import CAPTIONING
 
-# What the captioning stage needs of whoever looks at the photos.
 Described = Captioned | FallbackResult | Exception
 
 
 class Captioner(Protocol):
     """Describes garments. Blocking and thread-safe.
 
-    ``model_id`` is what its captions name as their model; ``version`` changes whenever the same
-    photo would be described in another way.
+    Captions name ``model_id`` as their model. ``version`` changes whenever the same photo would get
+    another caption.
     """
 
     @property
@@ -31,30 +32,35 @@ class Captioner(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Do now what would make the first photo wait."""
+        """Load what the first photo needs."""
         ...
-
-
-NAME = "captioning"
 
 
 def captioning_stage(
     captioner: Captioner, *, batch: int = 8, timeout_s: float = 60.0, threads: int = 0
 ) -> Stage:
-    """Build the stage. ``threads``: see `Stage`; for a captioner that waits for another machine."""
+    """Build the stage; ``threads`` is for a captioner that waits for another machine."""
 
     def handle(events: Sequence[ImageValidated], artifacts: ArtifactStore) -> Sequence[Outcome]:
         return captioner.describe([event.sha256 for event in events], artifacts)
 
-    return Stage(
-        name=NAME,
-        consumes=ImageValidated,
-        emits=ImageCaptioned,
-        payload=Captioned,
+    return Stage.of(
+        CAPTIONING,
         version=captioner.version,
         handle=handle,
         batch=batch,
         timeout_s=timeout_s,
         threads=threads,
         warm_up=captioner.warm_up,
+    )
+
+
+def build(resources: Resources) -> Stage:
+    """Build the stage from the shared resources."""
+    chosen = resources.captions
+    return captioning_stage(
+        chosen.captioner,
+        batch=chosen.batch,
+        timeout_s=chosen.timeout_s,
+        threads=chosen.threads,
     )

@@ -1,4 +1,4 @@
-"""Where the garment is: on a wearer, laid out, or nowhere to be found."""
+"""Pose: whether the garment is worn or laid out, where it is, and its cut-out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agents.stages.predictions import SharedPredictions, working_copy
+from agents.stages.resources import Resources
 from agents.stages.stage import Outcome, Stage
 from agents.vision.geometry.garment_mask import Garment, find_garment
 from agents.vision.geometry.landmarks import MODEL as LANDMARKS
@@ -22,39 +23,37 @@ from agents.vision.networks.prediction import Prediction
 from agents.vision.text.kinds import Kind, likeliest_kind
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
-from streams.events.models import Box, ImageValidated, Keypoint, Posed, PoseEstimated
-
-NAME = "pose"
+from streams.events.models import Box, ImageValidated, Keypoint, Posed
+from streams.stages.registry import POSE
 
 Picture = NDArray[np.uint8]
 Cutout = tuple[Posed, Image.Image | None]
 
 
 class FindsWearers(Protocol):
-    """What pose needs of `agents.vision.geometry.wearer.WearerFinder`."""
+    """The part that pose uses of `agents.vision.geometry.wearer.WearerFinder`."""
 
     def find(self, picture: Picture) -> Body | None: ...
 
 
 class FindsLandmarks(Protocol):
-    """What pose needs of `agents.vision.geometry.landmarks.LandmarkFinder`."""
+    """The part that pose uses of `agents.vision.geometry.landmarks.LandmarkFinder`."""
 
     def find(self, mask: Mask, kind: Kind | None = None) -> Landmarks: ...
 
 
 @dataclass(frozen=True)
 class Finders:
-    """What looks for a wearer, and for the landmarks of what nobody wears."""
+    """The finder of wearers, and the finder of landmarks on laid-out garments."""
 
     wearers: FindsWearers
     landmarks: FindsLandmarks
 
 
 def pose_stage(
-    *, wearers: FindsWearers, landmarks: FindsLandmarks, predictions: SharedPredictions,
-    batch: int = 8, timeout_s: float = 60.0,
-) -> Stage:  # fmt: skip
-    """Build the stage; a whole batch goes through the mask network at once."""
+    *, wearers: FindsWearers, landmarks: FindsLandmarks, predictions: SharedPredictions
+) -> Stage:
+    """Build the stage; the mask network processes a whole batch in one pass."""
     version = f"{MODEL}-{LANDMARKS}-{predictions.model_id}"
     finders = Finders(wearers, landmarks)
 
@@ -77,7 +76,7 @@ def pose_stage(
                 outcomes.append(
                     seen if isinstance(seen, Exception) else one(event, seen, artifacts)
                 )
-            except Exception as error:  # noqa: BLE001 - the runtime decides what becomes of it
+            except Exception as error:  # noqa: BLE001 - the runtime decides what to do with it
                 outcomes.append(error)
         return outcomes
 
@@ -85,21 +84,20 @@ def pose_stage(
         predictions.warm_up()
         wearers.find(np.zeros((64, 64, 3), np.uint8))
 
-    return Stage(
-        name=NAME,
-        consumes=ImageValidated,
-        emits=PoseEstimated,
-        payload=Posed,
-        version=version,
-        handle=handle,
-        batch=batch,
-        timeout_s=timeout_s,
-        warm_up=warm_up,
+    return Stage.of(POSE, version=version, handle=handle, warm_up=warm_up)
+
+
+def build(resources: Resources) -> Stage:
+    """Build the stage from the shared resources."""
+    return pose_stage(
+        wearers=resources.wearers,
+        landmarks=resources.landmarks,
+        predictions=resources.predictions,
     )
 
 
 def estimate(picture: Picture, seen: Prediction, finders: Finders, model: str) -> Cutout:
-    """Return the pose (its ``cutout`` key not set) and the cut-out, RGBA, of the garment's box."""
+    """Return the pose (without the ``cutout`` key) and the RGBA cut-out of the garment's box."""
     garment = find_garment(picture, seen.mask) if seen.mask else None
     body = finders.wearers.find(picture)
     if body is not None:

@@ -1,4 +1,4 @@
-"""Views of the garment, cut from the original at full resolution."""
+"""Shots: views of the garment, cropped from the original at full resolution."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from agents.inputs.decoding import Box
+from agents.stages.resources import Resources
 from agents.stages.stage import Stage, one_by_one
 from agents.vision.geometry.crops import View, plan_views
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
-from streams.events.models import PoseEstimated, Shot, ShotsCut, ShotsTaken
-
-NAME = "shots"
-VERSION = "views-1"
+from streams.events.models import PoseEstimated, Shot, ShotsTaken
+from streams.stages.registry import SHOTS
 
 
 class Cuts(Protocol):
-    """What shots need of `agents.inputs.decoding.Decoder`."""
+    """The part that shots uses of `agents.inputs.decoding.Decoder`."""
 
     def measure(self, data: bytes) -> tuple[int, int]: ...
 
@@ -26,9 +25,9 @@ class Cuts(Protocol):
     def warm_up(self) -> None: ...
 
 
-def shots_stage(*, decoder: Cuts, timeout_s: float = 90.0) -> Stage:
-    """Build the stage. Where it cuts depends on the pose, so it goes by its model too: a replay may
-    bring the pose of an older one."""
+def shots_stage(*, decoder: Cuts) -> Stage:
+    """Build the stage. Shots depend on the pose, so the version includes the pose's model: a replay
+    may bring the pose of an older model."""
 
     def work(event: PoseEstimated, artifacts: ArtifactStore) -> ShotsTaken:
         if event.subject == "none":
@@ -38,7 +37,7 @@ def shots_stage(*, decoder: Cuts, timeout_s: float = 90.0) -> Stage:
         pictures = decoder.crops(data, [_edges(view) for view in views])
         shots = []
         for view, picture in zip(views, pictures, strict=True):
-            key = keys.shot(event.sha256, f"{VERSION}-{event.model}", view.label)
+            key = keys.shot(event.sha256, f"{SHOTS.version}-{event.model}", view.label)
             artifacts.put(key, picture, content_type="image/jpeg")
             shots.append(
                 Shot(
@@ -51,17 +50,17 @@ def shots_stage(*, decoder: Cuts, timeout_s: float = 90.0) -> Stage:
             )
         return ShotsTaken(shots=tuple(shots))
 
-    return Stage(
-        name=NAME,
-        consumes=PoseEstimated,
-        emits=ShotsCut,
-        payload=ShotsTaken,
-        version=VERSION,
+    return Stage.of(
+        SHOTS,
         handle=one_by_one(work),
-        timeout_s=timeout_s,
         warm_up=decoder.warm_up,
         given=lambda event: str(event.model),
     )
+
+
+def build(resources: Resources) -> Stage:
+    """Build the stage from the shared resources."""
+    return shots_stage(decoder=resources.decoder)
 
 
 def _edges(view: View) -> Box:

@@ -1,14 +1,14 @@
-"""The stage contract: a value that names its topics, its version and its work."""
+"""The stage contract: a declaration together with the code that does the work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from storage.artifacts.store import ArtifactStore
-from streams.events.models import Event, Payload, StageResult
-from streams.stages.graph import Node
+from streams.events.models import Event, Payload
+from streams.stages.declaration import StageDeclaration
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class CachedResult:
 
 @dataclass(frozen=True)
 class FallbackResult:
-    """A payload that stands in for one that could not be had: published, and never kept, so that
-    the stage is asked anew when the content comes again."""
+    """A substitute for a payload that could not be computed. The runtime publishes a fallback but
+    does not cache it, so the stage computes again when the content is submitted again."""
 
     payload: Payload
 
@@ -31,42 +31,38 @@ Outcome = Made | Exception
 Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One step of the work, pure of Kafka.
+def _no_handle(_events: Sequence[Any], _artifacts: ArtifactStore) -> Sequence[Outcome]:
+    raise NotImplementedError("a stage needs a handle")
 
-    ``handle(events, artifacts)`` returns a payload, `CachedResult`, `FallbackResult` or exception
-    for each event, in order; it runs in a worker thread, several calls at a time, and may raise, in
-    which case all of its events have failed. ``version`` changes whenever the same content would
-    give another payload: results are kept by content and version. Where the payload depends on what
-    the event says besides the content, ``given`` returns the version of that, which is added.
-    ``timeout_s`` is for one call. A stage that waits for other machines rather than compute has
-    ``threads`` of its own, so that it does not keep those of the process, one a core, from working.
+
+@dataclass(frozen=True)
+class Stage(StageDeclaration):
+    """A declared stage with its handler. A stage knows nothing of Kafka, databases or HTTP.
+
+    ``handle(events, artifacts)`` returns one payload, `CachedResult`, `FallbackResult` or exception
+    per event, in order. It runs in a worker thread, several calls at a time. If it raises, all
+    events of the call have failed. ``warm_up`` runs once before the first photo. ``given(event)``
+    returns a version of what the payload depends on besides the content, such as another stage's
+    model.
     """
 
-    name: str
-    consumes: type[Event]
-    emits: type[StageResult]
-    payload: type[Payload]
-    version: str
-    handle: Handle
-    batch: int = 8
-    timeout_s: float = 60.0
-    threads: int = 0
+    handle: Handle = field(default=_no_handle)
     warm_up: Callable[[], None] | None = None
     given: Callable[[Any], str] | None = None
 
-    @property
-    def node(self) -> Node:
-        return Node(self.name, self.consumes.topic, self.emits.topic)
+    @classmethod
+    def of(cls, declaration: StageDeclaration, **changes: Any) -> Stage:
+        """Return ``declaration`` as a stage; ``changes`` are its handler and other field values."""
+        declared = {one.name: getattr(declaration, one.name) for one in fields(StageDeclaration)}
+        return cls(**{**declared, **changes})
 
     def version_for(self, event: Any) -> str:
-        """Return the version that the result of ``event`` is kept under."""
+        """Return the version under which the result of ``event`` is cached."""
         return f"{self.version}-{self.given(event)}" if self.given else self.version
 
 
 def one_by_one(work: Callable[[Any, ArtifactStore], Made]) -> Handle:
-    """Make a `Handle` of a function of one event: each item's exception becomes its outcome."""
+    """Make a `Handle` from a function of one event; an exception becomes that event's outcome."""
 
     def handle(events: Sequence[Any], artifacts: ArtifactStore) -> list[Outcome]:
         return [_outcome(work, event, artifacts) for event in events]
@@ -79,5 +75,5 @@ def _outcome(
 ) -> Outcome:
     try:
         return work(event, artifacts)
-    except Exception as error:  # noqa: BLE001 - the runtime decides what becomes of it
+    except Exception as error:  # noqa: BLE001 - the runtime decides what to do with it
         return error

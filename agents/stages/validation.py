@@ -15,15 +15,15 @@ from pydantic import ValidationError
 from agents.inputs.decoding import InspectedImage
 from agents.inputs.fetching import Fetched, SourceRecord, load_source, save_source
 from agents.stages.errors import Rejected, Unavailable
+from agents.stages.resources import Resources
 from agents.stages.stage import CachedResult, Stage, one_by_one
 from storage.artifacts import keys
 from storage.artifacts.erasure import is_being_erased
 from storage.artifacts.store import ArtifactInfo, ArtifactStore
 from storage.errors import ArtifactNotFound, InvalidKey
-from streams.events.models import ImageSubmitted, ImageValidated, Validated
+from streams.events.models import ImageSubmitted, Validated
+from streams.stages.registry import VALIDATION
 
-NAME = "validation"
-VERSION = "srgb-1024-q90-1"
 _QUARANTINE = ("incoming/", "uploads/")
 _READABLE = (*_QUARANTINE, "originals/")
 _MIME = {
@@ -52,9 +52,7 @@ class Fetches(Protocol):
     ) -> Fetched: ...
 
 
-def validation_stage(
-    *, decoder: Decodes, fetcher: Fetches, max_bytes: int = 50_000_000, timeout_s: float = 120.0
-) -> Stage:
+def validation_stage(*, decoder: Decodes, fetcher: Fetches, max_bytes: int = 50_000_000) -> Stage:
     """Build the stage. ``max_bytes`` limits an uploaded object; the fetcher limits URLs.
 
     Its results are its own to keep, since an `ImageSubmitted` does not say which content it is.
@@ -64,16 +62,13 @@ def validation_stage(
     and the fetcher reject.
     """
     validation = _Validation(decoder, fetcher, max_bytes)
-    return Stage(
-        name=NAME,
-        consumes=ImageSubmitted,
-        emits=ImageValidated,
-        payload=Validated,
-        version=VERSION,
-        handle=one_by_one(validation.validate),
-        batch=4,
-        timeout_s=timeout_s,
-        warm_up=decoder.warm_up,
+    return Stage.of(VALIDATION, handle=one_by_one(validation.validate), warm_up=decoder.warm_up)
+
+
+def build(resources: Resources) -> Stage:
+    """Build the stage from the shared resources."""
+    return validation_stage(
+        decoder=resources.decoder, fetcher=resources.fetcher, max_bytes=resources.max_bytes
     )
 
 
@@ -198,7 +193,7 @@ class _Validation:
         artifacts.put(payload.working, found.working, content_type="image/jpeg")
         _keep_original(payload, data, artifacts, uploaded)
         artifacts.put(
-            keys.result(sha256, NAME, VERSION),
+            keys.result(sha256, VALIDATION.name, VALIDATION.version),
             payload.model_dump_json().encode(),
             content_type="application/json",
         )
@@ -235,7 +230,9 @@ def _keep_original(
 
 def _kept(sha256: str, artifacts: ArtifactStore) -> Validated | None:
     try:
-        return Validated.model_validate_json(artifacts.get(keys.result(sha256, NAME, VERSION)))
+        return Validated.model_validate_json(
+            artifacts.get(keys.result(sha256, VALIDATION.name, VALIDATION.version))
+        )
     except (ArtifactNotFound, ValidationError):
         return None
 

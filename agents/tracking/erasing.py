@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import TypeVar
 
 import structlog
@@ -24,9 +24,16 @@ class ArtifactEraser:
     An orphaned object only wastes space; an exception here would stop tracking.
     """
 
-    def __init__(self, jobs: JobStore, artifacts: ArtifactStore, retry: UnavailableRetry) -> None:
+    def __init__(
+        self,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        kinds: Sequence[str],
+        retry: UnavailableRetry,
+    ) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
+        self._kinds = kinds
         self._retry = retry
 
     async def prepare(self, events: Iterable[Event]) -> None:
@@ -38,7 +45,7 @@ class ArtifactEraser:
     async def _prepare(self, job_id: str) -> None:
         job = await self._jobs.get(job_id)
         if job is not None and job.status != "deleted":
-            await erasure.prepare(self._artifacts, job)
+            await erasure.write_erasure_note(self._artifacts, job)
 
     async def erase(
         self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
@@ -53,14 +60,16 @@ class ArtifactEraser:
                 await self._try(fold(None, [update]), self._erase_source)
 
     async def _finish(self, job_id: str) -> None:
-        await erasure.finish(self._jobs, self._artifacts, job_id)
+        await erasure.complete_erasure(self._jobs, self._artifacts, job_id, self._kinds)
 
     async def _erase_content(self, event: StageResult) -> None:
-        await erasure.erase_content(self._jobs, self._artifacts, event.sha256, event.job_id)
+        await erasure.erase_content(
+            self._jobs, self._artifacts, event.sha256, event.job_id, self._kinds
+        )
 
     async def _erase_source(self, job: Job | None) -> None:
         if job is not None:
-            await erasure.erase(self._jobs, self._artifacts, job)
+            await erasure.erase_job(self._jobs, self._artifacts, job, self._kinds)
 
     async def _try(self, target: T, erase: Callable[[T], Awaitable[None]]) -> None:
         try:

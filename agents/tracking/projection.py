@@ -81,7 +81,7 @@ class TrackingProcessor:
         self._tracer = tracer or NoOpTracer()
         self._retry = UnavailableRetry(self.name, policy or RetryPolicy())
         self._dead_letters = DeadLetterPublisher(self.name, publisher, self._retry, metrics)
-        self._eraser = ArtifactEraser(jobs, artifacts, self._retry)
+        self._eraser = ArtifactEraser(jobs, artifacts, graph.artifacts, self._retry)
         metrics.initialise(self.name)
 
     @property

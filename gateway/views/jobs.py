@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
@@ -32,19 +32,13 @@ from streams.events.models import (
     Thumbnailed,
     Validated,
 )
+from streams.stages.registry import BUILT_IN
 
 Link = Callable[[str], str]
 P = TypeVar("P", bound=Payload)
 
-PAYLOADS: Mapping[str, type[Payload]] = {
-    "validation": Validated,
-    "captioning": Captioned,
-    "classification": Classified,
-    "pose": Posed,
-    "shots": ShotsTaken,
-    "thumbnailing": Thumbnailed,
-    "annotation": Drawn,
-}
+SHOWN = frozenset(stage.name for stage in BUILT_IN if stage.shows)
+"""Stages whose payloads fill fields of a job. Payloads of other stages appear under ``results``."""
 
 
 def links(job_id: str) -> Links:
@@ -191,7 +185,7 @@ def _others(job: Job) -> dict[str, Any]:
     return {
         name: dict(state.result)
         for name, state in job.stages.items()
-        if state.result is not None and name not in PAYLOADS
+        if state.result is not None and name not in SHOWN
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +13,9 @@ from rich.text import Text
 
 from lookstream.client import Counts, Job, Outcome, Similar
 from lookstream.client.downloading import artifacts
-from streams.broker.topics import Topic
+
+if TYPE_CHECKING:
+    from streams.broker.topics import Topic
 
 COLOURS = {"completed": "green", "failed": "red", "processing": "yellow", "pending": "dim"}
 ROWS = 40

@@ -1,4 +1,4 @@
-"""The captioning stage, built out of settings: by the shipped network, or by a model of choice."""
+"""Choose the captioner from settings: the shipped network, or another model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lookstream.settings import Settings
 if TYPE_CHECKING:
     from agents.captioners.prompted import VisionModel
     from agents.stages.captioning import Captioner
-    from agents.stages.stage import Stage
+    from agents.stages.resources import CaptionSource
 
 NEEDED = {
     "gemini": ("gemini_api_key", "gemini_model_name"),
@@ -55,21 +55,21 @@ def open_chosen(settings: Settings) -> Captioner | None:
     return PromptedCaptioner(_model(settings), tries=_tries(settings), rest_s=rest_s)
 
 
-def build_captioning(
+def caption_source(
     settings: Settings, chosen: Captioner | None, local: Callable[[], Captioner]
-) -> Stage:
-    """Build the stage; ``local`` loads the shipped network, and is called where it is wanted."""
+) -> CaptionSource:
+    """Return the captioner and its limits; ``local`` loads the shipped network if it is needed."""
     from agents.captioners.fallback import FallbackCaptioner
-    from agents.stages.captioning import captioning_stage
+    from agents.stages.resources import CaptionSource
 
     if chosen is None:
-        return captioning_stage(local())
+        return CaptionSource(local())
     captioner = FallbackCaptioner(chosen, local()) if _falls_back(settings) else chosen
-    at_once = 1 if settings.captions == "transformers" else settings.captions_at_once
-    # Each try may be two questions, the second without a schema, and so may be one about a plain
-    # picture; then comes the shipped network.
+    parallel = 1 if settings.captions == "transformers" else settings.captions_at_once
+    # One try can send two requests: the second without a schema. A request with a re-encoded
+    # picture can follow. Then the shipped network runs.
     timeout_s = 2 * (_tries(settings) + 1) * settings.captions_timeout_s + 30.0
-    return captioning_stage(captioner, batch=2 * at_once, timeout_s=timeout_s, threads=at_once)
+    return CaptionSource(captioner, batch=2 * parallel, timeout_s=timeout_s, threads=parallel)
 
 
 def _falls_back(settings: Settings) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +18,12 @@ from storage.artifacts.links import LinkSigner
 from storage.urls import open_artifacts, open_jobs, redact
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
-from streams.broker.topics import OBJECT_CREATED, Topic, plan
+from streams.broker.topics import OBJECT_CREATED, Topic, system_topics
 from streams.consumers.history import TopicHistory
 from streams.events.asyncapi import asyncapi
-from streams.events.models import EVENTS, Event
-from streams.stages.graph import PIPELINE, StageGraph
+from streams.events.models import Event
+from streams.stages.graph import StageGraph
+from streams.stages.registry import EVENTS, PIPELINE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -63,14 +65,22 @@ def _address() -> str:
         return str(probe.getsockname()[0])
 
 
-def extra_stages(settings: Settings) -> list[Stage]:
-    """Import the stages that ``LOOKSTREAM_STAGES`` names as ``module:attribute``."""
+def extra_stages(settings: Settings) -> tuple[Stage, ...]:
+    """Return the stages that ``LOOKSTREAM_STAGES`` names as ``module:attribute``.
+
+    An attribute is a stage, or a function that returns one. Functions run once per process.
+    """
+    return _imported_stages(settings.stages)
+
+
+@cache
+def _imported_stages(names: str) -> tuple[Stage, ...]:
     stages: list[Stage] = []
-    for name in filter(None, settings.stages.split(",")):
+    for name in filter(None, names.split(",")):
         module, _, attribute = name.strip().partition(":")
         found = getattr(import_module(module), attribute)
         stages.append(found() if callable(found) else found)
-    return stages
+    return tuple(stages)
 
 
 def stage_graph(settings: Settings) -> StageGraph:
@@ -82,7 +92,7 @@ def topic_plan(settings: Settings) -> list[Topic]:
     """Return the topics that the system needs."""
     emitted = [node.emits for node in stage_graph(settings).nodes.values()]
     notified = [Topic(OBJECT_CREATED, settings.partitions)] if settings.notifications else []
-    return [*plan(emitted, settings.partitions, settings.retention_days), *notified]
+    return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
 
 
 def models(settings: Settings) -> list[type[Event]]:
@@ -139,7 +149,7 @@ def gateway_over(
             publisher=publisher,
             graph=stage_graph(settings),
             signer=signer,
-            follower=JobUpdateConsumer(broker.confluent()),
+            job_updates=JobUpdateConsumer(broker.confluent()),
             addresses=Addresses(
                 gateway=settings.public_url,
                 kafka=broker.bootstrap,

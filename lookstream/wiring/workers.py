@@ -26,8 +26,8 @@ from storage.urls import open_artifacts, open_jobs
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
 from streams.consumers.deletions import DeletedJobs
-from streams.events.models import RESULT_EVENTS
 from streams.stages.graph import StageGraph
+from streams.stages.registry import RESULT_EVENTS
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -175,6 +175,7 @@ def _load_anew(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
 
 
 def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
+    from agents.runtime.retry import RetryPolicy
     from agents.runtime.stage_processor import StageProcessor
 
     artifacts = shared.artifacts()
@@ -188,6 +189,7 @@ def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
             pool=shared.pool_of(stage),
             metrics=shared.metrics,
             deleted=shared.deleted,
+            policy=RetryPolicy(attempts=stage.attempts),
             tracer=shared.tracer,
         )
 

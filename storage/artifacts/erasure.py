@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,14 +22,19 @@ PAGE = 500
 TAKES_AT_MOST = timedelta(minutes=1)
 
 
-async def prepare(artifacts: ArtifactStore, job: Job) -> None:
-    """Keep a note of what `finish` is to erase; call it before ``job`` is deleted."""
-    note = json.dumps({"source": dict(job.source), "sha256": content_of(job)})
+async def write_erasure_note(artifacts: ArtifactStore, job: Job) -> None:
+    """Keep a note of what `complete_erasure` is to erase; call it before ``job`` is deleted."""
+    note = json.dumps({"source": dict(job.source), "sha256": content_hash(job)})
     await asyncio.to_thread(artifacts.put, keys.erasure(job.job_id), note.encode())
 
 
-async def finish(
-    jobs: JobStore, artifacts: ArtifactStore, job_id: str, *, keep_note: bool = False
+async def complete_erasure(
+    jobs: JobStore,
+    artifacts: ArtifactStore,
+    job_id: str,
+    kinds: Sequence[str],
+    *,
+    keep_note: bool = False,
 ) -> None:
     """Erase what the note of a deleted job names; nothing where there is no note (any more).
 
@@ -40,12 +45,12 @@ async def finish(
         note = json.loads(await asyncio.to_thread(artifacts.get, keys.erasure(job_id)))
     except ArtifactNotFound:
         return
-    await _erase(jobs, artifacts, job_id, note["source"], note["sha256"])
+    await _erase(jobs, artifacts, job_id, note["source"], note["sha256"], kinds)
     if not keep_note:
         await asyncio.to_thread(artifacts.delete, keys.erasure(job_id))
 
 
-def noted(artifacts: ArtifactStore, before: datetime) -> list[str]:
+def pending_erasures(artifacts: ArtifactStore, before: datetime) -> list[str]:
     """Return the jobs whose notes are older than ``before``. Blocking."""
     notes = artifacts.list(keys.erasure(), limit=PAGE)
     old = [key for key in notes if _written(artifacts, key) < before]
@@ -59,12 +64,16 @@ def _written(artifacts: ArtifactStore, key: str) -> datetime:
         return datetime.max.replace(tzinfo=UTC)
 
 
-async def erase(jobs: JobStore, artifacts: ArtifactStore, job: Job) -> None:
+async def erase_job(
+    jobs: JobStore, artifacts: ArtifactStore, job: Job, kinds: Sequence[str]
+) -> None:
     """Erase what ``job``, which is deleted by now, brought into the artifact store."""
-    await _erase(jobs, artifacts, job.job_id, job.source, content_of(job))
+    await _erase(jobs, artifacts, job.job_id, job.source, content_hash(job), kinds)
 
 
-async def erase_content(jobs: JobStore, artifacts: ArtifactStore, sha256: str, job_id: str) -> bool:
+async def erase_content(
+    jobs: JobStore, artifacts: ArtifactStore, sha256: str, job_id: str, kinds: Sequence[str]
+) -> bool:
     """Erase all that was made of one content, and say so, unless a job but ``job_id`` has it.
 
     Validation claims a content before it answers from what is kept, however far behind tracking is.
@@ -77,7 +86,7 @@ async def erase_content(jobs: JobStore, artifacts: ArtifactStore, sha256: str, j
     claims = await asyncio.to_thread(artifacts.list, keys.claim(sha256), limit=PAGE)
     spared = await _is_claimed(jobs, claims)
     if not spared:
-        await asyncio.to_thread(_erase_content, artifacts, sha256, claims)
+        await asyncio.to_thread(_erase_content, artifacts, sha256, claims, kinds)
     await asyncio.to_thread(artifacts.delete, keys.erasing(sha256))
     return not spared
 
@@ -104,7 +113,7 @@ async def _is_claimed(jobs: JobStore, claims: Iterable[str]) -> bool:
     return False
 
 
-def content_of(job: Job) -> str | None:
+def content_hash(job: Job) -> str | None:
     """Return the SHA-256 of the job's photo, once validation has told."""
     validated = job.stages.get("validation")
     sha256: Any = validated and validated.result and validated.result.get("sha256")
@@ -117,10 +126,11 @@ async def _erase(
     job_id: str,
     source: Mapping[str, str],
     sha256: str | None,
+    kinds: Sequence[str],
 ) -> None:
     remembered = await asyncio.to_thread(_remembered, artifacts, source.get("object", ""))
     for content in sorted(filter(None, {sha256, remembered})):
-        await erase_content(jobs, artifacts, content, job_id)
+        await erase_content(jobs, artifacts, content, job_id, kinds)
     await asyncio.to_thread(_erase_source, artifacts, job_id, source)
 
 
@@ -143,10 +153,12 @@ def _erase_source(artifacts: ArtifactStore, job_id: str, source: Mapping[str, st
         artifacts.delete(keys.source_memory(place))
 
 
-def _erase_content(artifacts: ArtifactStore, sha256: str, claims: Iterable[str]) -> None:
+def _erase_content(
+    artifacts: ArtifactStore, sha256: str, claims: Iterable[str], kinds: Sequence[str]
+) -> None:
     for key in claims:
         artifacts.delete(key)
-    for prefix in keys.of_content(sha256):
+    for prefix in keys.of_content(sha256, kinds):
         while found := artifacts.list(prefix, limit=PAGE):
             for key in found:
                 artifacts.delete(key)

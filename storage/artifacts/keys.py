@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 
 from storage.errors import InvalidKey
 
@@ -77,10 +78,19 @@ def erasing(sha256: str) -> str:
     return f"erasing/{sha256}"
 
 
-def of_content(sha256: str) -> tuple[str, ...]:
-    """Prefixes of all that is made of one content; results first: none outlives its pictures."""
-    kinds = ("results", "thumbnails", "shots", "annotated", "cutouts")
-    return (*(f"{kind}/{sha256}/" for kind in kinds), working(sha256), original(sha256))
+def of_stage(stage: str, sha256: str, name: str) -> str:
+    """An object of an added stage; ``name`` may contain slashes."""
+    return f"stages/{stage}/{sha256}/{name}"
+
+
+def of_content(sha256: str, kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return the prefixes of everything derived from one content.
+
+    ``kinds`` are the artifact prefixes that the stages declare. Results come first, so that no
+    result outlives its pictures.
+    """
+    prefixes = (f"{kind}/{sha256}/" for kind in ("results", *kinds))
+    return (*prefixes, working(sha256), original(sha256))
 
 
 LONGEST = 512

@@ -49,8 +49,8 @@ def job(doc: Mapping[str, Any]) -> Job:
     """Return the job of a document; unknown fields are ignored, new ones have their defaults."""
     values = _known(Job, doc)
     values["wanted"] = tuple(values["wanted"])
-    values["submitted_at"] = moment(values["submitted_at"])
-    values["updated_at"] = moment(values["updated_at"])
+    values["submitted_at"] = parse_time(values["submitted_at"])
+    values["updated_at"] = parse_time(values["updated_at"])
     values["stages"] = {stage: _state(state) for stage, state in values["stages"].items()}
     values["error"] = _error(values.get("error"))
     return Job(**values)
@@ -61,7 +61,7 @@ def timestamp(time: datetime | None) -> str | None:
     return None if time is None else time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def moment(text: str | None) -> datetime | None:
+def parse_time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
@@ -96,8 +96,8 @@ def _state_document(state: StageState) -> dict[str, Any]:
 
 def _state(doc: Mapping[str, Any]) -> StageState:
     values = _known(StageState, doc)
-    values["started_at"] = moment(values.get("started_at"))
-    values["finished_at"] = moment(values.get("finished_at"))
+    values["started_at"] = parse_time(values.get("started_at"))
+    values["finished_at"] = parse_time(values.get("finished_at"))
     values["error"] = _error(values.get("error"))
     values["blocks"] = tuple(values.get("blocks", ()))
     return StageState(**values)

@@ -232,7 +232,7 @@ class JobStore(Protocol):
         `JobQuery.written_after`.
         """
 
-    async def keep_request(
+    async def claim_idempotency_key(
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
         """Keep ``request``, unless one of the same key is kept that is younger than ``expired``:
@@ -249,7 +249,7 @@ class JobStore(Protocol):
 
 
 # A batch of updates, job by job.
-def by_job(updates: Iterable[JobUpdate]) -> dict[str, list[JobUpdate]]:
+def group_by_job(updates: Iterable[JobUpdate]) -> dict[str, list[JobUpdate]]:
     """Return the updates of each job, in order; the jobs in the order of their first update."""
     batch: dict[str, list[JobUpdate]] = {}
     for update in updates:

@@ -56,7 +56,7 @@ class JobSubscription:
         self._heard.clear()
         return True
 
-    def hear(self) -> None:
+    def notify(self) -> None:
         """Tell the waiter; on the event loop's thread only."""
         self._heard.set()
 
@@ -112,7 +112,7 @@ class JobUpdateConsumer:
             self._thread = None
 
     @contextmanager
-    def watch(self, job_id: str) -> Iterator[JobSubscription]:
+    def subscribe(self, job_id: str) -> Iterator[JobSubscription]:
         """Listen for changes of one job; begin before reading the job, or miss one between."""
         watch = JobSubscription()
         self._watches[job_id].add(watch)
@@ -135,7 +135,7 @@ class JobUpdateConsumer:
 
     async def wait(self, job_id: str, timeout_s: float) -> bool:
         """Return True when the job changes within ``timeout_s`` seconds, else False."""
-        with self.watch(job_id) as watch:
+        with self.subscribe(job_id) as watch:
             return await watch.changed(timeout_s)
 
     def _follow(self) -> None:
@@ -171,7 +171,7 @@ class JobUpdateConsumer:
             self._known.update(new)
         if not self._seen_cluster:
             self._seen_cluster = True
-            self._on_loop(self.feed.leave_gap)
+            self._on_loop(self.feed.mark_gap)
 
     def _partitions(self, consumer: Consumer) -> set[int]:
         """Return the topic's partitions, none while it does not exist."""
@@ -233,7 +233,7 @@ class JobUpdateConsumer:
     def _wake(self, job_ids: set[str]) -> None:
         for job_id in job_ids:
             for watch in self._watches.get(job_id, ()):
-                watch.hear()
+                watch.notify()
 
 
 def _job_id(key: bytes | str | None) -> str:

@@ -6,57 +6,13 @@ fields are ignored, so that a newer producer never breaks an older consumer.
 
 from __future__ import annotations
 
-import math
-import struct
-from base64 import b64decode, b64encode
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from streams.events import models as embedding
-
-# The vector of a photo, by which photos are compared, as the text that events carry.
-SIZE = 128
-CHARACTERS = 344
-
-_HALVES = struct.Struct(f"<{SIZE}e")
-ROUNDED = 0.01
-"""How far from 1 the length of a vector may be. Halves take less than a tenth of that."""
-
-
-def encode(vector: Iterable[float]) -> str:
-    """Return the text of ``vector``, `SIZE` numbers, which are scaled to length 1.
-
-    Raises ValueError for another number of them, for what is not finite, and for zeros alone.
-    """
-    numbers = [float(number) for number in vector]
-    length = math.hypot(*numbers)
-    if len(numbers) != SIZE or not 0.0 < length < math.inf:
-        raise ValueError(f"an embedding has {SIZE} finite numbers that are not all zero")
-    return b64encode(_HALVES.pack(*(number / length for number in numbers))).decode()
-
-
-def decode(text: str) -> tuple[float, ...]:
-    """Return the `SIZE` numbers in ``text``. Raises ValueError for what `encode` never writes."""
-    numbers: tuple[float, ...] = _HALVES.unpack(packed(text))
-    if not abs(math.hypot(*numbers) - 1.0) <= ROUNDED:  # nor anything that is not a number
-        raise ValueError("an embedding is a vector of length 1")
-    return numbers
-
-
-def packed(text: str) -> bytes:
-    """Return the half floats in ``text`` as they lie in memory, unread, for those who have many.
-
-    Raises ValueError for what is not base64 of so many bytes.
-    """
-    halves = b64decode(text, validate=True)
-    if len(halves) != _HALVES.size:
-        raise ValueError(f"an embedding has {_HALVES.size} bytes, not {len(halves)}")
-    return halves
-
+from streams.events import embedding
 
 Lane = Literal["interactive", "bulk"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -348,24 +304,3 @@ class JobUpdated(Event):
     owner: str | None = None
     stages: dict[str, str] = Field(default_factory=dict)
     error: dict[str, str] | None = None
-
-
-RESULT_EVENTS: tuple[type[StageResult], ...] = (
-    ImageValidated,
-    ImageCaptioned,
-    ImageClassified,
-    PoseEstimated,
-    ShotsCut,
-    ImageThumbnailed,
-    ImageAnnotated,
-)
-"""The results of the built-in stages."""
-
-EVENTS: tuple[type[Event], ...] = (
-    ImageSubmitted,
-    *RESULT_EVENTS,
-    StageFailed,
-    JobUpdated,
-    JobDeleted,
-)
-"""All events of an installation without stages of its own."""

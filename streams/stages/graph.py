@@ -1,4 +1,4 @@
-"""Which stage feeds which: the processing graph, read off the stages' topics."""
+"""The processing graph: which stage feeds which, derived from the stages' topics."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from streams.errors import UnknownStage
 
 @dataclass(frozen=True)
 class Node:
-    """A stage as the graph sees it: it reads one topic and writes one."""
+    """A stage as the graph sees it: its topics and its artifact prefixes."""
 
     name: str
     consumes: str
     emits: str
+    artifacts: tuple[str, ...] = ()
 
 
 class StageGraph:
-    """The stages in order of their work; ``root`` is the topic that starts a job."""
+    """The stages in the order of their work; ``root`` is the topic that starts a job.
+
+    Raises ValueError if a stage reads a topic that no stage writes.
+    """
 
     def __init__(self, nodes: Iterable[Node], root: str = "image-submitted") -> None:
         self.nodes = {node.name: node for node in nodes}
@@ -26,11 +30,16 @@ class StageGraph:
         for node in self.nodes.values():
             if node.consumes != root and node.consumes not in self._by_topic:
                 raise ValueError(f"stage {node.name}: no stage emits {node.consumes}")
-        self._upstream = {name: self._way_to(name) for name in self.nodes}
+        self._upstream = {name: self._path_to(name) for name in self.nodes}
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.nodes)
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """Return the artifact prefixes of all stages, each once."""
+        return tuple(dict.fromkeys(kind for node in self.nodes.values() for kind in node.artifacts))
 
     def emitter(self, topic: str) -> str | None:
         """Return the stage that emits ``topic``."""
@@ -57,18 +66,6 @@ class StageGraph:
         needed = set(names).union(*(self.upstream(name) for name in names))
         return tuple(name for name in self.nodes if name in needed)
 
-    def _way_to(self, stage: str) -> tuple[str, ...]:
+    def _path_to(self, stage: str) -> tuple[str, ...]:
         feeder = self._by_topic.get(self.nodes[stage].consumes)
-        return (*self._way_to(feeder), feeder) if feeder else ()
-
-
-PIPELINE = (
-    Node("validation", "image-submitted", "image-validated"),
-    Node("captioning", "image-validated", "image-captioned"),
-    Node("classification", "image-validated", "image-classified"),
-    Node("pose", "image-validated", "pose-estimated"),
-    Node("shots", "pose-estimated", "shots-cut"),
-    Node("thumbnailing", "image-validated", "image-thumbnailed"),
-    Node("annotation", "image-classified", "image-annotated"),
-)
-"""The stages that every installation has; more are added by setting."""
+        return (*self._path_to(feeder), feeder) if feeder else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.acceptance.topics import find
 from tests.garments import encoded, tshirt
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-stage.md"
-PLUGGED_IN = "tests.acceptance.toy_stage:stage"
+PLUGGED_IN = "tests.acceptance.toy_stage:mean_colour"
 
 
 @pytest.fixture
@@ -33,13 +34,17 @@ def test_its_result_is_in_the_job(extended: System) -> None:
     assert job["results"]["colour"]["colour"] == "#0000fe"
     # Anyone can read it off its topic.
     key = job["job_id"].encode()
-    assert find(extended.info["kafka"], "colour-measured", lambda it: it.key() == key)
+    assert find(extended.info["kafka"], "colour-completed", lambda it: it.key() == key)
     (alone,) = extended.completed(blue, stages="colour")
     assert set(alone["stages"]) == {"validation", "colour"}
     assert alone["stages"]["colour"]["reused"]
 
 
-def test_the_page_about_it_shows_this_very_file() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert block == Path(toy_stage.__file__).read_text()
+def test_the_page_shows_this_stage_and_a_test_that_passes() -> None:
+    stage, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert stage == Path(toy_stage.__file__).read_text()
+    assert len(stage.splitlines()) <= 25
+    namespace: dict[str, Any] = {}
+    exec(compile(test, str(PAGE), "exec"), namespace)  # noqa: S102 - our own page
+    namespace["test_a_blue_photo_has_a_blue_mean"]()
     assert f"LOOKSTREAM_STAGES={PLUGGED_IN}" in PAGE.read_text()

@@ -11,7 +11,7 @@ from confluent_kafka import Message
 
 from deploy.local.server import free_port
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
-from streams.broker.topics import create_topics, plan
+from streams.broker.topics import create_topics, system_topics
 from streams.consumers.job_updates import JobUpdateConsumer
 from streams.errors import BrokerUnavailable, EventTooLarge
 from streams.events.codec import Decoder, Encoded
@@ -34,7 +34,7 @@ def broker(request: pytest.FixtureRequest) -> BrokerUrl:
     if request.param == "embedded":
         return BrokerUrl.parse(str(request.getfixturevalue("embedded")))
     url = BrokerUrl.parse(request.getfixturevalue("kafka_server").url)
-    create_topics(url, plan([], partitions=4, retention_days=90))
+    create_topics(url, system_topics([], partitions=4, retention_days=90))
     return url
 
 

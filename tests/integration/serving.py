@@ -25,31 +25,11 @@ from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.producer import EventProducer
 from streams.consumers.history import TopicHistory
 from streams.consumers.job_updates import JobUpdateConsumer
-from streams.events.models import (
-    EVENTS,
-    Event,
-    ImageAnnotated,
-    ImageCaptioned,
-    ImageClassified,
-    ImageSubmitted,
-    ImageThumbnailed,
-    ImageValidated,
-    PoseEstimated,
-    ShotsCut,
-)
-from streams.stages.graph import Node, StageGraph
+from streams.stages.graph import StageGraph
+from streams.stages.registry import EVENTS, PIPELINE
 from tests.polling import until
 
-STAGES: tuple[tuple[str, type[Event], type[Event]], ...] = (
-    ("validation", ImageSubmitted, ImageValidated),
-    ("captioning", ImageValidated, ImageCaptioned),
-    ("classification", ImageValidated, ImageClassified),
-    ("pose", ImageValidated, PoseEstimated),
-    ("shots", PoseEstimated, ShotsCut),
-    ("thumbnailing", ImageValidated, ImageThumbnailed),
-    ("annotation", ImageClassified, ImageAnnotated),
-)
-GRAPH = StageGraph(Node(name, reads.topic, writes.topic) for name, reads, writes in STAGES)
+GRAPH = StageGraph(PIPELINE)
 LIMITS = Limits(max_bytes=300_000, max_request_bytes=2_000_000, max_photos=20)
 
 
@@ -117,7 +97,7 @@ def _deps(
         publisher=publisher,
         graph=GRAPH,
         signer=signer,
-        follower=JobUpdateConsumer(broker.confluent()),
+        job_updates=JobUpdateConsumer(broker.confluent()),
         addresses=Addresses(url, broker.bootstrap, "file:///artifacts", "sqlite:///jobs"),
         history=TopicHistory(broker, EVENTS),
         limits=limits,

@@ -15,7 +15,7 @@ from minio import Minio as MinioClient
 from deploy.local.builds import ServerUnavailable, built
 from deploy.local.server import HOST
 from deploy.local.servers import FerretDB, Kafka, Minio
-from streams.stages.graph import PIPELINE
+from streams.stages.registry import PIPELINE
 from tests.acceptance.photos import photo
 from tests.acceptance.rest import accepted, all_completed, finished, http_client
 from tests.composed import Composed

@@ -11,7 +11,7 @@ import pytest
 
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.producer import EventProducer
-from streams.broker.topics import create_topics, plan
+from streams.broker.topics import create_topics, system_topics
 from streams.consumers.feed import Mailbox
 from streams.consumers.job_updates import JobUpdateConsumer
 from streams.events.codec import Encoded
@@ -53,7 +53,7 @@ class Running:
     async def hears(self, job_id: str) -> bool:
         """Publish until it is heard: partitions are found only after a while."""
         for _ in range(40):
-            with self.follower.watch(job_id) as watch:
+            with self.follower.subscribe(job_id) as watch:
                 await self.publish(job_id)
                 if await watch.changed(0.25):
                     return True
@@ -68,7 +68,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[BrokerUrl]:
         own.close()
         return
     url = BrokerUrl.parse(request.getfixturevalue("kafka_server").url)
-    create_topics(url, plan([], partitions=4, retention_days=90))
+    create_topics(url, system_topics([], partitions=4, retention_days=90))
     yield url
 
 
@@ -116,7 +116,7 @@ async def test_a_waiter_hears_of_its_job_and_of_no_other(running: Running) -> No
 async def test_a_change_before_the_wait_is_not_missed(running: Running) -> None:
     mine = job()
     assert await running.hears(mine)
-    with running.follower.watch(mine) as early, running.follower.watch(mine) as late:
+    with running.follower.subscribe(mine) as early, running.follower.subscribe(mine) as late:
         await running.publish(mine)
         assert await early.changed(10)
         assert await late.changed(0.1)
@@ -127,7 +127,11 @@ async def test_nothing_is_kept_of_those_who_left(running: Running) -> None:
     mine = job()
     for _ in range(3):
         assert not await running.follower.wait(mine, 0)
-        with running.feed.of_job(mine), running.feed.of_group("a"), running.feed.of_group(None):
+        with (
+            running.feed.subscribe_to_job(mine),
+            running.feed.subscribe_to_group("a"),
+            running.feed.subscribe_to_group(None),
+        ):
             pass
     assert running.follower.waiting == 0
     assert running.feed.listeners == 0
@@ -136,9 +140,9 @@ async def test_nothing_is_kept_of_those_who_left(running: Running) -> None:
 async def test_listeners_are_told_the_new_state(running: Running) -> None:
     mine, other, group = job(), job(), job()
     with (
-        running.feed.of_job(mine) as of_job,
-        running.feed.of_group(group) as of_group,
-        running.feed.of_group(None) as of_all,
+        running.feed.subscribe_to_job(mine) as of_job,
+        running.feed.subscribe_to_group(group) as of_group,
+        running.feed.subscribe_to_group(None) as of_all,
     ):
         await running.follows()
         await running.publish(other, 1)
@@ -157,7 +161,7 @@ async def test_who_listened_before_it_began_is_told_of_a_gap(broker: BrokerUrl) 
     async with producing(broker) as producer:
         await producer.publish(updated(mine, 1))
         async with following(broker) as running:
-            with running.feed.of_job(mine) as mailbox:
+            with running.feed.subscribe_to_job(mine) as mailbox:
                 await eventually(mailbox.take_gap)
                 for revision in range(2, 30):
                     await producer.publish(updated(mine, revision))
@@ -167,7 +171,7 @@ async def test_who_listened_before_it_began_is_told_of_a_gap(broker: BrokerUrl) 
 
 async def test_a_record_that_is_no_update_is_passed_over(running: Running) -> None:
     mine = job()
-    with running.feed.of_job(mine) as mailbox:
+    with running.feed.subscribe_to_job(mine) as mailbox:
         await running.follows()
         await running.producer.send([Encoded("job-updated", mine.encode(), b"nonsense", ())])
         await running.publish(mine, 2)

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 
 from deploy.local.server import free_port
 from streams.broker.connection import BrokerUrl
-from streams.broker.topics import Topic, create_topics, plan
+from streams.broker.topics import Topic, create_topics, system_topics
 from streams.consumers.job_updates import JobUpdateConsumer
 from streams.errors import BrokerUnavailable, EventTooLarge
 from streams.events.codec import Encoded
@@ -25,7 +25,7 @@ def test_topics_are_created_as_planned(kafka_server: KafkaServer) -> None:
     prefix = f"test-{uuid.uuid4().hex[:8]}"
     wanted = [
         Topic(f"{prefix}.{topic.name}", topic.partitions, topic.compacted, 3, topic.max_bytes)
-        for topic in plan(["image-validated"], partitions=3, retention_days=3)
+        for topic in system_topics(["image-validated"], partitions=3, retention_days=3)
     ]
     names = [topic.name for topic in wanted]
     assert create_topics(broker, wanted) == names
@@ -50,7 +50,7 @@ async def test_a_dead_letter_may_be_larger_than_the_record_that_died(
     kafka_server: KafkaServer,
 ) -> None:
     broker = BrokerUrl.parse(kafka_server.url)
-    create_topics(broker, plan([], partitions=4, retention_days=90))
+    create_topics(broker, system_topics([], partitions=4, retention_days=90))
     async with producing(broker) as producer:
         await producer.send(
             [Encoded("dead-letters", b"key", bytes(1_048_000), (("a", b"1" * 9_000),))]
@@ -92,7 +92,7 @@ async def test_a_producer_outlives_its_broker(
 
 async def test_a_follower_outlives_its_broker(kafka_server: KafkaServer) -> None:
     broker = BrokerUrl.parse(kafka_server.url)
-    create_topics(broker, plan([], partitions=4, retention_days=90))
+    create_topics(broker, system_topics([], partitions=4, retention_days=90))
     follower = JobUpdateConsumer(broker.confluent())
     follower.start()
     job_id = str(uuid.uuid4())

@@ -18,7 +18,7 @@ import yaml
 from deploy.local.builds import ServerUnavailable, built
 from lookstream.settings import Settings
 from lookstream.wiring.gateway import topic_plan
-from streams.stages.graph import PIPELINE
+from streams.stages.registry import PIPELINE
 from tests.composing import ROOT
 from tests.servers import give_up
 

@@ -71,10 +71,10 @@ class Breaking:
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self.store.count(query, at_most=at_most)
 
-    async def keep_request(
+    async def claim_idempotency_key(
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
-        return await self.store.keep_request(request, expired=expired)
+        return await self.store.claim_idempotency_key(request, expired=expired)
 
     async def clear(self) -> None:
         await self.store.clear()

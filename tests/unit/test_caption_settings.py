@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from agents.stages.captioning import Captioner, Described
+from agents.stages.captioning import Captioner, Described, captioning_stage
 from agents.stages.stage import Stage
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from lookstream.wiring.captions import build_captioning, check_captions, open_chosen
+from lookstream.wiring.captions import caption_source, check_captions, open_chosen
 from storage.artifacts.store import ArtifactStore
 
 GEMINI = {"captions": "gemini", "gemini_api_key": "k", "gemini_model_name": "m"}
@@ -31,7 +31,10 @@ class Shipped:
 
 
 def built(settings: Settings, local: Callable[[], Captioner]) -> Stage:
-    return build_captioning(settings, open_chosen(settings), local)
+    source = caption_source(settings, open_chosen(settings), local)
+    return captioning_stage(
+        source.captioner, batch=source.batch, timeout_s=source.timeout_s, threads=source.threads
+    )
 
 
 @pytest.mark.parametrize("given", [{}, GEMINI, OPENAI, {**OPENAI, "openai_api_key": "k"}])

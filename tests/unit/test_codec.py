@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from streams.broker.records import Headers, Record
 from streams.errors import UndecodableEvent
 from streams.events.codec import Decoder, Encoded, Envelope, encode, event_type
-from streams.events.models import RESULT_EVENTS, Event, ImageSubmitted, JobUpdated, StageFailed
+from streams.events.models import Event, ImageSubmitted, JobUpdated, StageFailed
+from streams.stages.registry import RESULT_EVENTS
 from tests.golden_records import golden_record
 
 EVENTS: tuple[type[Event], ...] = (ImageSubmitted, *RESULT_EVENTS, StageFailed, JobUpdated)

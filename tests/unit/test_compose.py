@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from streams.stages.graph import PIPELINE
+from streams.stages.registry import PIPELINE
 from tests.composing import FILE, REQUIRED, ROOT, Service, raw_services
 
 SERVICES = raw_services()

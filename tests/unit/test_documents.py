@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.jobs.documents import cursor, document, job, moment, position, timestamp
+from storage.jobs.documents import cursor, document, job, parse_time, position, timestamp
 from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
 from storage.jobs.transition import fold
 
@@ -49,7 +49,7 @@ def test_fields_that_an_older_version_did_not_write_have_their_defaults() -> Non
 
 @given(TIMES, TIMES)
 def test_times_sort_as_text_and_come_back_whole(one: datetime, other: datetime) -> None:
-    assert moment(timestamp(one)) == one
+    assert parse_time(timestamp(one)) == one
     assert (str(timestamp(one)) < str(timestamp(other))) == (one < other)
 
 

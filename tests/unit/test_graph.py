@@ -7,8 +7,8 @@ import pytest
 from lookstream.settings import Settings
 from lookstream.wiring.stages import StageBuilder
 from streams.errors import UnknownStage
-from streams.events.models import RESULT_EVENTS
-from streams.stages.graph import PIPELINE, Node, StageGraph
+from streams.stages.graph import Node, StageGraph
+from streams.stages.registry import PIPELINE, RESULT_EVENTS
 
 GRAPH = StageGraph(PIPELINE)
 ALL = GRAPH.names

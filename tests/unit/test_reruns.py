@@ -13,7 +13,8 @@ from storage.jobs.store import Job, StageState
 from storage.jobs.transition import transition
 from streams.errors import UnknownStage
 from streams.events.models import ImageSubmitted, ImageValidated
-from streams.stages.graph import PIPELINE, StageGraph
+from streams.stages.graph import StageGraph
+from streams.stages.registry import PIPELINE
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 SHA = "ab" * 32

@@ -22,9 +22,9 @@ from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import Job, JobUpdate
 from streams.broker.records import Record
 from streams.events.codec import Envelope, encode
+from streams.events.embedding import SIZE
+from streams.events.embedding import encode as encode_vector
 from streams.events.models import (
-    RESULT_EVENTS,
-    SIZE,
     Event,
     ImageCaptioned,
     ImageClassified,
@@ -36,8 +36,8 @@ from streams.events.models import (
     StageFailed,
     StageResult,
 )
-from streams.events.models import encode as encode_vector
-from streams.stages.graph import PIPELINE, StageGraph
+from streams.stages.graph import StageGraph
+from streams.stages.registry import PIPELINE, RESULT_EVENTS
 from tests.publishing import MemoryPublisher
 
 GRAPH = StageGraph(PIPELINE)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.search.vector_index import VectorIndex
 from storage.jobs.store import JobVector
-from streams.events.models import SIZE, encode
+from streams.events.embedding import SIZE, encode
 from tests.vectors import along, like
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

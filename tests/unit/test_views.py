@@ -23,7 +23,7 @@ from gateway.views.models import (
 )
 from storage.jobs.documents import position
 from storage.jobs.store import Job, StageError, StageState
-from streams.events.models import SIZE, encode
+from streams.events.embedding import SIZE, encode
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "01a20801-845d-768b-82dd-f448762e99cb"

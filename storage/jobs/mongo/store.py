@@ -35,7 +35,7 @@ from storage.jobs.store import (
     JobQuery,
     JobUpdate,
     JobVector,
-    by_job,
+    group_by_job,
 )
 from storage.jobs.terms import terms
 from storage.jobs.transition import fold
@@ -76,7 +76,7 @@ class MongoJobs:
         self._closed = False
 
     async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
-        batch = by_job(updates)
+        batch = group_by_job(updates)
         ids = iter(batch)
         changed: list[Job] = []
         with _translated():
@@ -107,7 +107,7 @@ class MongoJobs:
         with _translated():
             return await vectors(await self._jobs(), after, limit)
 
-    async def keep_request(
+    async def claim_idempotency_key(
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
         with _translated():

@@ -27,7 +27,7 @@ from storage.jobs.store import (
     JobQuery,
     JobUpdate,
     JobVector,
-    by_job,
+    group_by_job,
 )
 from storage.jobs.transition import fold
 
@@ -90,7 +90,7 @@ class SqliteJobs:
     async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
         return await self._run(lambda connection: vectors(connection, after, limit))
 
-    async def keep_request(
+    async def claim_idempotency_key(
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
         return await self._run(lambda connection: _keep(connection, request, expired))
@@ -205,7 +205,7 @@ def _apply(connection: sqlite3.Connection, updates: Sequence[JobUpdate]) -> list
     """Change the jobs. The time of writing is read under the lock: it goes as the commits go."""
     changed: list[Job] = []
     now = timestamp(datetime.now(UTC))
-    for job_id, own in by_job(updates).items():
+    for job_id, own in group_by_job(updates).items():
         before = _read(connection, job_id)
         after = fold(before, own)
         if after is not None and after is not before:

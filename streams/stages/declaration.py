@@ -1,0 +1,42 @@
+"""What a stage declares: everything about it except its code. This module needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.events.models import Event, Payload, StageResult
+from streams.stages.graph import Node
+
+
+@dataclass(frozen=True)
+class StageDeclaration:
+    """One stage: its events, and how the runtime, the stores and REST treat it.
+
+    ``version`` changes whenever the same content would give another payload, because results are
+    cached by content and version. A stage whose results depend on a model extends the version when
+    it is built. ``batch`` is the largest number of events per call, ``timeout_s`` the time limit of
+    a call in seconds, ``attempts`` the number of tries before a stage gives up on an event.
+    ``threads`` is 0 for the process's shared threads (one per core). A stage that waits for another
+    machine has threads of its own.
+
+    ``artifacts`` are the key prefixes ``<prefix>/<sha256>/`` that the stage writes. Deleting a job
+    deletes them. ``shows`` names the fields of a job in REST that the payload fills. The payload of
+    a stage without ``shows`` appears unchanged under ``results.<name>``.
+    """
+
+    name: str
+    consumes: type[Event]
+    emits: type[StageResult]
+    payload: type[Payload]
+    version: str
+    batch: int = 8
+    timeout_s: float = 60.0
+    attempts: int = 3
+    threads: int = 0
+    artifacts: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+
+    @property
+    def node(self) -> Node:
+        """Return the stage as the graph sees it."""
+        return Node(self.name, self.consumes.topic, self.emits.topic, self.artifacts)
