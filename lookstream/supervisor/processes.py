@@ -18,7 +18,7 @@ from lookstream.settings import Settings
 from lookstream.telemetry import open_telemetry
 from lookstream.wiring import gateway as wiring
 from lookstream.wiring import workers as worker_wiring
-from lookstream.wiring.stages import SEEING
+from lookstream.wiring.stages import NETWORK_STAGES
 from lookstream.wiring.workers import WorkerParts
 from streams.broker.connection import BrokerUrl
 
@@ -205,7 +205,7 @@ def on_hangup(call: asyncio.Event) -> None:
 
 async def renew_when(asked: asyncio.Event, parts: WorkerParts) -> None:
     """Renew the stages that look through the networks whenever ``asked`` is set, for ever."""
-    names = [name for name in parts.loading if name in SEEING]
+    names = [name for name in parts.loading if name in NETWORK_STAGES]
     while True:
         await asked.wait()
         asked.clear()
