@@ -8,7 +8,7 @@ from lookstream.settings import Settings
 from lookstream.wiring.stages import StageBuilder
 from streams.errors import UnknownStage
 from streams.stages.graph import Node, StageGraph
-from streams.stages.registry import PIPELINE, RESULT_EVENTS
+from streams.stages.registry import PIPELINE
 
 GRAPH = StageGraph(PIPELINE)
 ALL = GRAPH.names
@@ -87,7 +87,3 @@ def test_a_custom_stage_joins_the_graph() -> None:
 def test_each_handler_has_the_topics_and_prefixes_of_its_declaration() -> None:
     stages = StageBuilder(Settings(threads=1)).build(ALL)
     assert tuple(stage.node for stage in stages) == PIPELINE
-
-
-def test_every_result_has_its_stage() -> None:
-    assert {model.topic for model in RESULT_EVENTS} == {node.emits for node in PIPELINE}

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.trace import NoOpTracerProvider
 
 from deploy.local.server import free_port
-from lookstream.telemetry import STANDARD, open_telemetry
+from lookstream.telemetry import ENDPOINT_VARIABLES, open_telemetry
 from tests.collector import Collector
 
 OFF = """
@@ -31,7 +31,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*STANDARD, "OTEL_SERVICE_NAME"):
+    for name in (*ENDPOINT_VARIABLES, "OTEL_SERVICE_NAME"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -52,7 +52,7 @@ def test_what_is_left_is_sent_at_the_end(collector: Collector, slash: str) -> No
     assert int(sent.id, 16) == span.get_span_context().span_id
 
 
-@pytest.mark.parametrize("variable", STANDARD)
+@pytest.mark.parametrize("variable", ENDPOINT_VARIABLES)
 def test_the_standard_s_own_variables_do_as_well(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
