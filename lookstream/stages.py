@@ -104,9 +104,7 @@ def _annotations(work: Work) -> tuple[type[Event], type[Payload]]:
 def _result_event(topic: str, payload: type[Payload]) -> type[StageResult]:
     """Return an event class on ``topic`` that carries ``payload``."""
     if taken := sorted(set(payload.model_fields) & set(StageResult.model_fields)):
-        raise TypeError(
-            f"{payload.__name__}: every result has a field {taken[0]}"
-        )
+        raise TypeError(f"{payload.__name__}: every result has a field {taken[0]}")
     class_name = "".join(word.capitalize() for word in topic.split("-"))
 
     def body(namespace: dict[str, Any]) -> None:
