@@ -21,7 +21,7 @@ from lookstream.settings import Settings
 from lookstream.telemetry import open_telemetry
 from lookstream.wiring import gateway as wiring
 from lookstream.wiring import workers as worker_wiring
-from lookstream.wiring.stages import SEEING
+from lookstream.wiring.stages import NETWORK_STAGES
 from lookstream.wiring.workers import WorkerParts
 from streams.broker.connection import BrokerUrl
 
@@ -168,7 +168,7 @@ async def _load_and_reload(
         if stage.warm_up:
             await asyncio.to_thread(stage.warm_up)
         del loading[stage.name]
-    names = [name for name in parts.loading if name in SEEING]
+    names = [name for name in parts.loading if name in NETWORK_STAGES]
     while True:
         await reload.wait()
         reload.clear()

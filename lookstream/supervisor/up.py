@@ -24,7 +24,7 @@ from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from lookstream.supervisor.processes import RESTARTED, SUPERVISED, check_bind, on_hangup
 from lookstream.wiring import gateway as wiring
-from lookstream.wiring.stages import SEEING
+from lookstream.wiring.stages import NETWORK_STAGES
 from lookstream.wiring.workers import check_worker
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.topics import create_topics
@@ -175,8 +175,8 @@ def _workers(settings: Settings) -> tuple[list[str], list[str]]:
 
     Threads of one process wait for Python's interpreter lock. Two processes were 10 % faster.
     """
-    others = [name for name in wiring.stage_graph(settings).names if name not in SEEING]
-    return [*wiring.beside_stages(settings), *others], list(SEEING)
+    others = [name for name in wiring.stage_graph(settings).names if name not in NETWORK_STAGES]
+    return [*wiring.other_processors(settings), *others], list(NETWORK_STAGES)
 
 
 def _worker_ports(settings: Settings) -> list[int]:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from lookstream.telemetry import Telemetry
 from storage.artifacts.links import LinkSigner
@@ -65,27 +67,48 @@ def _address() -> str:
         return str(probe.getsockname()[0])
 
 
-def extra_stages(settings: Settings) -> tuple[Stage, ...]:
+def custom_stages(settings: Settings) -> tuple[Stage, ...]:
     """Return the stages that ``LOOKSTREAM_STAGES`` names as ``module:attribute``.
 
     An attribute is a stage, or a function that returns one. Functions run once per process.
+    Raises `CannotStart` if a name leads to no stage.
     """
-    return _imported_stages(settings.stages)
+    return _import_stages(settings.stages)
 
 
 @cache
-def _imported_stages(names: str) -> tuple[Stage, ...]:
-    stages: list[Stage] = []
-    for name in filter(None, names.split(",")):
-        module, _, attribute = name.strip().partition(":")
+def _import_stages(names: str) -> tuple[Stage, ...]:
+    return tuple(_import_stage(name.strip()) for name in names.split(",") if name.strip())
+
+
+def _import_stage(name: str) -> Stage:
+    from agents.stages.stage import Stage
+
+    module, _, attribute = name.partition(":")
+    try:
         found = getattr(import_module(module), attribute)
-        stages.append(found() if callable(found) else found)
-    return tuple(stages)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CannotStart(f"LOOKSTREAM_STAGES: cannot import {name}: {error}") from error
+    stage = found() if callable(found) else found
+    if not isinstance(stage, Stage):
+        raise CannotStart(f"LOOKSTREAM_STAGES: {name} is a {type(stage).__name__}, not a Stage")
+    return stage
 
 
 def stage_graph(settings: Settings) -> StageGraph:
-    """Return the graph of all stages, without loading any network."""
-    return StageGraph([*PIPELINE, *(stage.node for stage in extra_stages(settings))])
+    """Return the graph of all stages, without loading any network.
+
+    Each custom stage may write artifacts under ``stages/<name>`` without declaring the prefix.
+    Raises `CannotStart` if a custom stage does not fit the other stages.
+    """
+    custom = [
+        replace(stage.node, artifacts=(*stage.artifacts, f"stages/{stage.name}"))
+        for stage in custom_stages(settings)
+    ]
+    try:
+        return StageGraph([*PIPELINE, *custom])
+    except ValueError as error:
+        raise CannotStart(f"LOOKSTREAM_STAGES: {error}") from error
 
 
 def topic_plan(settings: Settings) -> list[Topic]:
@@ -95,16 +118,16 @@ def topic_plan(settings: Settings) -> list[Topic]:
     return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
 
 
-def models(settings: Settings) -> list[type[Event]]:
+def event_models(settings: Settings) -> list[type[Event]]:
     """Return all events that travel through this installation."""
-    return [*EVENTS, *(stage.emits for stage in extra_stages(settings))]
+    return [*EVENTS, *(stage.emits for stage in custom_stages(settings))]
 
 
 def events_document(settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of the events that travel through this installation."""
     broker = BrokerUrl.parse(settings.kafka).bootstrap
     topics = topic_plan(settings)
-    return asyncapi(models(settings), topics, broker=broker, version=version("lookstream"))
+    return asyncapi(event_models(settings), topics, broker=broker, version=version("lookstream"))
 
 
 def link_signer(settings: Settings) -> LinkSigner:
@@ -156,7 +179,7 @@ def gateway_over(
                 artifacts=redact(settings.artifacts),
                 jobs=redact(settings.jobs),
             ),
-            history=TopicHistory(broker, models(settings)),
+            history=TopicHistory(broker, event_models(settings)),
             limits=Limits(max_bytes=settings.max_bytes),
             link_expires_s=settings.link_expires_s,
             events=events_document(settings),
@@ -167,7 +190,7 @@ def gateway_over(
     )
 
 
-def beside_stages(settings: Settings) -> list[str]:
+def other_processors(settings: Settings) -> list[str]:
     """Return what a whole system runs besides its stages."""
     notified = settings.notifications and settings.artifacts.startswith("s3://")
     return [TRACKING, INTAKE] if notified else [TRACKING]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookstream.settings import Settings
-from lookstream.wiring.gateway import extra_stages
+from lookstream.wiring.gateway import custom_stages
 from streams.stages.registry import BUILT_IN
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agents.vision.text.vocabulary import Vocabulary
 
 
-SEEING = ("captioning", "classification", "pose")
+NETWORK_STAGES = ("captioning", "classification", "pose")
 """The stages that use the networks. In one process, they share one pass per photo."""
 
 
@@ -40,7 +40,7 @@ class StageBuilder:
         wanted = set(names)
         builtin = [stage.name for stage in BUILT_IN if stage.name in wanted]
         modules = [import_module(f"agents.stages.{name}") for name in builtin]
-        extras = [stage for stage in extra_stages(self._settings) if stage.name in wanted]
+        extras = [stage for stage in custom_stages(self._settings) if stage.name in wanted]
         return [*(module.build(self) for module in modules), *extras]
 
     def forget(self) -> None:

@@ -15,9 +15,9 @@ from lookstream.wiring.captions import check_captions
 from lookstream.wiring.gateway import (
     INTAKE,
     TRACKING,
-    beside_stages,
-    extra_stages,
+    custom_stages,
     link_signer,
+    other_processors,
     stage_graph,
 )
 from lookstream.wiring.stages import StageBuilder
@@ -128,7 +128,7 @@ def build_worker(
     from agents.runtime.worker import Worker
 
     graph = stage_graph(settings)
-    wanted = list(names) or [*graph.names, *beside_stages(settings)]
+    wanted = list(names) or [*graph.names, *other_processors(settings)]
     stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
     graph.closure(stages)
     check_worker(settings, stages)
@@ -202,7 +202,7 @@ def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
 
     settings, jobs = shared.settings, open_jobs(shared.settings.jobs)
     artifacts = shared.artifacts()
-    results = [*RESULT_EVENTS, *(stage.emits for stage in extra_stages(settings))]
+    results = [*RESULT_EVENTS, *(stage.emits for stage in custom_stages(settings))]
     tracking = TrackingProcessor(
         results,
         graph=shared.graph,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from streams.events.models import Event, Payload, StageResult
 from streams.stages.graph import Node
+
+_WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class StageDeclaration:
     threads: int = 0
     artifacts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a name, topic or artifact prefix that would break a key."""
+        parts = [part for prefix in self.artifacts for part in prefix.split("/")]
+        for text in (self.name, self.emits.topic, *parts):
+            if not _WORD.fullmatch(text):
+                raise ValueError(f"stage {self.name!r}: {text!r} is not a word like 'mean-colour'")
 
     @property
     def node(self) -> Node:

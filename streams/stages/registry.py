@@ -102,4 +102,4 @@ EVENTS: tuple[type[Event], ...] = (
     JobUpdated,
     JobDeleted,
 )
-"""All events of an installation without added stages."""
+"""All events of an installation without custom stages."""

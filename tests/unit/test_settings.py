@@ -56,7 +56,7 @@ def test_uploads_are_taken_in_where_a_store_tells_of_them(
     notifications: bool, artifacts: str, beside: list[str]
 ) -> None:
     settings = Settings(notifications=notifications, artifacts=artifacts)
-    assert wiring.beside_stages(settings) == beside
+    assert wiring.other_processors(settings) == beside
     planned = "object-created" in {topic.name for topic in wiring.topic_plan(settings)}
     assert planned is notifications
 
