@@ -24,7 +24,7 @@ from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from lookstream.supervisor.processes import RESTARTED, SUPERVISED, check_bind, on_hangup
 from lookstream.wiring import gateway as wiring
-from lookstream.wiring.stages import NETWORK_STAGES
+from lookstream.wiring.stages import NETWORK_STAGES, stage_graph
 from lookstream.wiring.workers import check_worker
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.topics import create_topics
@@ -97,7 +97,7 @@ def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> N
     """
     # Check now: a child process that cannot start would be restarted without end.
     check_bind(settings, insecure=insecure)
-    check_worker(settings, wiring.stage_graph(settings).names)
+    check_worker(settings, stage_graph(settings).names)
     with _locked(settings.home), _broker(settings) as kafka:
         settings = settings.model_copy(update={"kafka": kafka, "port": _port(settings)})
         settings = wiring.resolved(settings)
@@ -175,7 +175,7 @@ def _workers(settings: Settings) -> tuple[list[str], list[str]]:
 
     Threads of one process wait for Python's interpreter lock. Two processes were 10 % faster.
     """
-    others = [name for name in wiring.stage_graph(settings).names if name not in NETWORK_STAGES]
+    others = [name for name in stage_graph(settings).names if name not in NETWORK_STAGES]
     return [*wiring.other_processors(settings), *others], list(NETWORK_STAGES)
 
 

@@ -1,21 +1,17 @@
-"""The composition root: what builds real objects out of settings. The gateway here, stages in
-`lookstream.wiring.stages`, workers in `lookstream.wiring.workers`; nothing else does."""
+"""Build the gateway from the settings, and resolve the addresses that the settings leave out."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import socket
-from dataclasses import replace
-from functools import cache
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from lookstream.telemetry import Telemetry
+from lookstream.wiring.stages import event_models, stage_graph
 from storage.artifacts.links import LinkSigner
 from storage.urls import open_artifacts, open_jobs, redact
 from streams.broker.connection import BrokerUrl
@@ -23,42 +19,37 @@ from streams.broker.producer import EventProducer
 from streams.broker.topics import OBJECT_CREATED, Topic, system_topics
 from streams.consumers.history import TopicHistory
 from streams.events.asyncapi import asyncapi
-from streams.events.models import Event
-from streams.stages.graph import StageGraph
-from streams.stages.registry import EVENTS, PIPELINE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from agents.stages.stage import Stage
-
 
 TRACKING = "tracking"
 INTAKE = "intake"
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared
 
 
 def resolved(settings: Settings) -> Settings:
-    """Return the settings with every store's address: unset ones lie in the data directory."""
+    """Return the settings with all addresses. Stores without an address use the data directory."""
     home = settings.home.absolute()
     return settings.model_copy(
         update={
             "artifacts": settings.artifacts or f"file://{home / 'artifacts'}",
             "jobs": settings.jobs or f"sqlite://{home / 'jobs.sqlite'}",
-            # Port 0 is one that nobody has taken yet, and no address.
+            # Port 0 means any free port, so the address is not known yet.
             "public_url": settings.public_url or (own_url(settings) if settings.port else ""),
         }
     )
 
 
 def own_url(settings: Settings) -> str:
-    """Return where the gateway listens, as others reach it: on all addresses, by this machine's."""
+    """Return the gateway's URL. A wildcard host is replaced by this machine's address."""
     host = _address() if settings.host in EVERYWHERE else settings.host
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _address() -> str:
-    """Return this machine's address towards the network; no packet is sent to learn it."""
+    """Return this machine's address on the network. Connecting a UDP socket sends no packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # reserved for documents (RFC 5737)
@@ -67,76 +58,28 @@ def _address() -> str:
         return str(probe.getsockname()[0])
 
 
-def custom_stages(settings: Settings) -> tuple[Stage, ...]:
-    """Return the stages that ``LOOKSTREAM_STAGES`` names as ``module:attribute``.
-
-    An attribute is a stage, or a function that returns one. Functions run once per process.
-    Raises `CannotStart` if a name leads to no stage.
-    """
-    return _import_stages(settings.stages)
-
-
-@cache
-def _import_stages(names: str) -> tuple[Stage, ...]:
-    return tuple(_import_stage(name.strip()) for name in names.split(",") if name.strip())
-
-
-def _import_stage(name: str) -> Stage:
-    from agents.stages.stage import Stage
-
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise CannotStart(f"LOOKSTREAM_STAGES: cannot import {name}: {error}") from error
-    stage = found() if callable(found) else found
-    if not isinstance(stage, Stage):
-        raise CannotStart(f"LOOKSTREAM_STAGES: {name} is a {type(stage).__name__}, not a Stage")
-    return stage
-
-
-def stage_graph(settings: Settings) -> StageGraph:
-    """Return the graph of all stages, without loading any network.
-
-    Each custom stage may write artifacts under ``stages/<name>`` without declaring the prefix.
-    Raises `CannotStart` if a custom stage does not fit the other stages.
-    """
-    custom = [
-        replace(stage.node, artifacts=(*stage.artifacts, f"stages/{stage.name}"))
-        for stage in custom_stages(settings)
-    ]
-    try:
-        return StageGraph([*PIPELINE, *custom])
-    except ValueError as error:
-        raise CannotStart(f"LOOKSTREAM_STAGES: {error}") from error
-
-
 def topic_plan(settings: Settings) -> list[Topic]:
-    """Return the topics that the system needs."""
+    """Return the topics that this installation needs."""
     emitted = [node.emits for node in stage_graph(settings).nodes.values()]
     notified = [Topic(OBJECT_CREATED, settings.partitions)] if settings.notifications else []
     return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
 
 
-def event_models(settings: Settings) -> list[type[Event]]:
-    """Return all events that travel through this installation."""
-    return [*EVENTS, *(stage.emits for stage in custom_stages(settings))]
-
-
 def events_document(settings: Settings) -> dict[str, Any]:
-    """Return the AsyncAPI document of the events that travel through this installation."""
+    """Return the AsyncAPI document of this installation's events."""
     broker = BrokerUrl.parse(settings.kafka).bootstrap
     topics = topic_plan(settings)
     return asyncapi(event_models(settings), topics, broker=broker, version=version("lookstream"))
 
 
 def link_signer(settings: Settings) -> LinkSigner:
-    """Return the signer of artifact links; without a set secret, with one kept in the data."""
-    secret = settings.secret.get_secret_value() or _kept_secret(settings.home / "secret")
+    """Return the signer of artifact links. The default secret is in the data directory."""
+    secret = settings.secret.get_secret_value() or _stored_secret(settings.home / "secret")
     return LinkSigner(secret.encode(), settings.public_url)
 
 
-def _kept_secret(path: Path) -> str:
+def _stored_secret(path: Path) -> str:
+    """Return the secret in ``path``. The first process creates the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -148,7 +91,7 @@ def _kept_secret(path: Path) -> str:
 
 
 def build_gateway(settings: Settings, telemetry: Telemetry | None = None) -> FastAPI:
-    """Return the gateway's application over real stores and a real broker."""
+    """Return the gateway's application with real stores and a new producer."""
     publisher = EventProducer(BrokerUrl.parse(settings.kafka), source="/lookstream/gateway")
     return gateway_over(publisher, settings, telemetry)
 
@@ -156,7 +99,7 @@ def build_gateway(settings: Settings, telemetry: Telemetry | None = None) -> Fas
 def gateway_over(
     publisher: EventProducer, settings: Settings, telemetry: Telemetry | None = None
 ) -> FastAPI:
-    """Return the gateway's application that publishes by ``publisher``, which the caller closes."""
+    """Return the gateway's application with ``publisher``. The caller closes ``publisher``."""
     from gateway.app import create_app
     from gateway.deps import Addresses, GatewayDeps
     from gateway.http.host_check import names_of
@@ -191,6 +134,6 @@ def gateway_over(
 
 
 def other_processors(settings: Settings) -> list[str]:
-    """Return what a whole system runs besides its stages."""
+    """Return the processors of a complete system that are not stages."""
     notified = settings.notifications and settings.artifacts.startswith("s3://")
     return [TRACKING, INTAKE] if notified else [TRACKING]

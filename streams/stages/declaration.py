@@ -20,7 +20,8 @@ class StageDeclaration:
     it is built. ``batch`` is the largest number of events per call, ``timeout_s`` the time limit of
     a call in seconds, ``attempts`` the number of tries before a stage gives up on an event.
     ``threads`` is 0 for the process's shared threads (one per core). A stage that waits for another
-    machine has threads of its own.
+    machine has threads of its own. ``uses_network`` marks a stage that uses the garment
+    network: `up` runs these stages in one process, and SIGHUP loads them again.
 
     ``artifacts`` are the key prefixes ``<prefix>/<sha256>/`` that the stage writes. Deleting a job
     deletes them. ``shows`` names the fields of a job in REST that the payload fills. The payload of
@@ -36,6 +37,7 @@ class StageDeclaration:
     timeout_s: float = 60.0
     attempts: int = 3
     threads: int = 0
+    uses_network: bool = False
     artifacts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
 

@@ -11,7 +11,7 @@ import pytest
 
 from agents.tracking.notifications import UploadedObject, uploaded_objects
 from deploy.local.servers import Minio
-from lookstream.wiring.workers import NOTIFIED
+from lookstream.wiring.workers import NOTIFICATION_TARGET
 from storage.artifacts import keys
 from storage.artifacts.links import LinkSigner
 from storage.artifacts.s3 import MinioArtifacts
@@ -51,7 +51,7 @@ def test_an_upload_by_link_is_notified_once(
     store: MinioArtifacts, kafka_server: KafkaServer
 ) -> None:
     for _ in range(3):
-        store.announce("uploads/", NOTIFIED)
+        store.announce("uploads/", NOTIFICATION_TARGET)
     job_id = str(uuid4())
     store.put(keys.incoming(job_id), b"of no interest")
     follow(store.signed_link(keys.upload(job_id), expires_s=60, method="PUT"), b"a photo")
@@ -71,4 +71,4 @@ def test_an_upload_by_link_is_notified_once(
 
 def test_a_store_without_a_kafka_target_raises(minio_server: MinioServer) -> None:
     with pytest.raises(StorageError):
-        opened(minio_server).announce("uploads/", NOTIFIED)
+        opened(minio_server).announce("uploads/", NOTIFICATION_TARGET)

@@ -21,7 +21,7 @@ from lookstream.stages import (
     stage,
 )
 from lookstream.testing import MemoryArtifacts, example_event, run_stage, store_photo
-from lookstream.wiring.gateway import custom_stages, event_models, stage_graph
+from lookstream.wiring.stages import custom_stages, event_models, stage_graph
 from storage.artifacts import keys
 from storage.artifacts.erasure import erase_content
 from storage.jobs.sqlite.store import SqliteJobs
