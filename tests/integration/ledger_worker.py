@@ -4,9 +4,9 @@
 
 Each record takes ``--each`` seconds. The processor writes a line (partition, offset, value) to
 ``FILE.begun`` before a record, and to the ledger after it. Unless ``--tame``, four values are
-orders: ``raise`` (an exception escapes), ``hang`` (the batch never ends), ``block`` (the event loop blocks)
-and ``wait`` (the processor waits for a store). When all consumers run, the process prints one line
-of JSON about them.
+orders: ``raise`` (an exception escapes), ``hang`` (the batch never ends), ``block`` (the event
+loop blocks) and ``wait`` (the processor waits for a store). When all consumers run, the process
+prints one line of JSON about them.
 """
 
 from __future__ import annotations
