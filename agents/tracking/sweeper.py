@@ -125,15 +125,4 @@ def resubmission(job: Job) -> ImageSubmitted:
     source = Source(**job.source)
     if validated and validated.status == "completed" and validated.result and source.object:
         source = Source(object=keys.original(str(validated.result["sha256"])))
-    return ImageSubmitted(
-        job_id=job.job_id,
-        run=job.run,
-        lane="bulk" if job.lane == "bulk" else "interactive",
-        source=source,
-        owner=job.owner,
-        group=job.group,
-        stages=job.wanted,
-        metadata=dict(job.metadata),
-        idempotency_key=job.idempotency_key,
-        force=job.force,
-    )
+    return ImageSubmitted.of_job(job, source=source)

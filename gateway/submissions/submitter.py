@@ -74,19 +74,7 @@ class SubmissionPublisher:
 
 def submitted(event: ImageSubmitted, at: datetime) -> Submitted:
     """Return what the job store keeps of a submission; its stages are all that it wants."""
-    return Submitted(
-        job_id=event.job_id,
-        run=event.run,
-        at=at,
-        source=event.source.model_dump(exclude_none=True),
-        wanted=event.stages,
-        lane=event.lane,
-        owner=event.owner,
-        group=event.group,
-        metadata=event.metadata,
-        idempotency_key=event.idempotency_key,
-        force=event.force,
-    )
+    return Submitted.of_event(event, at, event.stages)
 
 
 PARALLEL = 8

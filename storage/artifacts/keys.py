@@ -78,7 +78,7 @@ def erasing(sha256: str) -> str:
 
 
 def of_stage(stage: str, sha256: str, name: str) -> str:
-    """An object of an added stage; ``name`` may contain slashes."""
+    """Return the key of a custom stage's artifact; ``name`` may contain slashes."""
     return f"stages/{stage}/{sha256}/{name}"
 
 

@@ -85,6 +85,23 @@ class Submitted:
     idempotency_key: str | None = None
     force: bool = False
 
+    @classmethod
+    def of_event(cls, event: Any, at: datetime, wanted: tuple[str, ...]) -> Submitted:
+        """Return the update of an `ImageSubmitted` event (a class that storage cannot import)."""
+        return cls(
+            job_id=event.job_id,
+            run=event.run,
+            at=at,
+            source=event.source.model_dump(exclude_none=True),
+            wanted=wanted,
+            lane=event.lane,
+            owner=event.owner,
+            group=event.group,
+            metadata=event.metadata,
+            idempotency_key=event.idempotency_key,
+            force=event.force,
+        )
+
 
 @dataclass(frozen=True)
 class StageCompleted:
