@@ -1,7 +1,4 @@
-"""Everything that a stage of your own needs, in one import. See docs/adding-a-stage.md.
-
-from lookstream.stages import ImageValidated, Payload, stage
-"""
+"""Everything that a stage of your own needs, in one import. See docs/adding-a-stage.md."""
 
 from __future__ import annotations
 
