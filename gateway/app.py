@@ -66,7 +66,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         responses=problem_responses.documented("internal-error", *visitors.CODES),
         telemetry=request_tracing(deps.tracers),
     )
-    app.state.end_streams = deps.follower.feed.close
+    app.state.end_streams = deps.job_updates.feed.close
     metrics = Metrics()
     similar = SimilarJobs(deps.jobs)
     submitter = Submitter(deps, metrics, Storing(deps.artifacts))
@@ -103,10 +103,10 @@ def _document(made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def _following(deps: GatewayDeps) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        deps.follower.start()
+        deps.job_updates.start()
         try:
             yield
         finally:
-            await asyncio.to_thread(deps.follower.stop)
+            await asyncio.to_thread(deps.job_updates.stop)
 
     return lifespan

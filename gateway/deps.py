@@ -55,7 +55,7 @@ class GatewayDeps:
     publisher: Publisher
     graph: StageGraph
     signer: LinkSigner
-    follower: JobUpdateConsumer
+    job_updates: JobUpdateConsumer
     addresses: Addresses
     history: TopicHistory
     limits: Limits = field(default_factory=Limits)

@@ -1,4 +1,7 @@
-"""Everything that a stage of your own needs, in one import. See docs/adding-a-stage.md."""
+"""Everything that the file of a custom stage imports. See docs/adding-a-stage.md.
+
+from lookstream.stages import ImageValidated, Payload, stage
+"""
 
 from __future__ import annotations
 
@@ -47,15 +50,25 @@ __all__ = [
 Work = Callable[[Any, ArtifactStore], Any]
 
 
-def stage(name: str, *, version: str, topic: str = "", **options: Any) -> Callable[[Work], Stage]:
-    """Make a stage of a function ``work(event, artifacts) -> payload``.
+def stage(
+    name: str,
+    *,
+    version: str,
+    topic: str = "",
+    timeout_s: float = 60.0,
+    attempts: int = 3,
+    threads: int = 0,
+    warm_up: Callable[[], None] | None = None,
+    given: Callable[[Any], str] | None = None,
+) -> Callable[[Work], Stage]:
+    """Make a stage from a function ``work(event, artifacts) -> payload``.
 
-    The annotations of ``work`` name the event that the stage reads and the payload that it returns.
-    The result event goes to ``topic``, by default ``<name>-completed``. ``options`` are further
-    fields of `Stage`, such as ``timeout_s`` or ``threads``. The stage may write artifacts under
-    ``artifact_key(name, event.sha256, …)``; deleting a job deletes them.
+    The annotations of ``work`` name the consumed event and the payload. The result event goes to
+    ``topic``, by default ``<name>-completed``. The other arguments are those of `Stage`. The stage
+    may write artifacts under ``artifact_key(name, event.sha256, …)``; deleting a job deletes them.
 
-    Raises TypeError if ``work`` has no such annotations.
+    Raises TypeError if ``work`` has no such annotations, or if a field of the payload has the name
+    of a field of `StageResult`.
     """
 
     def declare(work: Work) -> Stage:
@@ -67,7 +80,11 @@ def stage(name: str, *, version: str, topic: str = "", **options: Any) -> Callab
             payload=payload,
             version=version,
             handle=one_by_one(work),
-            **{"artifacts": (f"stages/{name}",), **options},
+            timeout_s=timeout_s,
+            attempts=attempts,
+            threads=threads,
+            warm_up=warm_up,
+            given=given,
         )
 
     return declare
@@ -86,6 +103,8 @@ def _annotations(work: Work) -> tuple[type[Event], type[Payload]]:
 
 def _result_event(topic: str, payload: type[Payload]) -> type[StageResult]:
     """Return an event class on ``topic`` that carries ``payload``."""
+    if taken := sorted(set(payload.model_fields) & set(StageResult.model_fields)):
+        raise TypeError(f"{payload.__name__}: every result has a field {taken[0]}")
     class_name = "".join(word.capitalize() for word in topic.split("-"))
 
     def body(namespace: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,25 +23,42 @@ from storage.artifacts.links import LinkSigner
 from storage.artifacts.store import CHUNK, ArtifactInfo, ArtifactStore
 from storage.errors import ArtifactNotFound
 from streams.events.models import (
-    Box,
     Event,
+    ImageAnnotated,
     ImageCaptioned,
     ImageClassified,
     ImageSubmitted,
+    ImageThumbnailed,
     ImageValidated,
-    Keypoint,
-    Label,
-    Payload,
     PoseEstimated,
+    ShotsCut,
     Source,
 )
 
 JOB_ID = str(UUID(int=1))
 LONG_SIDE = 1024
+_WHOLE = {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0}
+_NECK = {"name": "neck", "x": 0.5, "y": 0.1, "confidence": 0.9}
+_PICTURE = {"key": "examples/picture.jpg", "width": 128, "height": 128}
+_SHOT = {"label": "whole", "key": "examples/shot.jpg", "box": _WHOLE, "reason": "all of it"}
+EXAMPLES: Mapping[type[Event], Mapping[str, Any]] = {
+    ImageCaptioned: {"caption": "Blue T-shirt", "model": "example"},
+    ImageClassified: {"top5": [{"label": "t-shirt", "probability": 0.9}], "model": "example"},
+    PoseEstimated: {
+        "subject": "laid-out",
+        "keypoints": [_NECK],
+        "box": _WHOLE,
+        "model": "example",
+    },
+    ShotsCut: {"shots": [{**_SHOT, "confidence": 0.9}]},
+    ImageThumbnailed: {"thumbnails": [_PICTURE], "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j3A"},
+    ImageAnnotated: _PICTURE,
+}
+"""Payloads of the built-in stages' events. Their artifacts are not in the store."""
 
 
 class MemoryArtifacts:
-    """An `ArtifactStore` in memory. Thread-safe; it holds every object until it is discarded."""
+    """An `ArtifactStore` in memory. Thread-safe."""
 
     def __init__(self) -> None:
         self._objects: dict[str, tuple[bytes, ArtifactInfo]] = {}
@@ -108,17 +125,22 @@ def run_stage(
     artifacts: ArtifactStore | None = None,
     event: Event | None = None,
 ) -> Any:
-    """Run ``stage`` on one photo and return its payload.
+    """Run ``warm_up`` and ``stage`` on one photo, and return the payload.
 
-    ``event`` replaces the example event that the stage reads. Raises the exception with which the
-    stage rejects or fails the photo.
+    ``event`` replaces the example event. Raises the exception with which the stage rejects or fails
+    the photo, and TypeError for a payload that is not the declared one.
     """
-    store = artifacts or MemoryArtifacts()
+    store = MemoryArtifacts() if artifacts is None else artifacts
     validated = store_photo(photo, store)
+    if stage.warm_up:
+        stage.warm_up()
     (outcome,) = stage.handle([event or example_event(stage.consumes, validated)], store)
     if isinstance(outcome, Exception):
         raise outcome
-    return outcome.payload if isinstance(outcome, CachedResult | FallbackResult) else outcome
+    payload = outcome.payload if isinstance(outcome, CachedResult | FallbackResult) else outcome
+    if not isinstance(payload, stage.payload):
+        raise TypeError(f"{type(payload).__name__} instead of {stage.payload.__name__}")
+    return payload
 
 
 def store_photo(
@@ -154,30 +176,16 @@ def store_photo(
 def example_event(consumes: type[Event], validated: ImageValidated) -> Event:
     """Return an event of a built-in type about a validated photo.
 
-    Raises ValueError for other types: give `run_stage` an ``event``.
+    Raises ValueError for other types: pass ``event`` to `run_stage`.
     """
-    about: dict[str, Any] = {"job_id": validated.job_id, "sha256": validated.sha256}
-    whole = Box(left=0.0, top=0.0, right=1.0, bottom=1.0)
-    events: dict[type[Event], Event] = {
-        ImageSubmitted: ImageSubmitted(
-            job_id=validated.job_id, source=Source(object=validated.original)
-        ),
-        ImageValidated: validated,
-        ImageCaptioned: ImageCaptioned(**about, caption="Blue T-shirt", model="example"),
-        ImageClassified: ImageClassified(
-            **about, top5=(Label(label="t-shirt", probability=0.9),), model="example"
-        ),
-        PoseEstimated: PoseEstimated(
-            **about,
-            subject="laid-out",
-            keypoints=(Keypoint(name="neck", x=0.5, y=0.1, confidence=0.9),),
-            box=whole,
-            model="example",
-        ),
-    }
-    if consumes not in events:
+    if consumes is ImageSubmitted:
+        return ImageSubmitted(job_id=validated.job_id, source=Source(object=validated.original))
+    if consumes is ImageValidated:
+        return validated
+    if consumes not in EXAMPLES:
         raise ValueError(f"there is no example of {consumes.__name__}; pass event=…")
-    return events[consumes]
+    about = {"job_id": validated.job_id, "sha256": validated.sha256}
+    return consumes.model_validate({**about, **EXAMPLES[consumes]})
 
 
 def _content(photo: bytes | str | Path | Image.Image) -> bytes:
@@ -192,4 +200,4 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-__all__ = ["MemoryArtifacts", "Payload", "example_event", "run_stage", "store_photo"]
+__all__ = ["MemoryArtifacts", "example_event", "run_stage", "store_photo"]

@@ -10,7 +10,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer
 from streams.broker.records import Record
 from streams.events.codec import Envelope
 from streams.events.models import Event
-from streams.events.tracing import begin, trace_id_of, traceparent_of
+from streams.events.tracing import start_span, trace_id_of, traceparent_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def start_consumer_span(tracer: Tracer, stage: str, record: Record, envelope: En
     ``lookstream.…`` names are our own.
     """
     event = envelope.event
-    return begin(
+    return start_span(
         tracer,
         stage,
         kind=SpanKind.CONSUMER,

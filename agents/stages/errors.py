@@ -1,22 +1,23 @@
-"""How a stage says no.
+"""The errors that a stage raises on purpose.
 
     StageError
-    ├── Rejected      the input's own fault: no retry, the job's stage fails with this code
-    ├── Unavailable   something we depend on is out of reach: held and retried until it is back
-    └── BadAnswer     something we depend on answers, but not what was asked
+    ├── Rejected      the photo is at fault: no retry, the stage fails with this code
+    ├── Unavailable   a dependency is unavailable: the runtime waits and retries until it is back
+    └── BadAnswer     a dependency answered, but the answer is useless
 
-`BadAnswer` and any other exception are our fault: retried, then failed and dead-lettered.
+After `BadAnswer` and any other exception, the runtime retries a few times. Then the stage fails,
+and the record goes to the dead letters.
 """
 
 from __future__ import annotations
 
 
 class StageError(Exception):
-    """Base of what stages raise on purpose."""
+    """The base of the errors that stages raise on purpose."""
 
 
 class Rejected(StageError):
-    """The input cannot be processed, ever. ``code`` is stable; ``message`` is for people."""
+    """The input can never be processed. ``code`` is stable; ``message`` is for people."""
 
     def __init__(self, code: str, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -26,9 +27,9 @@ class Rejected(StageError):
 
 
 class Unavailable(StageError):
-    """A dependency is out of reach; the record is held until it is back.
+    """A dependency is unavailable. The runtime retries until the dependency is back.
 
-    ``retry_after_s`` is how long it asks to be left alone, None where it does not say.
+    ``retry_after_s`` is the delay that the dependency asks for; None if it does not ask.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Unavailable(StageError):
 
 
 class BadAnswer(StageError):
-    """What came back is of no use. ``code`` is stable; ``message`` is for people."""
+    """A dependency's answer is useless. ``code`` is stable; ``message`` is for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

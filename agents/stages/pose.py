@@ -117,7 +117,7 @@ def estimate(picture: Picture, seen: Prediction, finders: Finders, model: str) -
 
 
 def _clear(picture: Picture, garment: Garment | None) -> Image.Image:
-    """The picture, transparent around the garment."""
+    """Return the picture, transparent around the garment."""
     if garment is None:
         return Image.fromarray(picture).convert("RGBA")
     alpha = np.round(garment.alpha * 255).astype(np.uint8)

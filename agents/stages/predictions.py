@@ -1,4 +1,4 @@
-"""One pass of the garment network for all stages of this process that want it."""
+"""Share each pass of the garment network among the stages of one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Predicts(Protocol):
-    """What is needed of `agents.vision.networks.model.GarmentModel`."""
+    """The part of `agents.vision.networks.model.GarmentModel` that stages use."""
 
     @property
     def model_id(self) -> str: ...
@@ -28,10 +28,10 @@ class Predicts(Protocol):
 
 
 class SharedPredictions:
-    """Predictions by content, the latest ``keep`` of them. Thread-safe.
+    """A thread-safe cache of the latest ``keep`` predictions, by content.
 
-    Give one to the captioning and the classification stage: whichever comes second, even while
-    the first is still at it, gets what the first computed. A failure is not kept.
+    Several stages share one instance. A stage that asks for a photo that another stage is computing
+    waits for that prediction. A failure is not cached.
     """
 
     def __init__(self, model: Predicts, *, keep: int = 256) -> None:
@@ -58,11 +58,11 @@ class SharedPredictions:
                 futures[sha256] = self._futures[sha256]
             while len(self._futures) > self._keep:
                 self._futures.popitem(last=False)
-        self._compute(ours, artifacts)  # before waiting for others, so that none waits in a ring
+        self._compute(ours, artifacts)  # before waiting for other threads, to avoid a deadlock
         return [_outcome(futures[sha256]) for sha256 in contents]
 
     def warm_up(self) -> None:
-        """Run the network once, so that the first photo does not wait for its start."""
+        """Run the network once, because the first pass is slow."""
         self._model.predict([Image.new("RGB", (64, 64))])
 
     def _compute(self, ours: dict[str, Future[Prediction]], artifacts: ArtifactStore) -> None:
@@ -84,7 +84,7 @@ class SharedPredictions:
     def _predicted(self, images: list[Image.Image]) -> Sequence[Prediction | Exception]:
         try:
             return self._model.predict(images) if images else []
-        except Exception as error:  # noqa: BLE001 - told for each item
+        except Exception as error:  # noqa: BLE001 - the outcome of each item
             if len(images) == 1:
                 return [error]
             return [self._predicted([image])[0] for image in images]
@@ -92,8 +92,8 @@ class SharedPredictions:
     def _forget_failures(self, ours: dict[str, Future[Prediction]]) -> None:
         with self._lock:
             for sha256, future in ours.items():
-                if not future.done():  # only a KeyboardInterrupt or the like gets here
-                    future.set_exception(RuntimeError("the prediction was broken off"))
+                if not future.done():  # after a KeyboardInterrupt or another BaseException
+                    future.set_exception(RuntimeError("the prediction was interrupted"))
                 if future.exception() and self._futures.get(sha256) is future:
                     del self._futures[sha256]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from storage.artifacts.store import ArtifactStore
@@ -31,11 +31,7 @@ Outcome = Made | Exception
 Handle = Callable[[Sequence[Any], ArtifactStore], Sequence[Outcome]]
 
 
-def _no_handle(_events: Sequence[Any], _artifacts: ArtifactStore) -> Sequence[Outcome]:
-    raise NotImplementedError("a stage needs a handle")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage(StageDeclaration):
     """A declared stage with its handler. A stage knows nothing of Kafka, databases or HTTP.
 
@@ -46,7 +42,7 @@ class Stage(StageDeclaration):
     model.
     """
 
-    handle: Handle = field(default=_no_handle)
+    handle: Handle
     warm_up: Callable[[], None] | None = None
     given: Callable[[Any], str] | None = None
 

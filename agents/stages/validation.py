@@ -1,7 +1,7 @@
-"""The first stage: from a stranger's bytes to a picture that the others can trust.
+"""Validation, the first stage: turn untrusted bytes into an original and a working copy.
 
-Everything is written before the quarantined object is deleted, and under names made from the
-content; so a redelivery after a kill at any point finds either the object, or the memory of it.
+The stage writes everything under keys made from the content, and deletes the quarantined object
+last. So a redelivery after a kill finds either the object or the record of its source.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MIME = {
 
 
 class Decodes(Protocol):
-    """What validation needs of `agents.inputs.decoding.Decoder`."""
+    """The part of `agents.inputs.decoding.Decoder` that validation uses."""
 
     def inspect(self, data: bytes) -> InspectedImage: ...
 
@@ -45,7 +45,7 @@ class Decodes(Protocol):
 
 
 class Fetches(Protocol):
-    """What validation needs of `agents.inputs.fetching.Fetcher`."""
+    """The part of `agents.inputs.fetching.Fetcher` that validation uses."""
 
     def fetch(
         self, url: str, *, etag: str | None = None, last_modified: str | None = None
@@ -55,11 +55,11 @@ class Fetches(Protocol):
 def validation_stage(*, decoder: Decodes, fetcher: Fetches, max_bytes: int = 50_000_000) -> Stage:
     """Build the stage. ``max_bytes`` limits an uploaded object; the fetcher limits URLs.
 
-    Its results are its own to keep, since an `ImageSubmitted` does not say which content it is.
-    Events that turn out to be of known content give `CachedResult`, unless they say ``force``.
+    Validation caches its results itself, because an `ImageSubmitted` does not contain the content's
+    hash. An event of known content gives `CachedResult`, unless the event has ``force``.
 
-    Rejects: ``source-not-allowed``, ``object-not-found``, ``too-large``, and what the decoder
-    and the fetcher reject.
+    Rejects with ``source-not-allowed``, ``object-not-found``, ``too-large``, and with the codes of
+    the decoder and the fetcher.
     """
     validation = _Validation(decoder, fetcher, max_bytes)
     return Stage.of(VALIDATION, handle=one_by_one(validation.validate), warm_up=decoder.warm_up)
@@ -89,7 +89,7 @@ class _Validation:
         if not key.startswith(_READABLE):
             raise Rejected("source-not-allowed", "Only uploaded objects can be processed.", key)
         if key == keys.upload(event.job_id) and (found := self._seen_before(event, artifacts)):
-            artifacts.delete(key)  # the link was used again; this job has its photo
+            artifacts.delete(key)  # a second upload by the same link; the job has a photo
             return found
         try:
             info = artifacts.stat(key)
@@ -97,24 +97,24 @@ class _Validation:
                 raise Rejected("too-large", f"The file has more than {self._max_bytes:,} bytes.")
             data = artifacts.get(key)
         except InvalidKey as error:
-            raise Rejected("source-not-allowed", "That is no object's key.", key) from error
+            raise Rejected("source-not-allowed", "The object key is invalid.", key) from error
         except ArtifactNotFound:
-            return self._from_memory(event, key, artifacts)
+            return self._from_earlier_delivery(event, key, artifacts)
         return self._finish(event, data, artifacts, SourceRecord(sha256=_sha256(data)), info)
 
-    def _from_memory(
+    def _from_earlier_delivery(
         self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
     ) -> Validated | CachedResult:
-        """The object is gone: an earlier delivery of this event moved it, or it never was."""
+        """Answer for a missing object, which an earlier delivery of this event may have moved."""
         found = self._seen_before(event, artifacts)
         if not found:
-            raise Rejected("object-not-found", "The uploaded object is not there.", key)
+            raise Rejected("object-not-found", "The uploaded object does not exist.", key)
         return found
 
     def _seen_before(
         self, event: ImageSubmitted, artifacts: ArtifactStore
     ) -> Validated | CachedResult | None:
-        """Answer with what the object was when it was first validated; None when it never was."""
+        """Return the result of the source's first validation; None without one."""
         known = load_source(event.source, artifacts)
         found = known and self._known_content(event, known, artifacts)
         return found or None
@@ -132,7 +132,7 @@ class _Validation:
         else:
             fetched = self._fetcher.fetch(url)
         if fetched.data is None:
-            raise Rejected("url-refused", "The server says 'not modified' without being asked.")
+            raise Rejected("url-refused", "The server answered 'not modified' without a condition.")
         known = SourceRecord(
             sha256=_sha256(fetched.data), etag=fetched.etag, last_modified=fetched.last_modified
         )
@@ -141,9 +141,9 @@ class _Validation:
     def _known_content(
         self, event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore
     ) -> Validated | CachedResult | None:
-        """Answer from what the store has of ``known``; None when it has nothing."""
+        """Return the stored or a new result of known content; None if its original is gone."""
         _claim(event, known, artifacts)
-        if not event.force and (kept := _kept(known.sha256, artifacts)):
+        if not event.force and (kept := _stored_result(known.sha256, artifacts)):
             return CachedResult(kept)
         try:
             data = artifacts.get(keys.original(known.sha256))
@@ -160,7 +160,7 @@ class _Validation:
         uploaded: ArtifactInfo | None,
     ) -> Validated | CachedResult:
         _claim(event, known, artifacts)
-        kept = None if event.force else _kept(known.sha256, artifacts)
+        kept = None if event.force else _stored_result(known.sha256, artifacts)
         try:
             result = (
                 CachedResult(kept)
@@ -191,7 +191,7 @@ class _Validation:
             animated=found.animated,
         )
         artifacts.put(payload.working, found.working, content_type="image/jpeg")
-        _keep_original(payload, data, artifacts, uploaded)
+        _store_original(payload, data, artifacts, uploaded)
         artifacts.put(
             keys.result(sha256, VALIDATION.name, VALIDATION.version),
             payload.model_dump_json().encode(),
@@ -201,34 +201,34 @@ class _Validation:
 
 
 def _claim(event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore) -> None:
-    """Keep the content for this job, whoever else with the same photo is deleted from now on.
+    """Write a claim, which keeps the content when another job with the same photo is deleted.
 
-    Raises `Unavailable` while it is being erased: then it has to be made anew.
+    Raises `Unavailable` while the content is being erased. After that, validation starts again.
     """
     artifacts.put(keys.claim(known.sha256, event.job_id), b"")
     if is_being_erased(artifacts, known.sha256):
         raise Unavailable("erasure", "the same photo is being erased", retry_after_s=1.0)
 
 
-def _keep_original(
+def _store_original(
     payload: Validated, data: bytes, artifacts: ArtifactStore, uploaded: ArtifactInfo | None
 ) -> None:
-    """Put the original under its content's name: by a copy inside the store where that is safe.
+    """Store the original under its content's key, by a copy inside the store if possible.
 
-    Who may write to the quarantine could do so between our reading and the copy; an ETag that is
-    not the one that was read means that what we hold is written instead.
+    The uploader could change the quarantined object between our read and the copy. If the copy has
+    another ETag, write the bytes that we read instead.
     """
     if artifacts.exists(payload.original):
         return
     if uploaded and uploaded.key.startswith(_QUARANTINE):
-        with suppress(ArtifactNotFound):  # another delivery of this photo was done first
+        with suppress(ArtifactNotFound):  # another delivery has moved the object
             artifacts.copy(uploaded.key, payload.original)
             if artifacts.stat(payload.original).etag == uploaded.etag:
                 return
     artifacts.put(payload.original, data, content_type=_MIME[payload.format])
 
 
-def _kept(sha256: str, artifacts: ArtifactStore) -> Validated | None:
+def _stored_result(sha256: str, artifacts: ArtifactStore) -> Validated | None:
     try:
         return Validated.model_validate_json(
             artifacts.get(keys.result(sha256, VALIDATION.name, VALIDATION.version))

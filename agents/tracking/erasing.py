@@ -45,7 +45,7 @@ class ArtifactEraser:
     async def _prepare(self, job_id: str) -> None:
         job = await self._jobs.get(job_id)
         if job is not None and job.status != "deleted":
-            await erasure.prepare(self._artifacts, job)
+            await erasure.write_erasure_note(self._artifacts, job)
 
     async def erase(
         self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
@@ -60,7 +60,7 @@ class ArtifactEraser:
                 await self._try(fold(None, [update]), self._erase_source)
 
     async def _finish(self, job_id: str) -> None:
-        await erasure.finish(self._jobs, self._artifacts, job_id, self._kinds)
+        await erasure.complete_erasure(self._jobs, self._artifacts, job_id, self._kinds)
 
     async def _erase_content(self, event: StageResult) -> None:
         await erasure.erase_content(
@@ -69,7 +69,7 @@ class ArtifactEraser:
 
     async def _erase_source(self, job: Job | None) -> None:
         if job is not None:
-            await erasure.erase(self._jobs, self._artifacts, job, self._kinds)
+            await erasure.erase_job(self._jobs, self._artifacts, job, self._kinds)
 
     async def _try(self, target: T, erase: Callable[[T], Awaitable[None]]) -> None:
         try:

@@ -220,19 +220,7 @@ def _submitted(event: ImageSubmitted, envelope: Envelope, graph: StageGraph) -> 
         wanted = graph.closure(event.stages)
     except UnknownStage:
         wanted = ("validation",)  # validation rejects the event, so the job fails with this reason
-    return states.Submitted(
-        job_id=event.job_id,
-        run=event.run,
-        at=envelope.time,
-        source=event.source.model_dump(exclude_none=True),
-        wanted=wanted,
-        lane=event.lane,
-        owner=event.owner,
-        group=event.group,
-        metadata=event.metadata,
-        idempotency_key=event.idempotency_key,
-        force=event.force,
-    )
+    return states.Submitted.of_event(event, envelope.time, wanted)
 
 
 def updated_event(job: Job) -> JobUpdated:

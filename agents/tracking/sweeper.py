@@ -21,7 +21,7 @@ from storage.artifacts import erasure, keys
 from storage.artifacts.store import ArtifactStore
 from storage.jobs.store import Job, JobQuery, JobStore, Resubmitted
 from streams.events.models import ImageSubmitted, JobDeleted, Source
-from streams.events.tracing import beginning
+from streams.events.tracing import start_traces
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class Sweeper:
             )
             due = [job for job in page.jobs if job.source and self._due(job, at)]
             again = [event for job in due if (event := _submittable(job))]
-            with beginning(self._tracer, "sweep", again) as traced:
+            with start_traces(self._tracer, "sweep", again) as traced:
                 await self._publisher.publish_all(traced)
             await self._jobs.apply([Resubmitted(event.job_id, event.run, at) for event in again])
             self._times.update(event.job_id for event in again)
@@ -97,7 +97,7 @@ class Sweeper:
 
     async def republish_deletions(self, *, before: datetime) -> int:
         """Publish the deletions that have notes from before ``before``; return their number."""
-        found = await asyncio.to_thread(erasure.noted, self._artifacts, before)
+        found = await asyncio.to_thread(erasure.pending_erasures, self._artifacts, before)
         jobs = [await self._jobs.get(job_id) for job_id in found]
         events = [JobDeleted(job_id=job.job_id, run=job.run)
                   for job in jobs if job and job.status == "deleted"]  # fmt: skip
@@ -125,15 +125,4 @@ def resubmission(job: Job) -> ImageSubmitted:
     source = Source(**job.source)
     if validated and validated.status == "completed" and validated.result and source.object:
         source = Source(object=keys.original(str(validated.result["sha256"])))
-    return ImageSubmitted(
-        job_id=job.job_id,
-        run=job.run,
-        lane="bulk" if job.lane == "bulk" else "interactive",
-        source=source,
-        owner=job.owner,
-        group=job.group,
-        stages=job.wanted,
-        metadata=dict(job.metadata),
-        idempotency_key=job.idempotency_key,
-        force=job.force,
-    )
+    return ImageSubmitted.of_job(job, source=source)

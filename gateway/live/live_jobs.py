@@ -31,7 +31,7 @@ class LiveJobs:
     async def of_job(self, job_id: str, since: JobMark | None) -> AsyncGenerator[bytes, None]:
         """Tell the state of one job as it is, unless that is ``since``, then its changes, and end
         with its final state."""
-        with self.feed.of_job(job_id) as mailbox:
+        with self.feed.subscribe_to_job(job_id) as mailbox:
             yield opening()
             last = since
             while not mailbox.closed:
@@ -52,7 +52,7 @@ class LiveJobs:
         The ids say when the gateway heard of it. Until the store has told everything, they stay
         where they were: a listener that is cut meanwhile begins there again.
         """
-        with self.feed.of_group(group) as mailbox:
+        with self.feed.subscribe_to_group(group) as mailbox:
             mark = since or TimeMark.now()
             past = Backfill(self.jobs, group, mark) if since else None
             yield opening(mark)
@@ -66,7 +66,7 @@ class LiveJobs:
                     yield position(mark)
                 if news := mailbox.take():
                     heard = [JobEvent.heard(each.update) for each in news]
-                    mark = mark if past else TimeMark(news[-1].heard_ms)
+                    mark = mark if past else TimeMark(news[-1].received_ms)
                     yield _frames(heard, mark)
                 elif past is None:
                     await mailbox.wait()

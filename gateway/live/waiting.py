@@ -35,7 +35,7 @@ async def wait_for_job(deps: GatewayDeps, request: Request, job_id: str, wait_s:
     """Return the job at its end, or as it is after ``wait_s`` seconds, or when nobody waits any
     more. Raises `Problem` when there is none."""
     deadline = monotonic() + wait_s
-    with deps.follower.watch(job_id) as watch:
+    with deps.job_updates.subscribe(job_id) as watch:
         while True:
             job = await get_job(deps, job_id)
             left = deadline - monotonic()

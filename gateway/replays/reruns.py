@@ -94,18 +94,7 @@ def _from_source(
     force: bool,
 ) -> ImageSubmitted:
     source = Source(object=validated.original) if validated else Source(**job.source)
-    return ImageSubmitted(
-        job_id=job.job_id,
-        run=run,
-        lane=lane,
-        source=source,
-        owner=job.owner,
-        group=job.group,
-        stages=wanted,
-        metadata=dict(job.metadata),
-        idempotency_key=job.idempotency_key,
-        force=force,
-    )
+    return ImageSubmitted.of_job(job, source=source, run=run, lane=lane, stages=wanted, force=force)
 
 
 def _recorded(job: Job, event: ImageValidated | ImageSubmitted, at: datetime) -> Submitted:

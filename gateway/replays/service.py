@@ -23,11 +23,11 @@ from gateway.replays.state import (
 )
 from storage.errors import StorageError
 from storage.jobs.store import Job
-from streams.consumers.replay import Found, Plan, Selection, raised
+from streams.consumers.replay import EventFilter, ReplayPlan, TopicScan, with_run
 from streams.errors import StreamError
 from streams.events.codec import Envelope
 from streams.events.models import Event
-from streams.events.tracing import beginning
+from streams.events.tracing import start_traces
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +41,8 @@ class ReplayOrder:
     """What an operator wants replayed; ``rate`` is in events a second."""
 
     topic: str
-    plan: Plan
-    selection: Selection
+    plan: ReplayPlan
+    selection: EventFilter
     rate: float | None = None
     force: bool = False
     dry_run: bool = False
@@ -52,7 +52,7 @@ class ReplayOrder:
 class Progress:
     """Where a replay is: written by its own thread and task, read by whoever asks."""
 
-    found: Found = field(default_factory=Found)
+    found: TopicScan = field(default_factory=TopicScan)
     published: int = 0
     left_out: int = 0
     stopping: bool = False
@@ -182,7 +182,7 @@ class Replays:
         events = [event for event in found if event is not None]
         progress.left_out += len(found) - len(events)
         if not order.dry_run:
-            with beginning(self._tracer, "replay", events) as traced:
+            with start_traces(self._tracer, "replay", events) as traced:
                 await self._deps.publisher.publish_all(traced)
             progress.published += len(events)
 
@@ -196,4 +196,4 @@ def _next(event: Event, job: Job | None, order: ReplayOrder) -> Event | None:
     if not stages:
         return None
     now = datetime.now(UTC)
-    return raised(event, run=job.run + 1, stages=stages, force=order.force, now=now)
+    return with_run(event, run=job.run + 1, stages=stages, force=order.force, now=now)

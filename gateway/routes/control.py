@@ -94,12 +94,12 @@ class ControlRoutes:
             raise Problem("job-not-found", f"no job {job_id}")
         jobs, artifacts = self._deps.jobs, self._deps.artifacts
         if job.status != "deleted":
-            await erasure.prepare(artifacts, job)
+            await erasure.write_erasure_note(artifacts, job)
             await jobs.apply([Deleted(job.job_id, job.run, datetime.now(UTC))])
         if await run_in_threadpool(artifacts.exists, keys.erasure(job.job_id)):
             # Without Kafka the job is deleted all the same: late events find the store's tombstone.
             told = await self._announcer.publish([JobDeleted(job_id=job.job_id, run=job.run)])
-            await erasure.finish(
+            await erasure.complete_erasure(
                 jobs, artifacts, job.job_id, self._deps.graph.artifacts, keep_note=not told
             )
         return Response(status_code=204)

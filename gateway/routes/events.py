@@ -44,8 +44,8 @@ class EventRoutes:
 
     def __init__(self, deps: GatewayDeps, metrics: Metrics) -> None:
         self._jobs = deps.jobs
-        self._live = LiveJobs(deps.follower.feed, deps.jobs)
-        metrics.sse_listeners.set_function(lambda: deps.follower.feed.listeners)
+        self._live = LiveJobs(deps.job_updates.feed, deps.jobs)
+        metrics.sse_listeners.set_function(lambda: deps.job_updates.feed.listeners)
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1", tags=["events"])

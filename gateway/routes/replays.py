@@ -21,7 +21,7 @@ from gateway.replays.state import ReplayError, ReplayState
 from gateway.submissions.options import StageNames, stage_names
 from gateway.submissions.schema import stages_schema
 from gateway.views.models import Shape
-from streams.consumers.replay import Plan, Selection, moment
+from streams.consumers.replay import EventFilter, ReplayPlan, parse_time
 from streams.events.models import JobId
 from streams.stages.graph import StageGraph
 
@@ -44,7 +44,7 @@ PROGRESS: dict[str, Any] = {
 
 
 def _moment(value: Any) -> Any:
-    return moment(value, datetime.now(UTC)) if isinstance(value, str) else value
+    return parse_time(value, datetime.now(UTC)) if isinstance(value, str) else value
 
 
 Moment = Annotated[
@@ -168,7 +168,7 @@ class ReplayRoutes:
         asked = await read_json(request, ReplayRequest)
         order = ReplayOrder(
             topic=asked.topic,
-            plan=Plan.of(self._graph, asked.topic, stage_names(asked.stages)),
+            plan=ReplayPlan.of(self._graph, asked.topic, stage_names(asked.stages)),
             selection=_selection(asked),
             rate=asked.rate,
             force=asked.force,
@@ -226,9 +226,9 @@ def _body(graph: StageGraph) -> dict[str, Any]:
     return body
 
 
-def _selection(asked: ReplayRequest) -> Selection:
+def _selection(asked: ReplayRequest) -> EventFilter:
     match = {path: _as_text(value) for path, value in asked.match.items()}
-    return Selection(asked.since, asked.until, frozenset(asked.job_ids), match)
+    return EventFilter(asked.since, asked.until, frozenset(asked.job_ids), match)
 
 
 def _as_text(value: Scalar) -> str:

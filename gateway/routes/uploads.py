@@ -134,7 +134,7 @@ class UploadRoutes:
         if key is None:
             return str(uuid_utils.uuid7()), False
         asked = IdempotencyRecord(key, "upload", now)
-        kept = await self._deps.jobs.keep_request(asked, expired=now - KEPT)
+        kept = await self._deps.jobs.claim_idempotency_key(asked, expired=now - KEPT)
         if kept.fingerprint != asked.fingerprint:
             raise Problem("idempotency-conflict", "take a new key for a new request")
         return job_id(key, kept.at, 0), kept != asked

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage.jobs.store import JobVector
-from streams.events.embedding import ROUNDED, SIZE, decode, packed
+from streams.events.embedding import LENGTH_TOLERANCE, SIZE, decode, half_floats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,7 +130,7 @@ class VectorIndex:
         none, which no event brings, stays empty."""
         vectors = np.frombuffer(halves, "<f2").reshape(-1, SIZE).astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1)
-        none = ~(np.abs(lengths - 1.0) <= ROUNDED)
+        none = ~(np.abs(lengths - 1.0) <= LENGTH_TOLERANCE)
         vectors[none], lengths[none] = 0.0, 1.0
         self._vectors[rows] = vectors / lengths[:, np.newaxis]
         self._models[np.array(rows)[none]] = 0
@@ -151,7 +151,7 @@ def _best(likeness: Floats, photos: NDArray[np.uint64], limit: int) -> Numbers:
 
 def _halves(each: JobVector) -> bytes | None:
     try:
-        return packed(each.embedding) if each.embedding and each.model else None
+        return half_floats(each.embedding) if each.embedding and each.model else None
     except ValueError:  # written by a version that we do not read
         return None
 

@@ -19,7 +19,7 @@ from gateway.submissions.idempotency import KEPT, fingerprint, job_id
 from gateway.submissions.photos import Photo, Upload
 from gateway.submissions.storing import Storing
 from storage.artifacts import keys
-from storage.artifacts.erasure import erase
+from storage.artifacts.erasure import erase_job
 from storage.jobs.store import Deleted, IdempotencyRecord, Job, Submitted
 from streams.errors import BrokerUnavailable, EventTooLarge
 from streams.events.models import Event, ImageSubmitted, Source
@@ -68,25 +68,13 @@ class SubmissionPublisher:
         except EventTooLarge:
             await self.deps.jobs.apply([Deleted(job.job_id, job.run, at) for job in jobs])
             for job in jobs:
-                await erase(self.deps.jobs, self.deps.artifacts, job, self.deps.graph.artifacts)
+                await erase_job(self.deps.jobs, self.deps.artifacts, job, self.deps.graph.artifacts)
             raise
 
 
 def submitted(event: ImageSubmitted, at: datetime) -> Submitted:
     """Return what the job store keeps of a submission; its stages are all that it wants."""
-    return Submitted(
-        job_id=event.job_id,
-        run=event.run,
-        at=at,
-        source=event.source.model_dump(exclude_none=True),
-        wanted=event.stages,
-        lane=event.lane,
-        owner=event.owner,
-        group=event.group,
-        metadata=event.metadata,
-        idempotency_key=event.idempotency_key,
-        force=event.force,
-    )
+    return Submitted.of_event(event, at, event.stages)
 
 
 PARALLEL = 8
@@ -152,7 +140,7 @@ class Submitter:
         if key is None or all(isinstance(photo, Problem) for photo in submission.photos):
             return IdempotencyRecord("", "", now), False
         asked = IdempotencyRecord(key, await run_in_threadpool(fingerprint, submission), now)
-        kept = await self.deps.jobs.keep_request(asked, expired=now - KEPT)
+        kept = await self.deps.jobs.claim_idempotency_key(asked, expired=now - KEPT)
         if kept.fingerprint != asked.fingerprint:
             raise Problem("idempotency-conflict", "take a new key for a new request")
         return kept, kept != asked

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from streams.stages.registry import BUILT_IN
+
 JOB_ID = "01a20801-845d-768b-82dd-f448762e99cb"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 LINKS = {"self": f"/v1/jobs/{JOB_ID}", "page": f"/#{JOB_ID}"}
 BOX = {"left": 0.31, "top": 0.08, "right": 0.69, "bottom": 0.3}
-STAGES = (
-    "validation",
-    "captioning",
-    "classification",
-    "pose",
-    "shots",
-    "thumbnailing",
-    "annotation",
-)
 
 SUBMISSION: dict[str, Any] = {
     "jobs": [
@@ -40,7 +33,7 @@ JOB: dict[str, Any] = {
     "run": 1,
     "lane": "interactive",
     "stages": {
-        name: {
+        stage.name: {
             "status": "completed",
             "run": 1,
             "attempts": 1,
@@ -48,7 +41,7 @@ JOB: dict[str, Any] = {
             "finished_at": "2026-01-02T03:04:05.290000Z",
             "reused": False,
         }
-        for name in STAGES
+        for stage in BUILT_IN
     },
     "caption": "Women's red floral midi dress",
     "description": "A midi dress in red with a floral print.",

@@ -1,7 +1,7 @@
-"""Ask a local process whether it is ready: ``python -m lookstream.supervisor.probe``.
+"""The health check of containers without curl: ``python -m lookstream.supervisor.probe``.
 
-The health check of containers, which have no curl. It asks the worker where
-``LOOKSTREAM_WORKER_PORT`` is set, else the gateway, and exits with 0 only when that is ready.
+Exits with 0 if the local process is ready: the worker if ``LOOKSTREAM_WORKER_PORT`` is set,
+otherwise the gateway.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ LIMIT_S = 4.0
 
 
 def port(environment: Mapping[str, str]) -> int:
-    """Return the port on which this environment's process says whether it is ready."""
+    """Return the port of the process's readiness endpoint."""
     return int(environment.get("LOOKSTREAM_WORKER_PORT") or environment["LOOKSTREAM_PORT"])
 
 
 def reason(at: int) -> str | None:
-    """Return why the process at that port is not ready, None when it is."""
+    """Return why the process at the port is not ready; None if it is ready."""
     try:
         with closing(HTTPConnection("127.0.0.1", at, timeout=LIMIT_S)) as connection:
             connection.request("GET", "/health/ready")

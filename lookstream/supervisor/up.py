@@ -1,7 +1,7 @@
-"""`lookstream up`: gateway and all agents on this machine, restarted when they die.
+"""`lookstream up`: runs a gateway and two workers on this machine, and restarts them when they die.
 
-The embedded broker lives in this process, so that it survives its clients. On Ctrl-C everything
-stops within 10 s; what was accepted and is not done yet goes on at the next start.
+The embedded broker runs in this process, so that the broker survives its clients. On Ctrl-C all
+processes stop within 10 s. Unfinished jobs continue at the next start.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import structlog
 
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from lookstream.supervisor.processes import ATTENDED, RESTARTED, check_bind, on_hangup
+from lookstream.supervisor.processes import RESTARTED, SUPERVISED, check_bind, on_hangup
 from lookstream.wiring import gateway as wiring
-from lookstream.wiring.stages import SEEING
+from lookstream.wiring.stages import NETWORK_STAGES, stage_graph
 from lookstream.wiring.workers import check_worker
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.topics import create_topics
@@ -32,19 +32,19 @@ from streams.broker.topics import create_topics
 log = structlog.get_logger()
 
 STOP_S = 8.0
-"""Seconds a child has to stop by itself, of the 10 that stopping may take."""
+"""Time for a child process to stop, of the 10 s for the whole stop."""
 
 SETTLED_S = 30.0
-"""After that long a child has done what is done at a start."""
+"""After this time a child process has finished its start, the sweep of all jobs included."""
 
 
-class Child:
-    """One process of ours, started again whenever it ends, with a growing pause between."""
+class ChildProcess:
+    """A child process that is restarted whenever it ends, after a growing pause."""
 
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name
         self._arguments = [sys.executable, "-m", "lookstream", *arguments]
-        self._environment = {**os.environ, **environment, ATTENDED: "1"}
+        self._environment = {**os.environ, **environment, SUPERVISED: "1"}
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
 
@@ -57,7 +57,7 @@ class Child:
                 *self._arguments,
                 env=self._environment,
                 stdin=asyncio.subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which tells them
+                start_new_session=True,  # Ctrl-C must reach `up` only, which stops the children
             )
             code = await self._process.wait()
             if self._stopping:
@@ -68,14 +68,14 @@ class Child:
                 self._environment[RESTARTED] = "1"
             await asyncio.sleep(pause)
 
-    def renew(self) -> None:
-        """Make a running process load its networks again."""
+    def reload(self) -> None:
+        """Make a running worker load its networks again."""
         if self._process and self._process.returncode is None:
             log.info("reload_requested", process=self.name)
             self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
-        """Ask it to stop, and insist after `STOP_S`."""
+        """Send SIGTERM, and SIGKILL after `STOP_S`."""
         self._stopping = True
         process = self._process
         if process is None or process.returncode is not None:
@@ -90,14 +90,15 @@ class Child:
 
 
 def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> None:
-    """Run everything until SIGINT or SIGTERM; ``ready`` is told the address once all answers.
+    """Run all processes until SIGINT or SIGTERM. Call ``ready`` with the gateway's URL once all
+    processes are ready.
 
     Raises `CannotStart` and `UnsafeBind`.
     """
-    # What cannot start would be started for ever.
+    # Check now: a child process that cannot start would be restarted without end.
     check_bind(settings, insecure=insecure)
-    check_worker(settings, wiring.stage_graph(settings).names)
-    with _sole_user(settings.home), _broker(settings) as kafka:
+    check_worker(settings, stage_graph(settings).names)
+    with _locked(settings.home), _broker(settings) as kafka:
         settings = settings.model_copy(update={"kafka": kafka, "port": _port(settings)})
         settings = wiring.resolved(settings)
         create_topics(BrokerUrl.parse(kafka), wiring.topic_plan(settings))
@@ -109,47 +110,50 @@ async def _supervise(settings: Settings, insecure: bool, ready: Callable[[str], 
     environment = _environment(settings)
     flags = ["--insecure"] if insecure else []
     workers = [
-        Child("worker", ["worker", *stages], {**environment, "LOOKSTREAM_WORKER_PORT": str(at)})
-        for stages, at in zip(_workers(settings), ports, strict=True)
+        ChildProcess(
+            "worker", ["worker", *stages], {**environment, "LOOKSTREAM_WORKER_PORT": str(port)}
+        )
+        for stages, port in zip(_workers(settings), ports, strict=True)
     ]
-    children = [*workers, Child("gateway", ["gateway", *flags], environment)]
+    children = [*workers, ChildProcess("gateway", ["gateway", *flags], environment)]
     stop, hangup = asyncio.Event(), asyncio.Event()
     on_hangup(hangup)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    lives = [asyncio.create_task(child.keep_alive()) for child in children]
-    for life in lives:
-        life.add_done_callback(lambda ended: _unless_stopped(ended, stop))
+    runs = [asyncio.create_task(child.keep_alive()) for child in children]
+    for run in runs:
+        run.add_done_callback(lambda ended: _stop_on_failure(ended, stop))
     own = [f"{wiring.own_url(settings)}/health/ready"]
     pages = own + [f"http://127.0.0.1:{port}/health/ready" for port in ports]
-    renewing = asyncio.create_task(_renew_when(hangup, dict(zip(ports, workers, strict=True))))
-    told = asyncio.create_task(_tell_when_ready(pages, lambda: ready(settings.public_url)))
+    reloading = asyncio.create_task(_reload_workers(hangup, dict(zip(ports, workers, strict=True))))
+    reporting = asyncio.create_task(_report_ready(pages, lambda: ready(settings.public_url)))
     await stop.wait()
-    told.cancel()
-    renewing.cancel()
+    reporting.cancel()
+    reloading.cancel()
     await asyncio.gather(*(child.stop() for child in children))
-    for life in lives:
-        life.cancel()
+    for run in runs:
+        run.cancel()
 
 
-def _unless_stopped(life: asyncio.Task[None], stop: asyncio.Event) -> None:
-    """Stop everything where a process cannot even be started: nobody would notice."""
-    if not life.cancelled() and (error := life.exception()):
+def _stop_on_failure(run: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """Stop all processes when one cannot be executed."""
+    if not run.cancelled() and (error := run.exception()):
         log.error("process_not_started", exc_info=error)
         stop.set()
 
 
-async def _renew_when(asked: asyncio.Event, workers: Mapping[int, Child]) -> None:
-    """Tell the workers; one whose page does not answer yet has its files still to read."""
+async def _reload_workers(hangup: asyncio.Event, workers: Mapping[int, ChildProcess]) -> None:
+    """Reload the workers at each SIGHUP. A worker that does not answer yet loads the new files
+    anyway."""
     while True:
-        await asked.wait()
-        asked.clear()
+        await hangup.wait()
+        hangup.clear()
         for port, worker in workers.items():
             if await asyncio.to_thread(_answers, f"http://127.0.0.1:{port}/health/live"):
-                worker.renew()
+                worker.reload()
 
 
-async def _tell_when_ready(pages: Sequence[str], ready: Callable[[], None]) -> None:
+async def _report_ready(pages: Sequence[str], ready: Callable[[], None]) -> None:
     waiting = list(pages)
     while waiting:
         await asyncio.sleep(0.1)
@@ -160,7 +164,7 @@ async def _tell_when_ready(pages: Sequence[str], ready: Callable[[], None]) -> N
 
 def _answers(page: str) -> bool:
     try:
-        with urlopen(page, timeout=2) as response:  # noqa: S310 - our own http pages
+        with urlopen(page, timeout=2) as response:  # noqa: S310 - our own http URLs
             return bool(response.status == 200)
     except OSError:
         return False
@@ -169,14 +173,14 @@ def _answers(page: str) -> bool:
 def _workers(settings: Settings) -> tuple[list[str], list[str]]:
     """Return the stages of each worker process.
 
-    The threads of one process wait for each other's interpreter lock: two did a tenth more.
+    Threads of one process wait for Python's interpreter lock. Two processes were 10 % faster.
     """
-    others = [name for name in wiring.stage_graph(settings).names if name not in SEEING]
-    return [*wiring.beside_stages(settings), *others], list(SEEING)
+    others = [name for name in stage_graph(settings).names if name not in NETWORK_STAGES]
+    return [*wiring.other_processors(settings), *others], list(NETWORK_STAGES)
 
 
 def _worker_ports(settings: Settings) -> list[int]:
-    """Return the ports of the workers' pages: the one that is set and the next, or free ones."""
+    """Return the workers' health ports: the port in the settings and the next, or free ports."""
     asked = settings.worker_port
     remedy = "set another LOOKSTREAM_WORKER_PORT"
     return [_bindable("127.0.0.1", asked and asked + n, remedy) for n in range(2)]
@@ -196,7 +200,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _broker(settings: Settings) -> Iterator[str]:
-    """Yield the broker's URL; the embedded one is started, and stopped at the end."""
+    """Yield the broker's URL. The embedded broker runs until the end of the context."""
     if settings.kafka != "embedded://":
         yield settings.kafka
         return
@@ -208,27 +212,27 @@ def _broker(settings: Settings) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _sole_user(home: Path) -> Iterator[None]:
-    """Hold the data directory for this process alone."""
+def _locked(home: Path) -> Iterator[None]:
+    """Lock the data directory. Raises `CannotStart` if another `up` has the lock."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise CannotStart(
-                f"another `lookstream up` uses {home}; stop it, or choose another --data DIR"
+                f"another `lookstream up` uses {home}; stop it, or pass another --data DIR"
             ) from None
         yield
 
 
 def _port(settings: Settings) -> int:
-    """Return the gateway's port, a free one for 0. Raises `CannotStart` when it is taken."""
-    return _bindable(settings.host, settings.port, "choose another --port")
+    """Return the gateway's port; 0 means a free port. Raises `CannotStart` if it is in use."""
+    return _bindable(settings.host, settings.port, "pass another --port")
 
 
 def _bindable(host: str, port: int, remedy: str) -> int:
     with socket.socket() as probe:
-        # As the servers themselves do: a port that was theirs a moment ago is free.
+        # As the servers do: a port that they used a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

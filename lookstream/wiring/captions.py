@@ -25,12 +25,12 @@ NEEDED = {
 }
 EXTRAS = {"gemini": "google.genai", "transformers": "transformers"}
 REST_S = 60.0
-"""How long a model that is out of reach is not asked again, where another speaks meanwhile: each
-question may last as long as `captions_timeout_s`."""
+"""Seconds without a request to an unavailable model while the fallback answers. Each failing
+request may last `captions_timeout_s`."""
 
 
 def check_captions(settings: Settings) -> None:
-    """Raise `CannotStart` where the captions' model is not wholly set."""
+    """Raise `CannotStart` if the settings of the captions model are incomplete or wrong."""
     chosen = f"LOOKSTREAM_CAPTIONS={settings.captions}"
     if missing := [name for name in NEEDED.get(settings.captions, ()) if not _text(settings, name)]:
         raise CannotStart(f"{chosen} needs {' and '.join(map(Settings.variable, missing))}")
@@ -46,7 +46,7 @@ def check_captions(settings: Settings) -> None:
 
 
 def open_chosen(settings: Settings) -> Captioner | None:
-    """Open the model that writes captions in the shipped network's place; None for the network."""
+    """Return the captioner of another model; None if the settings choose the shipped network."""
     from agents.captioners.prompted import PromptedCaptioner
 
     if settings.captions == "local":
@@ -77,7 +77,7 @@ def _falls_back(settings: Settings) -> bool:
 
 
 def _tries(settings: Settings) -> int:
-    """Return how often one call asks: the runtime tries again, where no other speaks instead."""
+    """Return the number of tries in one call. Without a fallback, the runtime repeats the call."""
     return 2 if _falls_back(settings) else 1
 
 
@@ -134,5 +134,5 @@ def _fits(name: str, text: str) -> bool:
 def _installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it is in
+    except ModuleNotFoundError:  # the parent package is missing
         return False

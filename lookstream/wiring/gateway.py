@@ -1,62 +1,55 @@
-"""The composition root: what builds real objects out of settings. The gateway here, stages in
-`lookstream.wiring.stages`, workers in `lookstream.wiring.workers`; nothing else does."""
+"""Build the gateway from the settings, and resolve the addresses that the settings leave out."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import socket
-from functools import cache
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookstream.settings import Settings
 from lookstream.telemetry import Telemetry
+from lookstream.wiring.stages import event_models, stage_graph
 from storage.artifacts.links import LinkSigner
 from storage.urls import open_artifacts, open_jobs, redact
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
-from streams.broker.topics import OBJECT_CREATED, Topic, plan
+from streams.broker.topics import OBJECT_CREATED, Topic, system_topics
 from streams.consumers.history import TopicHistory
 from streams.events.asyncapi import asyncapi
-from streams.events.models import Event
-from streams.stages.graph import StageGraph
-from streams.stages.registry import EVENTS, PIPELINE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from agents.stages.stage import Stage
-
 
 TRACKING = "tracking"
 INTAKE = "intake"
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared
 
 
 def resolved(settings: Settings) -> Settings:
-    """Return the settings with every store's address: unset ones lie in the data directory."""
+    """Return the settings with all addresses. Stores without an address use the data directory."""
     home = settings.home.absolute()
     return settings.model_copy(
         update={
             "artifacts": settings.artifacts or f"file://{home / 'artifacts'}",
             "jobs": settings.jobs or f"sqlite://{home / 'jobs.sqlite'}",
-            # Port 0 is one that nobody has taken yet, and no address.
+            # Port 0 means any free port, so the address is not known yet.
             "public_url": settings.public_url or (own_url(settings) if settings.port else ""),
         }
     )
 
 
 def own_url(settings: Settings) -> str:
-    """Return where the gateway listens, as others reach it: on all addresses, by this machine's."""
+    """Return the gateway's URL. A wildcard host is replaced by this machine's address."""
     host = _address() if settings.host in EVERYWHERE else settings.host
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _address() -> str:
-    """Return this machine's address towards the network; no packet is sent to learn it."""
+    """Return this machine's address on the network. Connecting a UDP socket sends no packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # reserved for documents (RFC 5737)
@@ -65,55 +58,28 @@ def _address() -> str:
         return str(probe.getsockname()[0])
 
 
-def extra_stages(settings: Settings) -> tuple[Stage, ...]:
-    """Return the stages that ``LOOKSTREAM_STAGES`` names as ``module:attribute``.
-
-    An attribute is a stage, or a function that returns one. Functions run once per process.
-    """
-    return _imported_stages(settings.stages)
-
-
-@cache
-def _imported_stages(names: str) -> tuple[Stage, ...]:
-    stages: list[Stage] = []
-    for name in filter(None, names.split(",")):
-        module, _, attribute = name.strip().partition(":")
-        found = getattr(import_module(module), attribute)
-        stages.append(found() if callable(found) else found)
-    return tuple(stages)
-
-
-def stage_graph(settings: Settings) -> StageGraph:
-    """Return the graph of all stages, without loading any network."""
-    return StageGraph([*PIPELINE, *(stage.node for stage in extra_stages(settings))])
-
-
 def topic_plan(settings: Settings) -> list[Topic]:
-    """Return the topics that the system needs."""
+    """Return the topics that this installation needs."""
     emitted = [node.emits for node in stage_graph(settings).nodes.values()]
     notified = [Topic(OBJECT_CREATED, settings.partitions)] if settings.notifications else []
-    return [*plan(emitted, settings.partitions, settings.retention_days), *notified]
-
-
-def models(settings: Settings) -> list[type[Event]]:
-    """Return all events that travel through this installation."""
-    return [*EVENTS, *(stage.emits for stage in extra_stages(settings))]
+    return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
 
 
 def events_document(settings: Settings) -> dict[str, Any]:
-    """Return the AsyncAPI document of the events that travel through this installation."""
+    """Return the AsyncAPI document of this installation's events."""
     broker = BrokerUrl.parse(settings.kafka).bootstrap
     topics = topic_plan(settings)
-    return asyncapi(models(settings), topics, broker=broker, version=version("lookstream"))
+    return asyncapi(event_models(settings), topics, broker=broker, version=version("lookstream"))
 
 
 def link_signer(settings: Settings) -> LinkSigner:
-    """Return the signer of artifact links; without a set secret, with one kept in the data."""
-    secret = settings.secret.get_secret_value() or _kept_secret(settings.home / "secret")
+    """Return the signer of artifact links. The default secret is in the data directory."""
+    secret = settings.secret.get_secret_value() or _stored_secret(settings.home / "secret")
     return LinkSigner(secret.encode(), settings.public_url)
 
 
-def _kept_secret(path: Path) -> str:
+def _stored_secret(path: Path) -> str:
+    """Return the secret in ``path``. The first process creates the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -125,7 +91,7 @@ def _kept_secret(path: Path) -> str:
 
 
 def build_gateway(settings: Settings, telemetry: Telemetry | None = None) -> FastAPI:
-    """Return the gateway's application over real stores and a real broker."""
+    """Return the gateway's application with real stores and a new producer."""
     publisher = EventProducer(BrokerUrl.parse(settings.kafka), source="/lookstream/gateway")
     return gateway_over(publisher, settings, telemetry)
 
@@ -133,7 +99,7 @@ def build_gateway(settings: Settings, telemetry: Telemetry | None = None) -> Fas
 def gateway_over(
     publisher: EventProducer, settings: Settings, telemetry: Telemetry | None = None
 ) -> FastAPI:
-    """Return the gateway's application that publishes by ``publisher``, which the caller closes."""
+    """Return the gateway's application with ``publisher``. The caller closes ``publisher``."""
     from gateway.app import create_app
     from gateway.deps import Addresses, GatewayDeps
     from gateway.http.host_check import names_of
@@ -149,14 +115,14 @@ def gateway_over(
             publisher=publisher,
             graph=stage_graph(settings),
             signer=signer,
-            follower=JobUpdateConsumer(broker.confluent()),
+            job_updates=JobUpdateConsumer(broker),
             addresses=Addresses(
                 gateway=settings.public_url,
                 kafka=broker.bootstrap,
                 artifacts=redact(settings.artifacts),
                 jobs=redact(settings.jobs),
             ),
-            history=TopicHistory(broker, models(settings)),
+            history=TopicHistory(broker, event_models(settings)),
             limits=Limits(max_bytes=settings.max_bytes),
             link_expires_s=settings.link_expires_s,
             events=events_document(settings),
@@ -167,7 +133,7 @@ def gateway_over(
     )
 
 
-def beside_stages(settings: Settings) -> list[str]:
-    """Return what a whole system runs besides its stages."""
+def other_processors(settings: Settings) -> list[str]:
+    """Return the processors of a complete system that are not stages."""
     notified = settings.notifications and settings.artifacts.startswith("s3://")
     return [TRACKING, INTAKE] if notified else [TRACKING]

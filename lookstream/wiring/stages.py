@@ -1,17 +1,21 @@
-"""Build the stages from settings."""
+"""Import the custom stages and build all stages from the settings."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.stages.stage import Stage
+from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from lookstream.wiring.gateway import extra_stages
-from streams.stages.registry import BUILT_IN
+from streams.events.models import Event
+from streams.stages.graph import StageGraph
+from streams.stages.registry import BUILT_IN, EVENTS, PIPELINE
 
 if TYPE_CHECKING:
     from agents.inputs.decoding import Decoder
@@ -19,14 +23,60 @@ if TYPE_CHECKING:
     from agents.stages.captioning import Captioner
     from agents.stages.predictions import SharedPredictions
     from agents.stages.resources import CaptionSource
-    from agents.stages.stage import Stage
     from agents.vision.geometry.landmarks import LandmarkFinder
     from agents.vision.geometry.wearer import WearerFinder
     from agents.vision.text.vocabulary import Vocabulary
 
 
-SEEING = ("captioning", "classification", "pose")
-"""The stages that use the networks. In one process, they share one pass per photo."""
+NETWORK_STAGES = tuple(stage.name for stage in BUILT_IN if stage.uses_network)
+"""The stages that use the garment network. In one process, they share one pass per photo."""
+
+
+def custom_stages(settings: Settings) -> tuple[Stage, ...]:
+    """Return the stages that ``LOOKSTREAM_STAGES`` names as ``module:attribute``.
+
+    An attribute is a stage, or a function that returns one. Functions run once per process.
+    Raises `CannotStart` if a name leads to no stage.
+    """
+    return _import_stages(settings.stages)
+
+
+@cache
+def _import_stages(names: str) -> tuple[Stage, ...]:
+    return tuple(_import_stage(name.strip()) for name in names.split(",") if name.strip())
+
+
+def _import_stage(name: str) -> Stage:
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CannotStart(f"LOOKSTREAM_STAGES: cannot import {name}: {error}") from error
+    stage = found() if callable(found) else found
+    if not isinstance(stage, Stage):
+        raise CannotStart(f"LOOKSTREAM_STAGES: {name} is a {type(stage).__name__}, not a Stage")
+    return stage
+
+
+def stage_graph(settings: Settings) -> StageGraph:
+    """Return the graph of all stages, without loading any network.
+
+    Each custom stage may write artifacts under ``stages/<name>`` without declaring the prefix.
+    Raises `CannotStart` if a custom stage does not fit the other stages.
+    """
+    custom = [
+        replace(stage.node, artifacts=(*stage.artifacts, f"stages/{stage.name}"))
+        for stage in custom_stages(settings)
+    ]
+    try:
+        return StageGraph([*PIPELINE, *custom])
+    except ValueError as error:
+        raise CannotStart(f"LOOKSTREAM_STAGES: {error}") from error
+
+
+def event_models(settings: Settings) -> list[type[Event]]:
+    """Return all events that travel through this installation."""
+    return [*EVENTS, *(stage.emits for stage in custom_stages(settings))]
 
 
 class StageBuilder:
@@ -40,7 +90,7 @@ class StageBuilder:
         wanted = set(names)
         builtin = [stage.name for stage in BUILT_IN if stage.name in wanted]
         modules = [import_module(f"agents.stages.{name}") for name in builtin]
-        extras = [stage for stage in extra_stages(self._settings) if stage.name in wanted]
+        extras = [stage for stage in custom_stages(self._settings) if stage.name in wanted]
         return [*(module.build(self) for module in modules), *extras]
 
     def forget(self) -> None:

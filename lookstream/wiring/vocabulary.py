@@ -1,4 +1,4 @@
-"""The user's vocabulary, checked against the networks that will be asked."""
+"""Load the user's vocabulary and check its words against the classes of the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lookstream.settings import Settings
 
 
 def open_vocabulary(settings: Settings) -> Vocabulary:
-    """The file that the settings name, or no words of the user's. Raises `CannotStart`."""
+    """Return the vocabulary in the settings' file; `PLAIN` without one. Raises `CannotStart`."""
     if not settings.vocabulary:
         return PLAIN
     try:
@@ -26,7 +26,7 @@ def open_vocabulary(settings: Settings) -> Vocabulary:
 
 
 def every_word(settings: Settings) -> str:
-    """Every word of the networks, as a file in which each stands for itself."""
+    """Return a vocabulary file that maps every word of the network to itself."""
     known = classes(settings)
     sections = {section: known[head] for section, head in SECTIONS.items()}
     sections["words"] = sorted(EXTRA_WORDS)
@@ -35,9 +35,9 @@ def every_word(settings: Settings) -> str:
 
 
 def classes(settings: Settings) -> dict[str, list[str]]:
-    """The networks' classes by head, read off their file without loading them.
+    """Return the network's classes by head, from the metadata of the weights file.
 
-    Raises `CannotStart`.
+    Raises `CannotStart` if the file is not a garment model.
     """
     weights = Path(settings.weights) if settings.weights else SHIPPED
     try:

@@ -1,4 +1,4 @@
-"""Workers, built out of settings."""
+"""Build a worker from the settings: its stages, and tracking and intake."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from lookstream.wiring.captions import check_captions
 from lookstream.wiring.gateway import (
     INTAKE,
     TRACKING,
-    beside_stages,
-    extra_stages,
     link_signer,
-    stage_graph,
+    other_processors,
 )
-from lookstream.wiring.stages import StageBuilder
+from lookstream.wiring.stages import StageBuilder, custom_stages, stage_graph
 from lookstream.wiring.vocabulary import open_vocabulary
 from storage.urls import open_artifacts, open_jobs
 from streams.broker.connection import BrokerUrl
@@ -42,8 +40,8 @@ if TYPE_CHECKING:
     from storage.artifacts.store import ArtifactStore
 
 
-NOTIFIED = "arn:minio:sqs::LOOKSTREAM:kafka"
-"""MinIO's name of the target that its ``MINIO_NOTIFY_KAFKA_…_LOOKSTREAM`` settings describe."""
+NOTIFICATION_TARGET = "arn:minio:sqs::LOOKSTREAM:kafka"
+"""MinIO's name for the target of its settings ``MINIO_NOTIFY_KAFKA_…_LOOKSTREAM``."""
 
 
 Loaded = tuple["Stage", "Processor"]
@@ -51,12 +49,12 @@ Loaded = tuple["Stage", "Processor"]
 
 @dataclass(frozen=True)
 class WorkerParts:
-    """A worker, and what runs beside it: the sweeper where tracking runs, the follower of
-    deletions, and where intake runs `announce`, which has the store tell of uploads.
+    """A worker, and the objects that run beside the worker.
 
-    The worker can join its groups at once. `load` takes seconds, may run in a thread, and returns
-    the processors for the `LoadingProcessor` instances. `load_anew` reads networks and vocabulary
-    again for the named stages.
+    The worker can join its consumer groups at once. ``load`` takes seconds and may run in a thread.
+    It returns the processors for the `LoadingProcessor` instances. ``load_anew`` loads the networks
+    and the vocabulary again, for the named stages. ``sweeper`` is set if the worker runs tracking.
+    ``announce`` is set if the worker runs intake: it makes the store send upload notifications.
     """
 
     worker: Worker
@@ -73,7 +71,7 @@ class WorkerParts:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all processors of one worker have in common."""
+    """The objects that all processors of one worker share."""
 
     settings: Settings
     graph: StageGraph
@@ -89,7 +87,7 @@ class _Shared:
         return open_artifacts(self.settings.artifacts, link_signer(self.settings))
 
     def pool_of(self, stage: Stage) -> ComputePool:
-        """Return the threads that the stage works on: the process's, or its own, made once."""
+        """Return the stage's thread pool: the shared pool, or a pool of its own, created once."""
         from agents.runtime.compute import ComputePool
 
         if not stage.threads:
@@ -103,7 +101,7 @@ class _Shared:
 
 
 def check_worker(settings: Settings, stages: Container[str]) -> None:
-    """Raise `CannotStart` where what the stages need is not there or not wholly set."""
+    """Raise `CannotStart` if a setting or a file that the stages need is missing or wrong."""
     if settings.weights and not Path(settings.weights).is_file():
         raise CannotStart(f"LOOKSTREAM_WEIGHTS: there is no file {settings.weights}")
     if "captioning" in stages:
@@ -114,11 +112,11 @@ def check_worker(settings: Settings, stages: Container[str]) -> None:
 def build_worker(
     settings: Settings, names: Sequence[str], telemetry: Telemetry | None = None
 ) -> WorkerParts:
-    """Build a worker of the named stages, ``tracking`` and ``intake`` among them; all when empty.
+    """Build a worker of the named stages, or of all stages if ``names`` is empty.
 
-    Raises `UnknownStage`; `CannotStart` where there are no weights where they are said to be, where
-    the vocabulary names what they do not know, for captions by a model that is not wholly set, and
-    for an intake without a store that tells of uploads.
+    ``tracking`` and ``intake`` are names too. Raises `UnknownStage`, and `CannotStart` if the
+    weights file is missing, the vocabulary has unknown words, the captions settings are incomplete,
+    or intake has a store without notifications.
     """
     from agents.runtime.compute import ComputePool
     from agents.runtime.consumer import ProcessorConsumer
@@ -128,7 +126,7 @@ def build_worker(
     from agents.runtime.worker import Worker
 
     graph = stage_graph(settings)
-    wanted = list(names) or [*graph.names, *beside_stages(settings)]
+    wanted = list(names) or [*graph.names, *other_processors(settings)]
     stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
     graph.closure(stages)
     check_worker(settings, stages)
@@ -202,7 +200,7 @@ def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
 
     settings, jobs = shared.settings, open_jobs(shared.settings.jobs)
     artifacts = shared.artifacts()
-    results = [*RESULT_EVENTS, *(stage.emits for stage in extra_stages(settings))]
+    results = [*RESULT_EVENTS, *(stage.emits for stage in custom_stages(settings))]
     tracking = TrackingProcessor(
         results,
         graph=shared.graph,
@@ -220,19 +218,19 @@ def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
 def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:
     from agents.tracking.notifications import IntakeProcessor
 
-    store = _announcing(shared.artifacts())
+    store = _notifying_store(shared.artifacts())
     intake = IntakeProcessor(
         store.bucket,
         jobs=open_jobs(shared.settings.jobs),
         publisher=shared.producer,
         metrics=shared.metrics,
     )
-    return intake, partial(store.announce, "uploads/", NOTIFIED)
+    return intake, partial(store.add_notification, "uploads/", NOTIFICATION_TARGET)
 
 
-def _announcing(store: ArtifactStore) -> MinioArtifacts:
+def _notifying_store(store: ArtifactStore) -> MinioArtifacts:
     from storage.artifacts.s3 import MinioArtifacts
 
     if not isinstance(store, MinioArtifacts):
-        raise CannotStart("intake reads MinIO's notifications; LOOKSTREAM_ARTIFACTS is no s3://…")
+        raise CannotStart("intake needs notifications from MinIO: set LOOKSTREAM_ARTIFACTS=s3://…")
     return store

@@ -46,7 +46,7 @@ class Topic:
         return config
 
 
-def plan(stage_topics: Iterable[str], partitions: int, retention_days: int) -> list[Topic]:
+def system_topics(stage_topics: Iterable[str], partitions: int, retention_days: int) -> list[Topic]:
     """Return every topic of the system: one a stage, failures, deletions, updates, dead letters.
 
     Job state is a projection of the topics, so their retention is how far back it can be rebuilt.

@@ -13,17 +13,17 @@ from itertools import islice
 from streams.events.models import JobUpdated
 
 # What one listener has not read yet: bounded, however slowly it reads.
-MOST_JOBS = 1_000
+MAX_WAITING_JOBS = 1_000
 AT_ONCE = 100
 
 
 @dataclass(frozen=True)
-class News:
-    """A job's newest state. ``heard_ms`` (UTC) is when the first news of this job came that the
+class PendingUpdate:
+    """A job's newest state. ``received_ms`` (UTC) is when the first news of this job came that the
     listener has not read: whatever waits behind it was heard later."""
 
     update: JobUpdated
-    heard_ms: int
+    received_ms: int
 
 
 class Mailbox:
@@ -34,9 +34,9 @@ class Mailbox:
     to be called on the event loop's thread.
     """
 
-    def __init__(self, most: int = MOST_JOBS) -> None:
+    def __init__(self, most: int = MAX_WAITING_JOBS) -> None:
         self._most = most
-        self._waiting: dict[str, News] = {}
+        self._waiting: dict[str, PendingUpdate] = {}
         self._gap = False
         self._closed = False
         self._stirred = asyncio.Event()
@@ -55,14 +55,14 @@ class Mailbox:
             return
         known = self._waiting.get(update.job_id)
         if known is None:
-            self._waiting[update.job_id] = News(update, time.time_ns() // 1_000_000)
+            self._waiting[update.job_id] = PendingUpdate(update, time.time_ns() // 1_000_000)
         elif _age(update) > _age(known.update):
             self._waiting[update.job_id] = replace(known, update=update)
         if len(self._waiting) > self._most:
             self.close()
         self._stirred.set()
 
-    def leave_gap(self) -> None:
+    def mark_gap(self) -> None:
         """Say that news may have been missed up to now."""
         self._gap = True
         self._stirred.set()
@@ -73,7 +73,7 @@ class Mailbox:
         self._waiting.clear()
         self._stirred.set()
 
-    def take(self, most: int = AT_ONCE) -> list[News]:
+    def take(self, most: int = AT_ONCE) -> list[PendingUpdate]:
         """Return the news that have waited longest, at most so many, and forget them."""
         taken = list(islice(self._waiting.values(), most))
         for news in taken:
@@ -122,13 +122,13 @@ class JobFeed:
         return sum(len(boxes) for boxes in self._filed.values())
 
     @contextmanager
-    def of_job(self, job_id: str) -> Iterator[Mailbox]:
+    def subscribe_to_job(self, job_id: str) -> Iterator[Mailbox]:
         """Listen for one job; begin before reading it, or miss a change between."""
         with self._listening(("job", job_id)) as mailbox:
             yield mailbox
 
     @contextmanager
-    def of_group(self, group: str | None) -> Iterator[Mailbox]:
+    def subscribe_to_group(self, group: str | None) -> Iterator[Mailbox]:
         """Listen for all jobs of a group; None means all jobs there are."""
         self._of_groups += 1
         try:
@@ -147,11 +147,11 @@ class JobFeed:
             for mailbox in self._addressed(update):
                 mailbox.put(update)
 
-    def leave_gap(self) -> None:
+    def mark_gap(self) -> None:
         """Tell all listeners that they may have missed something."""
         for boxes in self._filed.values():
             for mailbox in boxes:
-                mailbox.leave_gap()
+                mailbox.mark_gap()
 
     def open(self) -> None:
         """Take listeners (again)."""

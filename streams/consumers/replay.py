@@ -23,7 +23,7 @@ _BACK = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def moment(text: str, now: datetime) -> datetime:
+def parse_time(text: str, now: datetime) -> datetime:
     """Read a time: ISO 8601 (UTC where it says no zone), or so long back, such as ``90m``, ``2h``
     or ``7d``. Raises ValueError."""
     if back := _BACK.fullmatch(text.strip()):
@@ -39,7 +39,7 @@ def moment(text: str, now: datetime) -> datetime:
 
 
 @dataclass(frozen=True)
-class Selection:
+class EventFilter:
     """Which events: made in ``since`` ≤ time < ``until``, of one of ``jobs`` (all when empty),
     with each field of ``match`` (dotted for what lies deeper) as text what it says."""
 
@@ -48,7 +48,7 @@ class Selection:
     jobs: frozenset[str] = frozenset()
     match: Mapping[str, str] = field(default_factory=dict)
 
-    def has(self, envelope: Envelope) -> bool:
+    def matches(self, envelope: Envelope) -> bool:
         """Tell whether the event is one of them."""
         if self.since and envelope.time < self.since:
             return False
@@ -80,7 +80,7 @@ def _text(value: Any) -> str:
 
 
 @dataclass
-class Found:
+class TopicScan:
     """What reading has found so far: how many records, how many that are no events, and each job's
     newest event. It grows with the jobs, not with the events."""
 
@@ -88,12 +88,12 @@ class Found:
     undecodable: int = 0
     newest: dict[str, Envelope] = field(default_factory=dict)
 
-    def add(self, envelope: Envelope | None, selection: Selection) -> None:
+    def add(self, envelope: Envelope | None, selection: EventFilter) -> None:
         """Take one record of the topic in."""
         self.read += 1
         if envelope is None:
             self.undecodable += 1
-        elif selection.has(envelope):
+        elif selection.matches(envelope):
             known = self.newest.get(envelope.event.job_id)
             if known is None or _age(known) <= _age(envelope):
                 self.newest[envelope.event.job_id] = envelope
@@ -104,7 +104,7 @@ def _age(envelope: Envelope) -> tuple[int, datetime]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """What a replay of a topic sets in motion.
 
     ``stages`` are those from the topic on: the one that emits it, and all that follow. ``asked``
@@ -118,7 +118,7 @@ class Plan:
     asked: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, graph: StageGraph, topic: str, asked: Iterable[str] = ()) -> Plan:
+    def of(cls, graph: StageGraph, topic: str, asked: Iterable[str] = ()) -> ReplayPlan:
         """Return the plan. Raises `TopicNotReplayable` and `UnknownStage`."""
         readers = frozenset(name for name, node in graph.nodes.items() if node.consumes == topic)
         if not readers:
@@ -144,7 +144,9 @@ class Plan:
         return tuple(name for name in self.graph.names if name in wanted or name == self.stages[0])
 
 
-def raised(event: Event, *, run: int, stages: tuple[str, ...], force: bool, now: datetime) -> Event:
+def with_run(
+    event: Event, *, run: int, stages: tuple[str, ...], force: bool, now: datetime
+) -> Event:
     """Return the event as it begins the new run ``run`` of its job, on the bulk lane."""
     changed: dict[str, Any] = {"run": run, "stages": stages, "force": force, "lane": "bulk"}
     if isinstance(event, StageResult):

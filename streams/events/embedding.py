@@ -18,7 +18,7 @@ SIZE = 128
 CHARACTERS = 344
 
 _HALVES = struct.Struct(f"<{SIZE}e")
-ROUNDED = 0.01
+LENGTH_TOLERANCE = 0.01
 """How far from 1 the length of a vector may be. Halves take less than a tenth of that."""
 
 
@@ -36,13 +36,13 @@ def encode(vector: Iterable[float]) -> str:
 
 def decode(text: str) -> tuple[float, ...]:
     """Return the `SIZE` numbers in ``text``. Raises ValueError for what `encode` never writes."""
-    numbers: tuple[float, ...] = _HALVES.unpack(packed(text))
-    if not abs(math.hypot(*numbers) - 1.0) <= ROUNDED:  # nor anything that is not a number
+    numbers: tuple[float, ...] = _HALVES.unpack(half_floats(text))
+    if not abs(math.hypot(*numbers) - 1.0) <= LENGTH_TOLERANCE:  # nor anything that is not a number
         raise ValueError("an embedding is a vector of length 1")
     return numbers
 
 
-def packed(text: str) -> bytes:
+def half_floats(text: str) -> bytes:
     """Return the half floats in ``text`` as they lie in memory, unread, for those who have many.
 
     Raises ValueError for what is not base64 of so many bytes.

@@ -105,6 +105,23 @@ class ImageSubmitted(Event):
     idempotency_key: str | None = None
     force: bool = False
 
+    @classmethod
+    def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
+        """Return the submission of a stored job (a class that streams cannot import)."""
+        fields: dict[str, Any] = {
+            "job_id": job.job_id,
+            "run": job.run,
+            "lane": "bulk" if job.lane == "bulk" else "interactive",
+            "source": changes.get("source") or Source(**job.source),
+            "owner": job.owner,
+            "group": job.group,
+            "stages": job.wanted,
+            "metadata": dict(job.metadata),
+            "idempotency_key": job.idempotency_key,
+            "force": job.force,
+        }
+        return cls(**{**fields, **changes})
+
 
 class StageResult(Event):
     """What every stage's result says besides its payload.

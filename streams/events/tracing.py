@@ -26,7 +26,7 @@ from streams.events.models import Event
 Attributes = Mapping[str, str | int]
 
 
-def begin(
+def start_span(
     tracer: Tracer,
     name: str,
     *,
@@ -39,7 +39,7 @@ def begin(
 
 
 @contextmanager
-def beginning(
+def start_traces(
     tracer: Tracer, name: str, events: Sequence[Event]
 ) -> Iterator[list[tuple[Event, str | None]]]:
     """Begin a trace for each event that is about to be published; yield what each carries on.
@@ -47,7 +47,7 @@ def beginning(
     For what has no cause whose trace would still be looked at: a sweep, a replay.
     """
     spans = [
-        begin(
+        start_span(
             tracer,
             name,
             kind=SpanKind.PRODUCER,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from streams.events.models import Event, Payload, StageResult
 from streams.stages.graph import Node
+
+_WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class StageDeclaration:
     it is built. ``batch`` is the largest number of events per call, ``timeout_s`` the time limit of
     a call in seconds, ``attempts`` the number of tries before a stage gives up on an event.
     ``threads`` is 0 for the process's shared threads (one per core). A stage that waits for another
-    machine has threads of its own.
+    machine has threads of its own. ``uses_network`` marks a stage that uses the garment
+    network: `up` runs these stages in one process, and SIGHUP loads them again.
 
     ``artifacts`` are the key prefixes ``<prefix>/<sha256>/`` that the stage writes. Deleting a job
     deletes them. ``shows`` names the fields of a job in REST that the payload fills. The payload of
@@ -33,8 +37,16 @@ class StageDeclaration:
     timeout_s: float = 60.0
     attempts: int = 3
     threads: int = 0
+    uses_network: bool = False
     artifacts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a name, topic or artifact prefix that would break a key."""
+        parts = [part for prefix in self.artifacts for part in prefix.split("/")]
+        for text in (self.name, self.emits.topic, *parts):
+            if not _WORD.fullmatch(text):
+                raise ValueError(f"stage {self.name!r}: {text!r} is not a word like 'mean-colour'")
 
     @property
     def node(self) -> Node:

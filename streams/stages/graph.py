@@ -21,12 +21,20 @@ class Node:
 class StageGraph:
     """The stages in the order of their work; ``root`` is the topic that starts a job.
 
-    Raises ValueError if a stage reads a topic that no stage writes.
+    Raises ValueError if two stages have the same name or emit the same topic, or if a stage
+    consumes a topic that no stage emits.
     """
 
     def __init__(self, nodes: Iterable[Node], root: str = "image-submitted") -> None:
-        self.nodes = {node.name: node for node in nodes}
-        self._by_topic = {node.emits: node.name for node in self.nodes.values()}
+        self.nodes: dict[str, Node] = {}
+        self._by_topic: dict[str, str] = {}
+        for node in nodes:
+            if node.name in self.nodes:
+                raise ValueError(f"stage {node.name}: the name is taken")
+            if node.emits in (*self._by_topic, root):
+                raise ValueError(f"stage {node.name}: the topic {node.emits} is taken")
+            self.nodes[node.name] = node
+            self._by_topic[node.emits] = node.name
         for node in self.nodes.values():
             if node.consumes != root and node.consumes not in self._by_topic:
                 raise ValueError(f"stage {node.name}: no stage emits {node.consumes}")
@@ -46,7 +54,7 @@ class StageGraph:
         return self._by_topic.get(topic)
 
     def upstream(self, stage: str) -> tuple[str, ...]:
-        """Return the stages that ``stage`` waits for, the first one first."""
+        """Return the stages that ``stage`` needs, in the order of their work."""
         return self._upstream[stage]
 
     def downstream(self, stage: str) -> tuple[str, ...]:

@@ -43,10 +43,17 @@ CAPTIONING = Declare(
     ImageCaptioned,
     Captioned,
     version="",
+    uses_network=True,
     shows=("caption", "description", "attributes", "needs_review", "listings"),
 )
 CLASSIFICATION = Declare(
-    "classification", ImageValidated, ImageClassified, Classified, "top5-2", shows=("top5",)
+    "classification",
+    ImageValidated,
+    ImageClassified,
+    Classified,
+    version="top5-2",
+    uses_network=True,
+    shows=("top5",),
 )
 POSE = Declare(
     "pose",
@@ -54,6 +61,7 @@ POSE = Declare(
     PoseEstimated,
     Posed,
     version="",
+    uses_network=True,
     artifacts=("cutouts",),
     shows=("pose", "cutout"),
 )
@@ -102,4 +110,4 @@ EVENTS: tuple[type[Event], ...] = (
     JobUpdated,
     JobDeleted,
 )
-"""All events of an installation without added stages."""
+"""All events of an installation without custom stages."""

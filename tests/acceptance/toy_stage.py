@@ -1,4 +1,4 @@
-"""A stage of one's own: the mean colour of each photo, and a picture of that colour."""
+"""A custom stage: the mean colour of each photo, and a picture of that colour."""
 
 import io
 

@@ -18,7 +18,7 @@ from gateway.live.event_stream import EventStream
 from gateway.live.live_jobs import LiveJobs
 from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import Deleted, Job, JobUpdate, StageCompleted, Submitted
-from streams.consumers.feed import MOST_JOBS, JobFeed
+from streams.consumers.feed import MAX_WAITING_JOBS, JobFeed
 from tests.polling import eventually
 from tests.sse import Event, EventReader
 
@@ -147,7 +147,7 @@ async def test_who_does_not_read_keeps_nobody_waiting_and_hears_the_newest_state
 
 
 async def test_who_reads_too_slowly_is_cut_and_resumes(desk: Desk) -> None:
-    jobs = new_jobs(MOST_JOBS + 50)
+    jobs = new_jobs(MAX_WAITING_JOBS + 50)
     async with desk.listening() as slow:
         await eventually(lambda: slow.reader.last_id)
         slow.reads.clear()
@@ -233,7 +233,7 @@ async def test_a_gap_is_filled_from_the_store(desk: Desk) -> None:
     [job] = new_jobs(1)
     async with desk.listening() as listener:
         await desk.write(submitted(job))
-        desk.feed.leave_gap()
+        desk.feed.mark_gap()
         await eventually(lambda: listener.states == [(job, 1)])
 
 

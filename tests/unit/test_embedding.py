@@ -10,7 +10,7 @@ from base64 import b64encode
 import pytest
 from pydantic import ValidationError
 
-from streams.events.embedding import CHARACTERS, SIZE, decode, encode, packed
+from streams.events.embedding import CHARACTERS, SIZE, decode, encode, half_floats
 from streams.events.models import Classified
 
 INF, NAN = math.inf, math.nan
@@ -35,7 +35,7 @@ def test_it_comes_back_with_length_1() -> None:
 
 def test_the_bytes_are_as_documented() -> None:
     text = encode([1.0, *[0.0] * (SIZE - 1)])
-    assert packed(text) == b"\x00\x3c" + bytes(2 * (SIZE - 1))  # 1.0, the low byte first
+    assert half_floats(text) == b"\x00\x3c" + bytes(2 * (SIZE - 1))  # 1.0, the low byte first
     assert text == "ADwA" + "A" * (CHARACTERS - 6) + "=="
 
 

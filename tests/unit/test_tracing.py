@@ -22,7 +22,13 @@ from storage.jobs.sqlite.store import SqliteJobs
 from streams.broker.records import Record
 from streams.events.codec import encode
 from streams.events.models import ImageSubmitted, Source
-from streams.events.tracing import begin, beginning, new_traceparent, trace_id_of, traceparent_of
+from streams.events.tracing import (
+    new_traceparent,
+    start_span,
+    start_traces,
+    trace_id_of,
+    traceparent_of,
+)
 from streams.stages.graph import StageGraph
 from streams.stages.registry import PIPELINE, RESULT_EVENTS
 from tests.publishing import MemoryPublisher
@@ -72,7 +78,7 @@ def sewing(tmp_path: Path) -> Iterator[Sewing]:
 
 
 def test_a_span_is_its_event_s_child(traces: Traces) -> None:
-    span = begin(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=TRACE, attributes={})
+    span = start_span(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=TRACE, attributes={})
     span.end()
     (kept,) = traces.spans
     assert kept["parent"] == TRACE.split("-")[2]
@@ -83,14 +89,16 @@ def test_a_span_is_its_event_s_child(traces: Traces) -> None:
 @pytest.mark.parametrize("parent", [None, ""])
 def test_without_a_parent_a_trace_begins(traces: Traces, parent: str | None) -> None:
     with traces.tracer.start_as_current_span("something else that goes on here"):
-        span = begin(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
+        span = start_span(
+            traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={}
+        )
         span.end()
     assert traces.spans[0]["parent"] is None
 
 
 def test_a_caller_s_wish_not_to_be_recorded_is_kept(traces: Traces) -> None:
     parent = new_traceparent()
-    span = begin(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
+    span = start_span(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
     span.end()
     assert traces.spans == []
     assert trace_id_of(traceparent_of(span)) == trace_id_of(parent)
@@ -99,7 +107,7 @@ def test_a_caller_s_wish_not_to_be_recorded_is_kept(traces: Traces) -> None:
 
 @pytest.mark.parametrize("parent", [TRACE, None])
 def test_where_nothing_is_kept_the_parent_goes_on(parent: str | None) -> None:
-    span = begin(NoOpTracer(), "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
+    span = start_span(NoOpTracer(), "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
     assert traceparent_of(span) == parent
 
 
@@ -154,7 +162,7 @@ def submission(number: int, trace: str | None) -> Record:
 
 
 def test_what_nobody_asked_for_begins_a_trace_of_its_own(traces: Traces) -> None:
-    with beginning(traces.tracer, "sweep", [cut(1), cut(2)]) as traced:
+    with start_traces(traces.tracer, "sweep", [cut(1), cut(2)]) as traced:
         assert traces.spans == []
     assert [event for event, _ in traced] == [cut(1), cut(2)]
     assert [span["itself"] for span in traces.spans] == [trace for _, trace in traced]

@@ -1,4 +1,4 @@
-"""What stands in for a processor while it loads, and hands over when another is ready."""
+"""The loading processor: joins its group first, and switches processors on reload."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from agents.runtime.processor import LoadingProcessor
 from streams.broker.records import Record
 
 
-class Holding:
-    """Holds its batch until it is let go."""
+class WaitingProcessor:
+    """Processes a batch until ``released`` is set, and waits for a dependency meanwhile."""
 
     name = "sewing"
     topics = ("cloth-cut",)
@@ -37,8 +37,8 @@ async def started(loading: LoadingProcessor) -> asyncio.Task[None]:
     return task
 
 
-async def test_records_wait_until_there_is_a_processor() -> None:
-    loading, processor = LoadingProcessor("sewing", ("cloth-cut",), 32), Holding()
+async def test_records_wait_until_the_processor_is_loaded() -> None:
+    loading, processor = LoadingProcessor("sewing", ("cloth-cut",), 32), WaitingProcessor()
     waiting = await started(loading)
     assert (loading.waiting_for, processor.took) == ("loading", [])
     loading.switch_to(processor)
@@ -47,12 +47,12 @@ async def test_records_wait_until_there_is_a_processor() -> None:
     assert (loading.waiting_for, len(processor.took)) == (None, 1)
 
 
-async def test_a_batch_in_hand_ends_where_it_began_and_is_still_heard_of() -> None:
-    """Else readiness would turn green, and the watchdog count a hold as standing still."""
+async def test_the_current_batch_keeps_its_processor_during_a_switch() -> None:
+    """Otherwise readiness would be green during a wait, and the watchdog would see no progress."""
     loading, old, new = (
         LoadingProcessor("sewing", ("cloth-cut",), 32),
-        Holding(),
-        Holding(step_limit_s=2.0),
+        WaitingProcessor(),
+        WaitingProcessor(step_limit_s=2.0),
     )
     loading.switch_to(old)
     held = await started(loading)
@@ -67,7 +67,7 @@ async def test_a_batch_in_hand_ends_where_it_began_and_is_still_heard_of() -> No
     assert (len(old.took), len(new.took)) == (1, 1)
 
 
-def test_a_batch_is_as_large_as_the_processor_wants() -> None:
+def test_the_batch_size_is_the_processors() -> None:
     loading = LoadingProcessor("sewing", ("cloth-cut",), 32)
-    loading.switch_to(Holding(batch=100))
+    loading.switch_to(WaitingProcessor(batch=100))
     assert loading.batch == 100

@@ -1,4 +1,4 @@
-"""Topics, ledgers and toy workers, as the tests of the runtime handle them."""
+"""A topic with its workers and their ledger, for the tests of the runtime."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Playground:
-    """One topic, one consumer group on it, and the ledger of what its workers have done."""
+    """One topic, one consumer group, and the ledger of the records that its workers finished."""
 
     def __init__(self, kafka: str, folder: Path, *, partitions: int = 4) -> None:
         self.kafka = kafka
@@ -33,13 +33,13 @@ class Playground:
         self._folder = folder
         self._ledger = folder / "ledger"
         self._ledger.touch()
-        self._workers: list[Toys] = []
+        self._workers: list[WorkerProcess] = []
         self._asking: Consumer | None = None
         create_topics(self._broker, [Topic(self.topic, partitions)])
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Playground]:
-        """Leave no worker behind."""
+        """Kill all workers at the end."""
         try:
             yield self
         finally:
@@ -48,16 +48,16 @@ class Playground:
             if self._asking:
                 self._asking.close()
 
-    def worker(self, **options: object) -> Toys:
-        """Start a worker process; ``options`` are the toy's."""
+    def worker(self, **options: object) -> WorkerProcess:
+        """Start a worker process; ``options`` are those of `ledger_worker`."""
         facts: dict[str, object] = {"kafka": self.kafka, "prefix": self.topic, "topic": self.topic}
         facts |= {"ledger": self._ledger, **options}
         log = self._folder / f"worker-{len(self._workers)}.log"
-        self._workers.append(Toys(facts, log))
+        self._workers.append(WorkerProcess(facts, log))
         return self._workers[-1]
 
     def publish(self, *values: str, partition: int | None = None) -> None:
-        """Publish the values, round the partitions in turn, and wait for their acknowledgement."""
+        """Publish the values round robin and wait for the acknowledgements."""
         producer = Producer({**self._broker.confluent(), "linger.ms": 0})
         for number, value in enumerate(values):
             to = number % self.partitions if partition is None else partition
@@ -65,19 +65,19 @@ class Playground:
         assert producer.flush(20) == 0
 
     def done(self) -> list[str]:
-        """Return the values that were done, in order, with their repetitions."""
+        """Return the finished values in order, with repetitions."""
         return _values(_lines(self._ledger))
 
     def begun(self) -> list[str]:
-        """Return the values that were begun, likewise."""
+        """Return the started values in order, with repetitions."""
         return _values(_lines(self._ledger.with_suffix(".begun")))
 
     def all_done(self, values: Sequence[str], timeout_s: float = 60.0) -> None:
-        """Wait until each value was done, once or more often."""
+        """Wait until each value is finished at least once."""
         until(lambda: set(values) <= set(self.done()), timeout_s)
 
     def committed(self) -> dict[int, int]:
-        """Return the group's committed offset of each partition, 0 where there is none."""
+        """Return the group's committed offset of each partition; 0 without one."""
         if self._asking is None:
             config = {**self._broker.confluent(), "group.id": f"{self.topic}.toy0"}
             self._asking = Consumer(config)
@@ -89,13 +89,13 @@ class Playground:
         assert self._asking is not None
         try:
             return list(self._asking.committed(wanted, timeout=10))
-        except KafkaException:  # the group's coordinator is not there yet, or no more
+        except KafkaException:  # the group has no coordinator now
             return None
 
     def committed_too_far(self) -> dict[int, tuple[int, int]]:
-        """Return, for each partition that is committed past unfinished work, the committed offset
-        and the first that is not done."""
-        committed = self.committed()  # asked before the ledger is read, which only grows
+        """Return the partitions that are committed past an unfinished record, with the committed
+        offset and the first unfinished offset."""
+        committed = self.committed()  # before the ledger is read, because the ledger only grows
         done: defaultdict[int, set[int]] = defaultdict(set)
         for line in _lines(self._ledger):
             partition, offset, _ = line.split(" ", 2)
@@ -118,12 +118,12 @@ def _values(lines: Sequence[str]) -> list[str]:
 
 
 def _prefix(offsets: set[int]) -> int:
-    """Return the first offset that is not among them."""
+    """Return the first missing offset."""
     return next(number for number in range(len(offsets) + 1) if number not in offsets)
 
 
-class Toys:
-    """A worker process. What it says is in its log."""
+class WorkerProcess:
+    """A worker process. Its output is in a log file."""
 
     def __init__(self, options: dict[str, object], log: Path) -> None:
         arguments = []
@@ -132,7 +132,7 @@ class Toys:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.toy", *arguments],
+                [sys.executable, "-m", "tests.integration.ledger_worker", *arguments],
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -143,7 +143,7 @@ class Toys:
         return self._log.read_text(errors="replace")
 
     def ready(self, timeout_s: float = 90.0) -> dict[str, Any]:
-        """Wait until all readers work; return what the worker tells of them."""
+        """Wait until all consumers run; return the line that the process prints about them."""
 
         def told() -> dict[str, Any] | None:
             assert self.process.poll() is None, self.log
@@ -155,7 +155,7 @@ class Toys:
         return facts
 
     def ended(self, timeout_s: float = 60.0) -> int:
-        """Wait for its end; return its exit code."""
+        """Wait for the end of the process; return its exit code."""
         return self.process.wait(timeout_s)
 
     def running(self) -> bool:

@@ -1,11 +1,11 @@
-"""The pace at which the embedded broker is asked."""
+"""The duration of fetches on the embedded broker."""
 
 from __future__ import annotations
 
 from agents.runtime.worker import FetchPace
 
 
-def test_calm_until_a_record_comes_and_calm_again_after() -> None:
+def test_fetches_are_long_until_a_record_comes_and_after_a_pause() -> None:
     pace = FetchPace(busy_s=0.02, calm_s=0.2, calm_after_s=5.0)
     assert pace.fetch_wait(now=100.0) == 0.2
     pace.last_record = 100.0
@@ -13,7 +13,7 @@ def test_calm_until_a_record_comes_and_calm_again_after() -> None:
     assert pace.fetch_wait(now=105.1) == 0.2
 
 
-def test_the_longer_batches_take_the_longer_a_fetch_may_last() -> None:
+def test_longer_batches_allow_longer_fetches() -> None:
     pace = FetchPace(busy_s=0.02, loaded_s=0.1, last_record=100.0)
     pace.took["pose"] = 0.08
     assert pace.fetch_wait(now=100.0) == 0.02

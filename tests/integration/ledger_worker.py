@@ -1,12 +1,12 @@
-"""A worker process for tests: real readers and a real `Worker` around work that does as it is told.
+"""A worker process for tests: real consumers, a real `Worker`, and a controlled processor.
 
-    python -m tests.integration.toy --kafka URL --prefix P --topic T --ledger FILE …
+    python -m tests.integration.ledger_worker --kafka URL --prefix P --topic T --ledger FILE …
 
-Each record takes ``--each`` seconds and is then written to the ledger, a line each: partition,
-offset, value; to ``FILE.begun`` likewise before that. Four values are orders, unless ``--tame``:
-``raise`` (an exception escapes), ``hang`` (the batch is never done), ``block`` (so is the event
-loop) and ``wait`` (held, as for a store). Once all readers run, one line of JSON on standard
-output tells of them.
+Each record takes ``--each`` seconds. The processor writes a line (partition, offset, value) to
+``FILE.begun`` before a record, and to the ledger after it. Unless ``--tame``, four values are
+orders: ``raise`` (an exception escapes), ``hang`` (the batch never ends), ``block`` (the event
+loop blocks) and ``wait`` (the processor waits for a store). When all consumers run, the process
+prints one line of JSON about them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from streams.broker.records import Record
 FOR_EVER = 3600.0
 
 
-class Toy:
+class LedgerProcessor:
     """A processor whose only effect is a line in the ledger."""
 
     step_limit_s = 0.0
@@ -71,7 +71,7 @@ class Toy:
 
 
 class Acknowledged:
-    """A stream whose events Faust has acknowledged itself, as it does with those that it skips."""
+    """A stream whose events Faust acknowledges, as Faust does with skipped events."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -85,21 +85,21 @@ class Acknowledged:
             yield event
 
 
-class ToyConsumer(ProcessorConsumer):
-    """Knows how many of its kind were starting when the first had started."""
+class CountingConsumer(ProcessorConsumer):
+    """Counts the consumers that were starting when the first one had started."""
 
     starting = 0
     at_once = 0
     acknowledged = False
 
     async def _read(self, stream: Any) -> None:
-        await super()._read(Acknowledged(stream) if ToyConsumer.acknowledged else stream)
+        await super()._read(Acknowledged(stream) if CountingConsumer.acknowledged else stream)
 
     async def start(self) -> None:
-        ToyConsumer.starting += 1
+        CountingConsumer.starting += 1
         await super().start()
-        ToyConsumer.at_once = ToyConsumer.at_once or ToyConsumer.starting
-        ToyConsumer.starting -= 1
+        CountingConsumer.at_once = CountingConsumer.at_once or CountingConsumer.starting
+        CountingConsumer.starting -= 1
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -110,7 +110,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--acknowledged", action="store_true")
     parser.add_argument("--each", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--readers", type=int, default=1)
+    parser.add_argument("--consumers", type=int, default=1)
     parser.add_argument("--drain", type=float, default=6.0)
     parser.add_argument("--unassigned", type=float, default=WatchdogLimits.unassigned_s)
     parser.add_argument("--stalled", type=float, default=WatchdogLimits.stalled_s)
@@ -118,31 +118,32 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def play(told: argparse.Namespace) -> None:
-    broker = BrokerUrl.parse(told.kafka)
-    ToyConsumer.acknowledged = told.acknowledged
-    readers = [
-        ToyConsumer(Toy(told, number), broker, prefix=told.prefix) for number in range(told.readers)
+async def run(chosen: argparse.Namespace) -> None:
+    broker = BrokerUrl.parse(chosen.kafka)
+    CountingConsumer.acknowledged = chosen.acknowledged
+    consumers = [
+        CountingConsumer(LedgerProcessor(chosen, number), broker, prefix=chosen.prefix)
+        for number in range(chosen.consumers)
     ]
-    limits = WatchdogLimits(told.unassigned, told.stalled, told.blocked)
-    worker = Worker(readers, limits=limits, drain_s=told.drain)
+    limits = WatchdogLimits(chosen.unassigned, chosen.stalled, chosen.blocked)
+    worker = Worker(consumers, limits=limits, drain_s=chosen.drain)
     health = HealthServer("127.0.0.1", 0, worker.not_ready, CollectorRegistry())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
-    telling = asyncio.create_task(tell(worker, readers, health.port))
+    reporting = asyncio.create_task(report(worker, consumers, health.port))
     try:
         await worker.run()
     finally:
-        telling.cancel()
+        reporting.cancel()
         health.close()
 
 
-async def tell(worker: Worker, readers: Sequence[ProcessorConsumer], port: int) -> None:
+async def report(worker: Worker, consumers: Sequence[ProcessorConsumer], port: int) -> None:
     while worker.not_ready():  # noqa: ASYNC110 - it has no event to wait for
         await asyncio.sleep(0.02)
-    fetchers = [reader.app.consumer._thread._consumer._fetcher for reader in readers]
+    fetchers = [consumer.app.consumer._thread._consumer._fetcher for consumer in consumers]
     facts = {
         "health": port,
-        "at_once": ToyConsumer.at_once,
+        "at_once": CountingConsumer.at_once,
         "fetch_wait_ms": [fetcher._fetch_max_wait_ms for fetcher in fetchers],
     }
     print(json.dumps(facts), flush=True)
@@ -150,5 +151,5 @@ async def tell(worker: Worker, readers: Sequence[ProcessorConsumer], port: int) 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
-    asyncio.run(play(options(sys.argv[1:])))
+    asyncio.run(run(options(sys.argv[1:])))
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The stage contract: what is waited for, and what is none of the stage's business."""
+"""The stage processor: unavailable dependencies, undecodable records, unwanted stages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def sewing(tmp_path: Path) -> Iterator[Sewing]:
 
 
 @pytest.mark.parametrize("away", [StoreUnavailable("no disk"), Unavailable("vision", "off")])
-async def test_a_dependency_that_is_away_is_waited_for(sewing: Sewing, away: Exception) -> None:
+async def test_an_unavailable_dependency_is_retried_without_counting_attempts(
+    sewing: Sewing, away: Exception
+) -> None:
     during: list[int] = []
     gauge: list[float | None] = []
 
@@ -44,7 +46,7 @@ async def test_a_dependency_that_is_away_is_waited_for(sewing: Sewing, away: Exc
     assert (gauge, sewing.metric("holding")) == ([0.0, 1.0, 1.0, 1.0], 0.0)
 
 
-async def test_a_batch_whose_store_is_away_waits_as_a_whole(sewing: Sewing) -> None:
+async def test_a_batch_waits_for_its_unavailable_store(sewing: Sewing) -> None:
     away = [True] * 6
 
     def work(events: Sequence[Any], artifacts: ArtifactStore) -> Any:
@@ -58,7 +60,7 @@ async def test_a_batch_whose_store_is_away_waits_as_a_whole(sewing: Sewing) -> N
     assert sewing.letters == []
 
 
-async def test_a_broker_that_is_away_is_waited_for(sewing: Sewing) -> None:
+async def test_an_unavailable_broker_is_waited_for(sewing: Sewing) -> None:
     sewing.published.failures = 5
     events = await sewing.process(raising(ValueError("no"), 2), cut(1), cut(2))
     assert number_of(the_failure(events)) == 2
@@ -67,7 +69,7 @@ async def test_a_broker_that_is_away_is_waited_for(sewing: Sewing) -> None:
     assert sewing.published.refused == 5
 
 
-async def test_a_result_that_no_broker_takes_fails_alone(sewing: Sewing) -> None:
+async def test_a_result_that_is_too_large_fails_alone(sewing: Sewing) -> None:
     sewing.published.too_large = lambda event: getattr(event, "seam", "") == "seam 2"
     events = await sewing.process(SEW, cut(1), cut(2), cut(3))
     assert the_failure(events).code == "event-too-large"
@@ -89,7 +91,7 @@ def junk(key: bytes | None, *headers: tuple[str, bytes]) -> Record:
         junk(b"other", ("ce_subject", cut(1).job_id.encode())),
     ],
 )
-async def test_garbage_is_buried_and_the_job_that_it_names_is_told(
+async def test_an_undecodable_record_becomes_a_dead_letter_and_fails_its_job(
     sewing: Sewing, named: Record
 ) -> None:
     first, second = await sewing.process(SEW, named, cut(2))
@@ -104,12 +106,14 @@ async def test_garbage_is_buried_and_the_job_that_it_names_is_told(
 
 
 @pytest.mark.parametrize("key", [None, b"", b"seven", b"\xff"])
-async def test_garbage_that_names_no_job_is_only_buried(sewing: Sewing, key: bytes | None) -> None:
+async def test_an_undecodable_record_without_a_job_becomes_only_a_dead_letter(
+    sewing: Sewing, key: bytes | None
+) -> None:
     assert await sewing.process(SEW, junk(key)) == []
     assert len(sewing.letters) == 1
 
 
-async def test_a_letter_that_no_broker_takes_goes_without_its_value(sewing: Sewing) -> None:
+async def test_a_dead_letter_that_is_too_large_is_sent_without_its_value(sewing: Sewing) -> None:
     sewing.published.too_large = lambda letter: getattr(letter, "value", None) is not None
     await sewing.process(SEW, junk(b"key"))
     (letter,) = sewing.published.letters
@@ -122,7 +126,7 @@ async def test_a_stage_that_is_not_wanted_does_nothing(sewing: Sewing) -> None:
     assert [number_of(event) for event in sewing.published.events] == [2]
 
 
-async def test_an_unknown_stage_is_refused_by_the_first_one_only(sewing: Sewing) -> None:
+async def test_only_the_first_stage_rejects_an_unknown_stage(sewing: Sewing) -> None:
     source = Source(url="http://a/b.jpg")
     first = ImageSubmitted(job_id=cut(1).job_id, source=source, stages=("washing",))
     assert await sewing.process(SEW, cut(1, stages=("washing",))) == []
@@ -133,7 +137,7 @@ async def test_an_unknown_stage_is_refused_by_the_first_one_only(sewing: Sewing)
     assert "washing" in failure.message
 
 
-async def test_refusals_without_end_fit_an_event(sewing: Sewing) -> None:
+async def test_a_rejection_of_very_many_stages_fits_an_event(sewing: Sewing) -> None:
     sewing.stage_facts = {"consumes": ImageSubmitted}
     names = tuple(f"stage-{number}" for number in range(50_000))
     source = Source(url="http://a/b.jpg")

@@ -1,4 +1,4 @@
-"""The stage contract: what the runtime makes of each outcome, for every stage the same."""
+"""The stage processor: what the runtime does with each outcome of a stage."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sewing(tmp_path: Path) -> Iterator[Sewing]:
     sewing.pool.close()
 
 
-async def test_results_come_in_order_and_carry_what_their_events_said(sewing: Sewing) -> None:
+async def test_results_keep_the_order_and_context_of_their_events(sewing: Sewing) -> None:
     events = await sewing.process(SEW, *(cut(number) for number in range(1, 6)))
     assert [number_of(event) for event in events] == [1, 2, 3, 4, 5]
     first = events[0]
@@ -52,7 +52,7 @@ async def test_results_come_in_order_and_carry_what_their_events_said(sewing: Se
 # -- work that is known already ----------------------------------------------------------------
 
 
-async def test_what_is_known_is_told_again_without_work(sewing: Sewing) -> None:
+async def test_a_cached_result_is_published_without_computing(sewing: Sewing) -> None:
     (first,) = await sewing.process(SEW, cut(1))
     (again,) = await sewing.process(SEW, cut(1, run=3))
     assert isinstance(again, ClothSewn)
@@ -61,7 +61,7 @@ async def test_what_is_known_is_told_again_without_work(sewing: Sewing) -> None:
     assert sewing.calls == [1]
 
 
-async def test_the_same_record_twice_leaves_the_same_artifacts(sewing: Sewing) -> None:
+async def test_a_redelivered_record_leaves_the_same_artifacts(sewing: Sewing) -> None:
     one = record(cut(1))
     await sewing.process(SEW, one)
     kept = {key: sewing.artifacts.get(key) for key in sewing.artifacts.list()}
@@ -70,7 +70,7 @@ async def test_the_same_record_twice_leaves_the_same_artifacts(sewing: Sewing) -
     assert list(kept) == [f"results/{1:064}/sewing@1.json"]
 
 
-async def test_force_works_again(sewing: Sewing) -> None:
+async def test_force_computes_again(sewing: Sewing) -> None:
     await sewing.process(SEW, cut(1))
     (again,) = await sewing.process(SEW, cut(1, force=True))
     assert isinstance(again, ClothSewn)
@@ -78,14 +78,14 @@ async def test_force_works_again(sewing: Sewing) -> None:
     assert sewing.calls == [1, 1]
 
 
-async def test_another_version_works_again(sewing: Sewing) -> None:
+async def test_a_new_version_computes_again(sewing: Sewing) -> None:
     await sewing.process(SEW, cut(1))
     sewing.stage_facts = {"version": "2"}
     await sewing.process(SEW, cut(1))
     assert sewing.calls == [1, 1]
 
 
-async def test_what_depends_on_more_than_the_content_is_kept_for_each(sewing: Sewing) -> None:
+async def test_results_are_cached_separately_for_each_given_version(sewing: Sewing) -> None:
     sewing.stage_facts = {"given": lambda event: event.lane}
     await sewing.process(SEW, cut(1), cut(1, lane="interactive"), cut(1))
     assert sorted(sewing.artifacts.list()) == [
@@ -94,21 +94,21 @@ async def test_what_depends_on_more_than_the_content_is_kept_for_each(sewing: Se
     ]
 
 
-async def test_a_kept_result_that_cannot_be_read_is_made_anew(sewing: Sewing) -> None:
+async def test_an_unreadable_cached_result_is_computed_again(sewing: Sewing) -> None:
     sewing.artifacts.put(f"results/{1:064}/sewing@1.json", b'{"seam"')
     (event,) = await sewing.process(SEW, cut(1))
     assert isinstance(event, ClothSewn)
     assert not event.reused
 
 
-async def test_a_stage_may_say_itself_that_it_reused(sewing: Sewing) -> None:
+async def test_a_stage_may_return_a_cached_result(sewing: Sewing) -> None:
     known = one_by_one(lambda event, artifacts: CachedResult(sew(event, artifacts)))
     (event,) = await sewing.process(known, cut(1))
     assert isinstance(event, ClothSewn)
     assert event.reused
 
 
-async def test_a_stopgap_is_told_and_not_kept(sewing: Sewing) -> None:
+async def test_a_fallback_result_is_published_and_not_cached(sewing: Sewing) -> None:
     stopgap = one_by_one(lambda event, artifacts: FallbackResult(Sewn(seam="a pin")))
     (event,) = await sewing.process(stopgap, cut(1))
     assert isinstance(event, ClothSewn)
@@ -122,14 +122,14 @@ async def test_a_stopgap_is_told_and_not_kept(sewing: Sewing) -> None:
 # -- jobs that were taken back -----------------------------------------------------------------
 
 
-async def test_nothing_is_done_for_a_deleted_job(sewing: Sewing) -> None:
+async def test_a_deleted_job_is_skipped(sewing: Sewing) -> None:
     sewing.deleted.add(cut(2).job_id)
     events = await sewing.process(SEW, cut(1), cut(2), cut(3))
     assert [number_of(event) for event in events] == [1, 3]
     assert sorted(sewing.calls) == [1, 3]
 
 
-async def test_a_job_deleted_while_it_waits_for_its_turn_is_not_worked_on(sewing: Sewing) -> None:
+async def test_a_job_deleted_during_the_batch_is_not_computed(sewing: Sewing) -> None:
     def deleting(event: Cut, artifacts: ArtifactStore) -> Sewn:
         sewing.deleted.add(cut(9).job_id)
         return sew(event, artifacts)
@@ -139,7 +139,7 @@ async def test_a_job_deleted_while_it_waits_for_its_turn_is_not_worked_on(sewing
     assert 9 not in sewing.calls
 
 
-async def test_a_deleted_job_is_not_tried_again(sewing: Sewing) -> None:
+async def test_a_deleted_job_is_not_retried(sewing: Sewing) -> None:
     def failing(event: Cut, artifacts: ArtifactStore) -> Sewn:
         sewing.deleted.add(event.job_id)
         raise OSError("once")
@@ -148,7 +148,7 @@ async def test_a_deleted_job_is_not_tried_again(sewing: Sewing) -> None:
     assert sewing.calls == [1]
 
 
-async def test_a_run_that_began_in_the_middle_wants_no_more_than_it_says(sewing: Sewing) -> None:
+async def test_a_replay_run_wants_only_its_own_stages(sewing: Sewing) -> None:
     (event,) = await sewing.process(SEW, cut(1, stages=("sewing",)))
     assert isinstance(event, ClothSewn)
     assert event.stages == ("sewing",)
@@ -158,7 +158,7 @@ async def test_a_run_that_began_in_the_middle_wants_no_more_than_it_says(sewing:
 # -- failures ----------------------------------------------------------------------------------
 
 
-async def test_what_is_rejected_fails_at_once_and_is_no_dead_letter(sewing: Sewing) -> None:
+async def test_a_rejection_fails_at_once_without_a_dead_letter(sewing: Sewing) -> None:
     bad = raising(Rejected("too-thin", "This cloth is too thin.", "0.1 mm"), 2)
     events = await sewing.process(bad, cut(1), cut(2), cut(3))
     failure = the_failure(events)
@@ -170,7 +170,7 @@ async def test_what_is_rejected_fails_at_once_and_is_no_dead_letter(sewing: Sewi
     assert sewing.letters == []
 
 
-async def test_any_other_error_is_tried_three_times_then_buried(sewing: Sewing) -> None:
+async def test_any_other_error_is_tried_three_times_then_dead_lettered(sewing: Sewing) -> None:
     culprit = record(cut(2), offset=77)
     events = await sewing.process(raising(OSError("/secret/path"), 2), cut(1), culprit)
     failure = the_failure(events)
@@ -186,7 +186,7 @@ async def test_any_other_error_is_tried_three_times_then_buried(sewing: Sewing) 
     assert sewing.published.letters[0].value == culprit.value
 
 
-async def test_an_answer_of_no_use_is_tried_as_often_and_has_a_code_of_its_own(
+async def test_a_bad_answer_is_retried_and_keeps_its_own_code(
     sewing: Sewing,
 ) -> None:
     error = BadAnswer("needle-bent", "The needle is bent.")
@@ -196,7 +196,7 @@ async def test_an_answer_of_no_use_is_tried_as_often_and_has_a_code_of_its_own(
     assert sewing.letters[0]["code"] == b"needle-bent"
 
 
-async def test_an_error_that_passes_leaves_only_a_count(sewing: Sewing) -> None:
+async def test_a_temporary_error_leaves_only_a_count_of_attempts(sewing: Sewing) -> None:
     (event,) = await sewing.process(raising(OSError("once"), times=2), cut(1))
     assert isinstance(event, ClothSewn)
     assert event.attempts == 3
@@ -204,7 +204,7 @@ async def test_an_error_that_passes_leaves_only_a_count(sewing: Sewing) -> None:
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ValueError("shape")], ids=repr)
-async def test_a_batch_that_fails_as_a_whole_is_split_and_the_culprit_fails_alone(
+async def test_a_failing_batch_is_split_and_only_its_culprit_fails(
     sewing: Sewing, error: Exception
 ) -> None:
     work = as_a_whole(SEW, error, culprit=3)
@@ -226,7 +226,7 @@ WRONG_OUTCOMES: dict[str, Callable[[Sequence[Any]], Any]] = {
 
 @pytest.mark.parametrize("consumes", [Cut, ImageSubmitted])
 @pytest.mark.parametrize("name", WRONG_OUTCOMES)
-async def test_a_stage_that_breaks_its_contract_fails_and_stops_nobody(
+async def test_a_stage_that_breaks_its_contract_fails(
     sewing: Sewing, name: str, consumes: type[Event]
 ) -> None:
     sewing.stage_facts = {"consumes": consumes}
@@ -236,7 +236,7 @@ async def test_a_stage_that_breaks_its_contract_fails_and_stops_nobody(
     assert the_failure(events).code == "stage-error"
 
 
-async def test_a_stage_that_hangs_is_given_up_and_others_go_on(sewing: Sewing) -> None:
+async def test_a_hanging_stage_times_out_and_other_items_continue(sewing: Sewing) -> None:
     over = threading.Event()
 
     def hang(event: Cut, artifacts: ArtifactStore) -> Sewn:
