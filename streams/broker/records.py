@@ -28,7 +28,7 @@ class Record:
         return cls(*place, message.key(), message.value(), headers)
 
     def header(self, name: str) -> bytes | None:
-        """Return the last header of that name, in lower case; ignore the case of headers."""
+        """Return the last header ``name`` (lower case). The case of headers is ignored."""
         found = [value for key, value in self.headers if key.lower() == name]
         return found[-1] if found else None
 

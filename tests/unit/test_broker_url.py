@@ -1,4 +1,4 @@
-"""``LOOKSTREAM_KAFKA``, read into what Kafka's clients want to know."""
+"""``LOOKSTREAM_KAFKA`` gives the settings of Kafka clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events to records and back; and whatever else a topic may hold ends as `UndecodableEvent`."""
+"""Events encode to records and decode back. All other records raise `UndecodableEvent`."""
 
 from __future__ import annotations
 

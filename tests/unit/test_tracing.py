@@ -1,4 +1,4 @@
-"""Traces: an event's context comes from its span, and its span's parent from its event."""
+"""Traces: an event carries the context of its span, and a span's parent is its event's context."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TRACE_ID = trace_id_of(TRACE)
 
 
 class Traces:
-    """A tracer, and the spans that it has finished."""
+    """A tracer and its finished spans."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
