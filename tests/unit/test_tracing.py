@@ -137,7 +137,7 @@ async def test_a_stage_s_failure_is_told_in_its_span(sewing: Sewing, traces: Tra
 async def test_tracking_writes_in_the_trace_of_what_it_writes(
     traces: Traces, tmp_path: Path
 ) -> None:
-    """What came without a trace gets one from its stage; a second one would split the job's."""
+    """Tracking starts no trace for a submission without one: the first stage does."""
     jobs, published = SqliteJobs(tmp_path / "jobs.sqlite"), MemoryPublisher()
     tracking = TrackingProcessor(
         RESULT_EVENTS,
