@@ -69,10 +69,6 @@ class EventProducer:
             with contextlib.suppress(RuntimeError):  # it was closed meanwhile: nobody listens
                 loop.call_soon_threadsafe(_settle, deliveries)
 
-    async def publish(self, event: Event, *, traceparent: str | None = None) -> None:
-        """Publish one event. Raises `BrokerUnavailable` when no acknowledgement came."""
-        await self.send([encode(event, source=self._source, traceparent=traceparent)])
-
     async def publish_all(self, events: Iterable[tuple[Event, str | None]]) -> None:
         """Publish events with their traceparents, in order; returns when all are acknowledged."""
         await self.send(

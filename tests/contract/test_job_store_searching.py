@@ -141,14 +141,6 @@ async def test_a_submission_that_comes_late_moves_what_is_found(store: JobStore)
     assert await store.count(JobQuery(text="red"), at_most=9) == 2
 
 
-async def test_a_cleared_store_finds_nothing_by_any_term(store: JobStore) -> None:
-    await store.apply(wardrobe(6))
-    await store.clear()
-    assert await store.count(JobQuery(type="dress"), at_most=9) == 0
-    await store.apply(garment(1, "red", "dress"))
-    assert await found(store, type="dress") == names(1)
-
-
 async def test_what_was_written_since_a_moment(store: JobStore) -> None:
     await store.apply(wardrobe(6))
     moment = datetime.now(UTC)

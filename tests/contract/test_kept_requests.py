@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from storage.jobs.store import IdempotencyRecord, JobStore
-from tests.contract.job_stores import NOON, opened, submitted
+from tests.contract.job_stores import NOON, opened
 
 DAY = timedelta(days=1)
 FIRST = IdempotencyRecord("ann:key", "fingerprint", NOON)
@@ -53,11 +53,3 @@ async def test_keys_of_any_kind_are_told_apart(store: JobStore) -> None:
         for key in keys
     ]
     assert [one.fingerprint for one in kept] == keys
-
-
-async def test_requests_outlive_a_rebuild_of_the_jobs(store: JobStore) -> None:
-    await store.apply([submitted()])
-    await store.claim_idempotency_key(FIRST, expired=NOON - DAY)
-    await store.clear()
-    again = replace(FIRST, at=NOON + timedelta(hours=1))
-    assert await store.claim_idempotency_key(again, expired=NOON - DAY) == FIRST

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from storage.jobs.sqlite.queries import FEW, bodies
-from storage.jobs.sqlite.schema import prepare
-from storage.jobs.sqlite.vectors import vectors
+from storage.jobs.sqlite.queries import FEW, find_documents, vectors
+from storage.jobs.sqlite.schema import create_or_migrate
 from storage.jobs.store import JobQuery
 from tests.naming import named
 
@@ -26,7 +25,7 @@ class Plans:
 
     def of(self, query: JobQuery) -> list[str]:
         """Return the steps of the last statement, which is the one that finds the page."""
-        return self._steps(lambda: bodies(self._connection, query))
+        return self._steps(lambda: find_documents(self._connection, query))
 
     def of_vectors(self) -> list[str]:
         """Return the steps to a page of what photos are compared by."""
@@ -44,7 +43,7 @@ class Plans:
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    prepare(connection)
+    create_or_migrate(connection)
     yield connection
     connection.close()
 

@@ -11,7 +11,7 @@ from pymongo import MongoClient, monitoring
 from pymongo.collection import Collection
 
 from storage.errors import StoreUnavailable
-from storage.jobs.documents import document
+from storage.jobs.documents import job_document
 from storage.jobs.mongo.store import MongoJobs
 from storage.jobs.store import StageCompleted, Submitted
 from storage.jobs.transition import transition
@@ -65,7 +65,7 @@ class Rival:
     def insert(self) -> None:
         job = transition(None, completed("b"))
         assert job is not None
-        doc = document(job)
+        doc = job_document(job)
         self.jobs.insert_one({"_id": doc.pop("job_id"), **doc})
         self.writes += 1
 

@@ -47,7 +47,6 @@ async def assert_unavailable(store: JobStore) -> None:
         store.apply([SUBMITTED]),
         store.get("job"),
         store.find(JobQuery()),
-        store.clear(),
     ):
         with pytest.raises(StoreUnavailable):
             await call

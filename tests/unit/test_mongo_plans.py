@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from storage.jobs.documents import cursor, timestamp
-from storage.jobs.mongo.queries import INDEXES, ORDER, selection
+from storage.jobs.documents import cursor_after, timestamp
+from storage.jobs.mongo.queries import query_filter
+from storage.jobs.mongo.schema import INDEXES, LISTING_ORDER
 from storage.jobs.store import JobQuery
 from tests.naming import named
 
@@ -41,7 +42,7 @@ class Plan:
 
 def plans(query: JobQuery, indexes: Sequence[Keys] = INDEXES) -> list[Plan]:
     """Return what each index that serves ``query`` would make of it."""
-    found = selection(query)
+    found = query_filter(query)
     return [plan for keys in indexes if (plan := _plan(found, keys)) is not None]
 
 
@@ -54,7 +55,7 @@ def _plan(found: Mapping[str, Any], keys: Keys) -> Plan | None:
     ranged = equal < len(keys) and found.get(keys[equal][0]) is not None
     if not equal and not ranged:
         return None
-    in_order = list(keys[equal:]) == ORDER and scans <= MOST_MERGED
+    in_order = list(keys[equal:]) == LISTING_ORDER and scans <= MOST_MERGED
     return Plan(",".join(name for name, _ in keys), scans, equal + ranged, in_order)
 
 
@@ -70,7 +71,7 @@ def _points(condition: Any) -> int | None:
     return len(condition["$in"]) if "$in" in condition else None
 
 
-ON = cursor({"sort_at": timestamp(NOON), "job_id": "a"})
+ON = cursor_after({"sort_at": timestamp(NOON), "job_id": "a"})
 BY_STATUS = "status,sort_at,_id"
 BY_GROUP = "group,status,sort_at,_id"
 BY_OWNER = "owner,status,sort_at,_id"

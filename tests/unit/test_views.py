@@ -21,7 +21,7 @@ from gateway.views.models import (
     SubmissionView,
     UploadView,
 )
-from storage.jobs.documents import position
+from storage.jobs.documents import parse_cursor
 from storage.jobs.store import Job, StageError, StageState
 from streams.events.embedding import SIZE, encode
 from streams.stages.declaration import StageDeclaration
@@ -234,4 +234,4 @@ def test_the_documented_examples_have_the_documented_shapes(
 
 
 def test_the_documented_cursor_is_one() -> None:
-    assert position(examples.JOB_LIST["cursor"])[1] == examples.JOB_ID
+    assert parse_cursor(examples.JOB_LIST["cursor"])[1] == examples.JOB_ID

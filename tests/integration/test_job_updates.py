@@ -1,4 +1,4 @@
-"""The follower on a real broker: hears of changes, tells listeners how, and outlives the broker."""
+"""The consumer of job updates on a real broker: subscriptions, listeners and gaps."""
 
 from __future__ import annotations
 
@@ -36,28 +36,15 @@ def updated(job_id: str, revision: int = 1, group: str | None = None) -> JobUpda
 
 
 class Running:
-    """A follower and a producer on one broker."""
+    """A consumer of job updates and a producer on one broker."""
 
-    def __init__(self, follower: JobUpdateConsumer, producer: EventProducer) -> None:
-        self.follower = follower
-        self.feed = follower.feed
+    def __init__(self, consumer: JobUpdateConsumer, producer: EventProducer) -> None:
+        self.consumer = consumer
+        self.feed = consumer.feed
         self.producer = producer
 
     async def publish(self, job_id: str, revision: int = 1, group: str | None = None) -> None:
-        await self.producer.publish(updated(job_id, revision, group))
-
-    async def follows(self) -> None:
-        """Return when nothing is missed any more."""
-        await eventually(lambda: self.follower.following)
-
-    async def hears(self, job_id: str) -> bool:
-        """Publish until it is heard: partitions are found only after a while."""
-        for _ in range(40):
-            with self.follower.subscribe(job_id) as watch:
-                await self.publish(job_id)
-                if await watch.changed(0.25):
-                    return True
-        return False
+        await self.producer.publish_all([(updated(job_id, revision, group), None)])
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.real_servers)])
@@ -74,13 +61,16 @@ def broker(request: pytest.FixtureRequest) -> Iterator[BrokerUrl]:
 
 @asynccontextmanager
 async def following(broker: BrokerUrl) -> AsyncIterator[Running]:
-    follower = JobUpdateConsumer(broker.confluent())
-    follower.start()
+    """Start a consumer and wait until it misses no update from then on."""
+    consumer = JobUpdateConsumer(broker)
     try:
+        with consumer.feed.subscribe_to_group(None) as mailbox:
+            consumer.start()
+            await eventually(mailbox.take_gap)
         async with producing(broker) as producer:
-            yield Running(follower, producer)
+            yield Running(consumer, producer)
     finally:
-        await asyncio.to_thread(follower.stop)
+        await asyncio.to_thread(consumer.stop)
 
 
 @pytest.fixture
@@ -102,38 +92,32 @@ async def told(mailbox: Mailbox, revision: int) -> list[JobUpdated]:
     return found
 
 
-async def test_a_waiter_hears_of_its_job_and_of_no_other(running: Running) -> None:
+async def test_a_subscription_reports_changes_of_its_job_only(running: Running) -> None:
     mine, other = job(), job()
-    assert await running.hears(mine)
-    other_waiting = asyncio.create_task(running.follower.wait(other, 0.5))
-    waiting = asyncio.create_task(running.follower.wait(mine, 10))
-    await asyncio.sleep(0)  # both are listening now
-    await running.publish(mine)
-    assert await waiting
-    assert not await other_waiting
-
-
-async def test_a_change_before_the_wait_is_not_missed(running: Running) -> None:
-    mine = job()
-    assert await running.hears(mine)
-    with running.follower.subscribe(mine) as early, running.follower.subscribe(mine) as late:
+    with running.consumer.subscribe(mine) as own, running.consumer.subscribe(other) as others:
         await running.publish(mine)
-        assert await early.changed(10)
+        assert await own.changed(20)
+        assert not await others.changed(0.2)
+
+
+async def test_each_subscription_keeps_a_change_until_it_is_asked(running: Running) -> None:
+    mine = job()
+    with running.consumer.subscribe(mine) as early, running.consumer.subscribe(mine) as late:
+        await running.publish(mine)
+        assert await early.changed(20)
         assert await late.changed(0.1)
         assert not await early.changed(0)
 
 
-async def test_nothing_is_kept_of_those_who_left(running: Running) -> None:
+async def test_an_ended_subscription_leaves_no_mailbox(running: Running) -> None:
     mine = job()
     for _ in range(3):
-        assert not await running.follower.wait(mine, 0)
         with (
             running.feed.subscribe_to_job(mine),
             running.feed.subscribe_to_group("a"),
             running.feed.subscribe_to_group(None),
         ):
             pass
-    assert running.follower.waiting == 0
     assert running.feed.listeners == 0
 
 
@@ -144,7 +128,6 @@ async def test_listeners_are_told_the_new_state(running: Running) -> None:
         running.feed.subscribe_to_group(group) as of_group,
         running.feed.subscribe_to_group(None) as of_all,
     ):
-        await running.follows()
         await running.publish(other, 1)
         await running.publish(mine, 1, group)
         await running.publish(mine, 2, group)
@@ -155,16 +138,14 @@ async def test_listeners_are_told_the_new_state(running: Running) -> None:
         await eventually(lambda: {other, mine} <= {n.update.job_id for n in of_all.take()} or None)
 
 
-async def test_who_listened_before_it_began_is_told_of_a_gap(broker: BrokerUrl) -> None:
-    """What was published until then may be missed, and nothing from then on."""
+async def test_updates_from_before_the_start_are_not_delivered(broker: BrokerUrl) -> None:
+    """A listener from before the start is told of a gap, and misses nothing from then on."""
     mine = job()
     async with producing(broker) as producer:
-        await producer.publish(updated(mine, 1))
+        await producer.publish_all([(updated(mine, 1), None)])
         async with following(broker) as running:
             with running.feed.subscribe_to_job(mine) as mailbox:
-                await eventually(mailbox.take_gap)
-                for revision in range(2, 30):
-                    await producer.publish(updated(mine, revision))
+                await producer.publish_all([(updated(mine, n), None) for n in range(2, 30)])
                 news = await told(mailbox, 29)
     assert all(each.revision > 1 for each in news)
 
@@ -172,16 +153,16 @@ async def test_who_listened_before_it_began_is_told_of_a_gap(broker: BrokerUrl) 
 async def test_a_record_that_is_no_update_is_passed_over(running: Running) -> None:
     mine = job()
     with running.feed.subscribe_to_job(mine) as mailbox:
-        await running.follows()
         await running.producer.send([Encoded("job-updated", mine.encode(), b"nonsense", ())])
         await running.publish(mine, 2)
         assert await told(mailbox, 2) == [updated(mine, 2)]
 
 
-async def test_without_a_broker_it_waits_and_stops() -> None:
-    follower = JobUpdateConsumer(BrokerUrl("127.0.0.1:1").confluent())
-    follower.start()
-    assert not await follower.wait(job(), 0.2)
-    await asyncio.to_thread(follower.stop)
-    follower.start()  # and may be started again
-    await asyncio.to_thread(follower.stop)
+async def test_without_a_broker_the_consumer_waits_and_stops() -> None:
+    consumer = JobUpdateConsumer(BrokerUrl("127.0.0.1:1"))
+    consumer.start()
+    with consumer.subscribe(job()) as subscription:
+        assert not await subscription.changed(0.2)
+    await asyncio.to_thread(consumer.stop)
+    consumer.start()  # a stopped consumer can be started again
+    await asyncio.to_thread(consumer.stop)
