@@ -49,7 +49,7 @@ def next_run(
     run, way = job.run + 1, lane or ("bulk" if job.lane == "bulk" else "interactive")
     if run > LAST_RUN:
         return None
-    validated = validation_of(job)
+    validated = validation_result(job)
     again = revalidate or (force and VALIDATION in stages)
     try:
         event = (
@@ -62,7 +62,7 @@ def next_run(
     return NextRun(event, _recorded(job, event, at))
 
 
-def validation_of(job: Job) -> Validated | None:
+def validation_result(job: Job) -> Validated | None:
     """Return what validation found of the job's photo, if that can be read."""
     state = job.stages.get(VALIDATION)
     try:

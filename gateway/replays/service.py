@@ -37,7 +37,7 @@ LAST_RUN = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class ReplayOrder:
+class ReplayCommand:
     """What an operator wants replayed; ``rate`` is in events a second."""
 
     topic: str
@@ -69,7 +69,7 @@ class Progress:
         return state.model_copy(update=changed)
 
 
-class Replays:
+class ReplayService:
     """The replays of this gateway. They take turns: two at once would raise runs past each other,
     and hold twice the jobs in memory."""
 
@@ -80,7 +80,7 @@ class Replays:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[str, tuple[ReplayState, Progress]] = {}
 
-    async def start(self, order: ReplayOrder) -> ReplayState:
+    async def start(self, order: ReplayCommand) -> ReplayState:
         """Begin a replay and return it as it begins. Raises `Problem` and `StoreUnavailable`."""
         if len(self._tasks) >= WAITING:
             raise Problem("too-many-replays", f"{WAITING} replays wait; come back later")
@@ -112,7 +112,7 @@ class Replays:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, order: ReplayOrder, state: ReplayState) -> None:
+    async def _run(self, order: ReplayCommand, state: ReplayState) -> None:
         progress, error = Progress(), None
         self._running[state.replay_id] = state, progress
         telling = asyncio.create_task(self._keep_telling(state, progress))
@@ -155,7 +155,7 @@ class Replays:
 
     # -- the work --------------------------------------------------------------------------
 
-    async def _replay(self, order: ReplayOrder, progress: Progress) -> None:
+    async def _replay(self, order: ReplayCommand, progress: Progress) -> None:
         await asyncio.to_thread(self._read, order, progress)
         began = asyncio.get_running_loop().time()
         newest = list(progress.found.newest.values())
@@ -164,7 +164,7 @@ class Replays:
             await self._pace(order.rate, start, began)
             await self._publish(newest[start : start + size], order, progress)
 
-    def _read(self, order: ReplayOrder, progress: Progress) -> None:
+    def _read(self, order: ReplayCommand, progress: Progress) -> None:
         for envelope in self._deps.history.read(order.topic, order.selection.since):
             progress.found.add(envelope, order.selection)
             if progress.stopping:
@@ -175,7 +175,7 @@ class Replays:
             await asyncio.sleep(max(0.0, began + done / rate - asyncio.get_running_loop().time()))
 
     async def _publish(
-        self, envelopes: Sequence[Envelope], order: ReplayOrder, progress: Progress
+        self, envelopes: Sequence[Envelope], order: ReplayCommand, progress: Progress
     ) -> None:
         jobs = await asyncio.gather(*(self._deps.jobs.get(each.event.job_id) for each in envelopes))
         found = [_next(each.event, job, order) for each, job in zip(envelopes, jobs, strict=True)]
@@ -187,7 +187,7 @@ class Replays:
             progress.published += len(events)
 
 
-def _next(event: Event, job: Job | None, order: ReplayOrder) -> Event | None:
+def _next(event: Event, job: Job | None, order: ReplayCommand) -> Event | None:
     """Return the event that begins the job's next run; None for a job that there is not, or not
     any more, or that wants nothing of what the topic leads to."""
     if job is None or job.status == "deleted" or job.run >= LAST_RUN:

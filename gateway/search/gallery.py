@@ -77,7 +77,7 @@ class Card:
         return cls(view, f"{job.run}.{job.revision}", colour, similarity)
 
 
-def how_many(total: int, filters: Filters) -> str:
+def count_label(total: int, filters: Filters) -> str:
     """Say how many photos there are, of which no more than one beyond the most were counted."""
     number = f"more than {MOST_COUNTED:,}" if total > MOST_COUNTED else f"{total:,}"
     return f"{number} photo{'' if total == 1 else 's'}{' that fit' if filters else ''}"

@@ -14,13 +14,13 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway.http.problems import Problem
-from gateway.live.backfill import OVERLAP
+from gateway.live.live_jobs import OVERLAP
 from gateway.views.jobs import payload
 from storage.jobs.store import Job, JobStore, JobVector
 from streams.events.models import Classified, Validated
 
 if TYPE_CHECKING:
-    from gateway.search.vector_index import Likeness, VectorIndex
+    from gateway.search.vector_index import Neighbour, VectorIndex
 
 MOST = 100_000  # vectors in memory; of more jobs, those that were written last are compared
 PAGE = 500  # jobs read at a time, so that others get at the store in between
@@ -65,7 +65,7 @@ class SimilarJobs:
             await self._forget([one.job_id for one in nearest if one.job_id not in jobs])
         return found
 
-    async def _nearest(self, asked: JobVector, limit: int, group: str | None) -> list[Likeness]:
+    async def _nearest(self, asked: JobVector, limit: int, group: str | None) -> list[Neighbour]:
         since = monotonic()
         async with self._turn:
             index = self._index or await self._made()
@@ -102,7 +102,7 @@ class SimilarJobs:
         self._after = self._begun - OVERLAP, ""
         self._begun = None
 
-    async def _living(self, found: Sequence[Likeness]) -> dict[str, Job]:
+    async def _living(self, found: Sequence[Neighbour]) -> dict[str, Job]:
         """Return the jobs that are still there."""
         jobs: dict[str, Job] = {}
         for start in range(0, len(found), AT_ONCE):

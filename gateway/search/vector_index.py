@@ -27,7 +27,7 @@ FURTHER = 8  # times as many are looked at where too few different photos were a
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Neighbour:
     """How alike a job's photo is: the cosine, -1 to 1."""
 
     job_id: str
@@ -76,7 +76,7 @@ class VectorIndex:
             for job_id in job_ids:
                 self._forget(job_id)
 
-    def nearest(self, to: JobVector, *, group: str | None, limit: int) -> list[Likeness]:
+    def nearest(self, to: JobVector, *, group: str | None, limit: int) -> list[Neighbour]:
         """Return the ``limit`` photos that are most alike, the best first, each once.
 
         Compared are the vectors of the same model, of all groups where ``group`` is None, and never
@@ -95,7 +95,7 @@ class VectorIndex:
             likeness[~wanted] = -np.inf
             best = _best(likeness, self._photos[:used], min(limit, int(wanted.sum())))
             return [
-                Likeness(self._jobs[row], float(np.clip(likeness[row], -1.0, 1.0)))
+                Neighbour(self._jobs[row], float(np.clip(likeness[row], -1.0, 1.0)))
                 for row in best
                 if wanted[row]
             ]
