@@ -152,7 +152,7 @@ WRONG: dict[str, tuple[Record, str]] = {
         )),
         "nested deeper",
     ),
-    "a topic of others": (record(b"{}", (), topic="elsewhere"), "topic elsewhere has no event model"),
+    "a topic of others": (record(b"{}", (), topic="elsewhere"), "has no event model"),
 }  # fmt: skip
 
 
