@@ -1,4 +1,4 @@
-"""A vocabulary is checked when a worker is built, and its words are what stages say."""
+"""A worker checks the vocabulary when it is built, and its stages use the words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def settings(tmp_path: Path, text: str) -> Settings:
     return Settings(home=tmp_path, vocabulary=str(path), kafka="kafka://127.0.0.1:1")
 
 
-def test_every_word_of_the_networks_is_a_file_that_can_be_used(tmp_path: Path) -> None:
+def test_the_file_of_all_words_is_a_valid_vocabulary(tmp_path: Path) -> None:
     written = CliRunner().invoke(app, ["vocabulary"])
     assert written.exit_code == 0
     own = open_vocabulary(settings(tmp_path, written.stdout))
@@ -28,7 +28,7 @@ def test_every_word_of_the_networks_is_a_file_that_can_be_used(tmp_path: Path) -
     assert own.word("words", "polo") == "polo"
 
 
-def test_a_worker_does_not_start_on_words_that_the_networks_lack(tmp_path: Path) -> None:
+def test_a_worker_refuses_words_that_the_network_lacks(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"no 'tshirt'; did you mean 't-shirt'\?"):
         build_worker(settings(tmp_path, "types: {tee: [tshirt]}"), ["captioning"])
 

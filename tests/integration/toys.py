@@ -1,4 +1,4 @@
-"""Topics, ledgers and toy workers, as the tests of the runtime handle them."""
+"""Topics, ledgers and toy workers for the tests of the runtime."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Playground:
-    """One topic, one consumer group on it, and the ledger of what its workers have done."""
+    """One topic, one consumer group, and the ledger of the records that its workers finished."""
 
     def __init__(self, kafka: str, folder: Path, *, partitions: int = 4) -> None:
         self.kafka = kafka
@@ -39,7 +39,7 @@ class Playground:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Playground]:
-        """Leave no worker behind."""
+        """Kill all workers at the end of the block."""
         try:
             yield self
         finally:
@@ -49,7 +49,7 @@ class Playground:
                 self._asking.close()
 
     def worker(self, **options: object) -> Toys:
-        """Start a worker process; ``options`` are the toy's."""
+        """Start a worker process with ``options`` of `tests.integration.toy`."""
         facts: dict[str, object] = {"kafka": self.kafka, "prefix": self.topic, "topic": self.topic}
         facts |= {"ledger": self._ledger, **options}
         log = self._folder / f"worker-{len(self._workers)}.log"
@@ -57,7 +57,7 @@ class Playground:
         return self._workers[-1]
 
     def publish(self, *values: str, partition: int | None = None) -> None:
-        """Publish the values, round the partitions in turn, and wait for their acknowledgement."""
+        """Publish the values round-robin over the partitions, and wait for acknowledgement."""
         producer = Producer({**self._broker.confluent(), "linger.ms": 0})
         for number, value in enumerate(values):
             to = number % self.partitions if partition is None else partition
@@ -65,19 +65,19 @@ class Playground:
         assert producer.flush(20) == 0
 
     def done(self) -> list[str]:
-        """Return the values that were done, in order, with their repetitions."""
+        """Return the finished values in order, including repetitions."""
         return _values(_lines(self._ledger))
 
     def begun(self) -> list[str]:
-        """Return the values that were begun, likewise."""
+        """Return the started values in order, including repetitions."""
         return _values(_lines(self._ledger.with_suffix(".begun")))
 
     def all_done(self, values: Sequence[str], timeout_s: float = 60.0) -> None:
-        """Wait until each value was done, once or more often."""
+        """Wait until each value is finished at least once."""
         until(lambda: set(values) <= set(self.done()), timeout_s)
 
     def committed(self) -> dict[int, int]:
-        """Return the group's committed offset of each partition, 0 where there is none."""
+        """Return the group's committed offset for each partition, 0 without one."""
         if self._asking is None:
             config = {**self._broker.confluent(), "group.id": f"{self.topic}.toy0"}
             self._asking = Consumer(config)
@@ -89,13 +89,15 @@ class Playground:
         assert self._asking is not None
         try:
             return list(self._asking.committed(wanted, timeout=10))
-        except KafkaException:  # the group's coordinator is not there yet, or no more
+        except KafkaException:  # the group's coordinator is not available
             return None
 
     def committed_too_far(self) -> dict[int, tuple[int, int]]:
-        """Return, for each partition that is committed past unfinished work, the committed offset
-        and the first that is not done."""
-        committed = self.committed()  # asked before the ledger is read, which only grows
+        """Return each partition whose committed offset is past an unfinished record.
+
+        The values are the committed offset and the first unfinished offset.
+        """
+        committed = self.committed()  # before reading the ledger, which only grows
         done: defaultdict[int, set[int]] = defaultdict(set)
         for line in _lines(self._ledger):
             partition, offset, _ = line.split(" ", 2)
@@ -118,12 +120,12 @@ def _values(lines: Sequence[str]) -> list[str]:
 
 
 def _prefix(offsets: set[int]) -> int:
-    """Return the first offset that is not among them."""
+    """Return the first offset that is not in ``offsets``."""
     return next(number for number in range(len(offsets) + 1) if number not in offsets)
 
 
 class Toys:
-    """A worker process. What it says is in its log."""
+    """A worker process with its log."""
 
     def __init__(self, options: dict[str, object], log: Path) -> None:
         arguments = []
@@ -143,7 +145,7 @@ class Toys:
         return self._log.read_text(errors="replace")
 
     def ready(self, timeout_s: float = 90.0) -> dict[str, Any]:
-        """Wait until all readers work; return what the worker tells of them."""
+        """Wait until all consumers have started; return the facts that the worker prints."""
 
         def told() -> dict[str, Any] | None:
             assert self.process.poll() is None, self.log
@@ -155,7 +157,7 @@ class Toys:
         return facts
 
     def ended(self, timeout_s: float = 60.0) -> int:
-        """Wait for its end; return its exit code."""
+        """Wait for the end of the process; return the exit code."""
         return self.process.wait(timeout_s)
 
     def running(self) -> bool:

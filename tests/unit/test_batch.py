@@ -20,8 +20,8 @@ from tests.sewing import (
     Cut,
     Sewing,
     Sewn,
-    as_a_whole,
     cut,
+    failing_batches,
     number_of,
     raising,
     record,
@@ -207,7 +207,7 @@ async def test_an_error_that_passes_leaves_only_a_count(sewing: Sewing) -> None:
 async def test_a_batch_that_fails_as_a_whole_is_split_and_the_culprit_fails_alone(
     sewing: Sewing, error: Exception
 ) -> None:
-    work = as_a_whole(SEW, error, culprit=3)
+    work = failing_batches(SEW, error, culprit=3)
     events = await sewing.process(work, *(cut(number) for number in range(1, 7)))
     assert number_of(the_failure(events)) == 3
     good = [number_of(event) for event in events if isinstance(event, ClothSewn)]
