@@ -22,7 +22,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 
 from benchmarks import wardrobe
-from storage.jobs.mongo.store import stored
+from storage.jobs.mongo.schema import to_stored
 from storage.jobs.store import JobQuery, JobStore, JobUpdate, group_by_job
 from storage.jobs.transition import fold
 from storage.urls import open_jobs
@@ -162,7 +162,7 @@ def _written_as_they_are(url: str) -> Callable[[list[JobUpdate]], Awaitable[None
         folded = [fold(None, own) for own in group_by_job(batch).values()]
         async with AsyncMongoClient[dict[str, Any]](url) as client:
             jobs = client.get_default_database()["jobs"]
-            await jobs.insert_many([stored(job) for job in folded if job], ordered=False)
+            await jobs.insert_many([to_stored(job) for job in folded if job], ordered=False)
 
     return fill
 

@@ -1,9 +1,7 @@
-"""Lookstream: photos of garments in, listing-ready data out.
+"""The composition root: settings, wiring, the server's commands and the supervisor.
 
-    from lookstream import Client
-
-The client loads when it is first asked for. Beside it, this package is the composition root:
-settings, wiring, command line, supervisor.
+Start with `settings`, `wiring` (builds every object) or `cli`. `stages` and `testing` are for
+authors of stages. The client's public names are re-exported here from `lookstream_client`.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lookstream.client import (
+    from lookstream_client import (
         Accepted,
         AsyncClient,
         Client,
@@ -23,8 +21,8 @@ if TYPE_CHECKING:
         NothingThere,
         NotNow,
         Outcome,
-        Patience,
         RequestRefused,
+        RetryPolicy,
         WaitTimedOut,
     )
 
@@ -40,18 +38,20 @@ __all__ = [
     "NotNow",
     "NothingThere",
     "Outcome",
-    "Patience",
     "RequestRefused",
+    "RetryPolicy",
     "WaitTimedOut",
 ]
+_OLD_NAMES = frozenset({"Patience"})
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    """Load a name of the client when it is first used."""
+    if name not in __all__ and name not in _OLD_NAMES:
         raise AttributeError(f"module 'lookstream' has no attribute {name!r}")
-    from lookstream import client
+    import lookstream_client
 
-    return getattr(client, name)
+    return getattr(lookstream_client, name)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,5 @@
 """Test a stage without a broker: an in-memory artifact store, example events, and `run_stage`.
 
-from lookstream.testing import run_stage
 
 payload = run_stage(stage, "shirt.jpg")
 """

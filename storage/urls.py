@@ -1,33 +1,29 @@
-"""Which adapter a URL names."""
+"""Open the artifact store or the job store that a URL names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from storage.artifacts.directory import DirectoryArtifacts
-from storage.artifacts.links import LinkSigner
+from storage.artifacts.links import LinkSigner, Signer
 from storage.artifacts.store import ArtifactStore
 from storage.errors import InvalidStoreUrl
 from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import JobStore
 
-if TYPE_CHECKING:
-    from storage.artifacts.links import Signs
-
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def open_artifacts(url: str, signer: LinkSigner) -> ArtifactStore:
     """Return the store of ``file:///dir`` or ``s3://key:secret@host:9000/bucket?secure=&region=``.
 
-    ``secure`` (default true) asks for TLS. ``links`` is where links lead that clients follow: the
-    server's address as they see it (https://…), or ``gateway`` where they do not reach the server.
-    Nothing is connected to yet. Raises `InvalidStoreUrl`.
+    ``secure`` (default true) turns TLS on. The option ``links`` says where signed links lead: the
+    server's address for clients (https://…), or ``gateway`` if clients cannot reach the server.
+    Does not connect. Raises `InvalidStoreUrl`.
     """
     parts = _split(url)
     if parts.scheme == "file":
@@ -35,13 +31,13 @@ def open_artifacts(url: str, signer: LinkSigner) -> ArtifactStore:
         return DirectoryArtifacts(_path(parts, url), signer)
     if parts.scheme == "s3":
         return _minio(parts, url, signer)
-    raise InvalidStoreUrl(f"{redact(url)!r} is no artifact store: write file:///… or s3://…")
+    raise InvalidStoreUrl(f"{redact(url)!r} is not an artifact store: write file:///… or s3://…")
 
 
 def open_jobs(url: str) -> JobStore:
     """Return the store of ``sqlite:///file`` or ``mongodb://host/database`` (``mongodb+srv``).
 
-    Nothing is connected to yet. Raises `InvalidStoreUrl`.
+    Does not connect. Raises `InvalidStoreUrl`.
     """
     parts = _split(url)
     if parts.scheme == "sqlite":
@@ -49,16 +45,16 @@ def open_jobs(url: str) -> JobStore:
         return SqliteJobs(_path(parts, url))
     if parts.scheme in ("mongodb", "mongodb+srv"):
         return _mongo(parts, url)
-    raise InvalidStoreUrl(f"{redact(url)!r} is no job store: write sqlite:///… or mongodb://…")
+    raise InvalidStoreUrl(f"{redact(url)!r} is not a job store: write sqlite:///… or mongodb://…")
 
 
 def redact(url: str) -> str:
-    """Return ``url`` without name, password and query, fit for logs."""
+    """Return ``url`` without user name, password and query, for logs."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "…" if "@" in url else url.partition("?")[0]
     authority, slash, path = rest.partition("/")
-    if "@" in path:  # a password with a slash in it, not encoded
+    if "@" in path:  # the password contains a slash that is not encoded
         authority, slash, path = rest.rpartition("@")[2], "", ""
     host = authority.rpartition("@")[2]
     hidden = "…@" if "@" in rest else ""
@@ -66,10 +62,12 @@ def redact(url: str) -> str:
 
 
 def _minio(parts: SplitResult, url: str, signer: LinkSigner) -> ArtifactStore:
-    from storage.artifacts.s3 import MinioArtifacts  # not needed where a directory serves
+    from storage.artifacts.s3 import (
+        MinioArtifacts,  # imported only for S3, since minio loads slowly
+    )
 
     options = _options(parts, url, ("secure", "region", "links"))
-    secure = TRUTH.get(options.get("secure", "true").lower())
+    secure = BOOLEANS.get(options.get("secure", "true").lower())
     bucket = parts.path.strip("/")
     endpoint = parts.netloc.rpartition("@")[2]
     if not (parts.hostname and parts.username and parts.password):
@@ -82,49 +80,55 @@ def _minio(parts: SplitResult, url: str, signer: LinkSigner) -> ArtifactStore:
         links = _links(options.get("links", ""), signer, (key, secret, region, bucket))
         return MinioArtifacts(endpoint, key, secret, bucket, secure, region, links)
     except ValueError as error:
-        raise InvalidStoreUrl(f"{redact(url)!r} has no host that S3 could be on") from error
+        raise InvalidStoreUrl(f"{redact(url)!r} has no valid host") from error
 
 
-def _links(where: str, signer: LinkSigner, account: tuple[str, str, str, str]) -> Signs | None:
-    """Return what signs links that do not lead to the server's own address."""
+def _links(where: str, signer: LinkSigner, account: tuple[str, str, str, str]) -> Signer | None:
+    """Return the signer for the option ``links``; None without the option."""
     from minio import Minio
 
-    from storage.artifacts.links import Presigner
+    from storage.artifacts.s3 import S3Presigner
 
     if where in ("", "gateway"):
         return signer if where else None
     key, secret, region, bucket = account
-    seen = urlsplit(where)
-    if seen.scheme not in ("http", "https") or seen.path.strip("/"):
+    public = urlsplit(where)
+    if public.scheme not in ("http", "https") or public.path.strip("/"):
         raise InvalidStoreUrl("links=… is gateway, or http(s)://host:port without a path")
     client = Minio(
-        seen.netloc, access_key=key, secret_key=secret, secure=seen.scheme == "https", region=region
+        public.netloc,
+        access_key=key,
+        secret_key=secret,
+        secure=public.scheme == "https",
+        region=region,
     )
-    return Presigner(client, bucket)
+    return S3Presigner(client, bucket)
 
 
 def _mongo(parts: SplitResult, url: str) -> JobStore:
-    from pymongo.errors import PyMongoError  # takes 0.2 s, which the default can do without
+    from pymongo.errors import PyMongoError  # imported only for MongoDB, since pymongo takes 0.2 s
     from pymongo.uri_parser import parse_uri
 
     from storage.jobs.mongo.store import MongoJobs
 
     try:
-        if parts.scheme == "mongodb":  # reading the other kind already asks the DNS
+        if parts.scheme == "mongodb":  # parsing mongodb+srv:// would ask the DNS
             parse_uri(url)
     except (PyMongoError, ValueError):
-        raise InvalidStoreUrl(f"{redact(url)!r} is not an address of MongoDB") from None
+        raise InvalidStoreUrl(f"{redact(url)!r} is not a MongoDB URL") from None
     return MongoJobs(url)
 
 
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # read late, and only then refused
+        _ = parts.port  # raises ValueError for a bad port
     except ValueError:
-        if url.startswith("mongodb"):  # a list of hosts: pymongo reads those
+        if url.startswith("mongodb"):  # pymongo parses lists of hosts
             return SplitResult(url.partition(":")[0], "", "", "", "")
-        raise InvalidStoreUrl(f"{redact(url)!r} is not a URL") from None  # quotes it
+        raise InvalidStoreUrl(
+            f"{redact(url)!r} is not a URL"
+        ) from None  # the cause would quote the URL
     return parts
 
 

@@ -1,4 +1,4 @@
-"""A small stage, sewing, for the tests of the runtime."""
+"""A small example stage, "sewing", for the tests of the stage processor."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def sew(event: Cut, _: ArtifactStore) -> Sewn:
 
 
 class Sewing:
-    """Runs the stage, counts the calls of its handler, and records the published events."""
+    """The stage under test, its calls, and all its published events."""
 
     def __init__(self, root: Path) -> None:
         self.artifacts = DirectoryArtifacts(
@@ -77,7 +77,7 @@ class Sewing:
         self.deleted: set[str] = set()
 
     async def process(self, work: Handle, *events: Event | Record) -> list[Event]:
-        """Run the events through a stage with the handler ``work``; return the published events."""
+        """Process the events by a stage with the handler ``work``; return the published events."""
 
         def counted(given: Sequence[Any], artifacts: ArtifactStore) -> Any:
             self.calls += [number_of(event) for event in given]
@@ -118,7 +118,7 @@ def record(event: Event, offset: int = 0) -> Record:
 
 
 def raising(error: Exception, *culprits: int, times: int = 99) -> Handle:
-    """Return a handler that raises ``error`` for each culprit (default: all), ``times`` times."""
+    """Return a handler that raises ``error`` ``times`` times for each culprit (default: all)."""
     left: dict[int, int] = {}
 
     def work(event: Cut, artifacts: ArtifactStore) -> Sewn:
@@ -131,7 +131,7 @@ def raising(error: Exception, *culprits: int, times: int = 99) -> Handle:
     return one_by_one(work)
 
 
-def failing_batches(work: Handle, error: Exception, culprit: int) -> Handle:
+def as_a_whole(work: Handle, error: Exception, culprit: int) -> Handle:
     """Return a handler that raises ``error`` for every batch that contains the culprit."""
 
     def handle(events: Sequence[Any], artifacts: ArtifactStore) -> Any:

@@ -17,8 +17,8 @@ from gateway.http.json_body import body_of, read_json
 from gateway.http.metrics import Metrics
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical, get_job
-from gateway.replays.reruns import NextRun, next_run, validation_of
+from gateway.live.waiting import canonical_id, get_job
+from gateway.replays.reruns import NextRun, next_run, validation_result
 from gateway.submissions.options import StageNames, stage_names
 from gateway.submissions.schema import stages_schema
 from gateway.submissions.submitter import SubmissionPublisher
@@ -89,7 +89,7 @@ class ControlRoutes:
         Artifacts of a photo that another job has as well stay. Deleting again is no error, and
         finishes what was interrupted.
         """
-        job = await self._deps.jobs.get(canonical(job_id))
+        job = await self._deps.jobs.get(canonical_id(job_id))
         if job is None:
             raise Problem("job-not-found", f"no job {job_id}")
         jobs, artifacts = self._deps.jobs, self._deps.artifacts
@@ -109,7 +109,7 @@ class ControlRoutes:
         ones are there; without `force`, what is known of the same photo and model is not
         computed again."""
         asked = await read_json(request, RunRequest)
-        job = await get_job(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical_id(job_id))
         coming = await self._next_run(job, asked)
         await self._announcer.record([coming.recorded])
         await self._announcer.publish([coming.event], traceparent(request))
@@ -136,7 +136,7 @@ class ControlRoutes:
     def _what_is_left(self, job: Job) -> tuple[bool, bool]:
         """Tell whether the copy that the stages read is there, and whether there is a photo."""
         artifacts = self._deps.artifacts
-        if validated := validation_of(job):
+        if validated := validation_result(job):
             original = artifacts.exists(validated.original)
             return original and artifacts.exists(validated.working), original
         if uploaded := job.source.get("object"):

@@ -11,8 +11,7 @@ from gateway.deps import GatewayDeps
 from gateway.http.metrics import Metrics
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.event_ids import JobMark, TimeMark
-from gateway.live.event_stream import EventStream, JobEvent
+from gateway.live.event_stream import EventStream, JobEvent, JobEventId, TimeEventId
 from gateway.live.live_jobs import LiveJobs
 from gateway.views.examples import JOB_EVENTS
 from storage.errors import StoreUnavailable
@@ -91,10 +90,10 @@ class EventRoutes:
 
         A comment comes every 15 seconds when nothing else does.
         """
-        job_id, since = _canonical(job_id), JobMark.parse(header or query or "")
+        job_id, since = _canonical_id(job_id), JobEventId.parse(header or query or "")
         if await self._has_heard_all(job_id, since):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
-        return EventStream(self._live.of_job(job_id, since))
+        return EventStream(self._live.follow_job(job_id, since))
 
     async def of_group(
         self,
@@ -111,10 +110,10 @@ class EventRoutes:
         more than 1,000 jobs wait for it, and resumes. A deleted job has lost its group: every
         listener hears of it. A comment comes every 15 seconds when nothing else does.
         """
-        since = TimeMark.parse(header or query or "")
-        return EventStream(self._live.of_group(group, since))
+        since = TimeEventId.parse(header or query or "")
+        return EventStream(self._live.follow_group(group, since))
 
-    async def _has_heard_all(self, job_id: str, since: JobMark | None) -> bool:
+    async def _has_heard_all(self, job_id: str, since: JobEventId | None) -> bool:
         """Tell whether ``since`` is the end of the job. Raises `Problem` where there is none."""
         try:
             job = await self._jobs.get(job_id)
@@ -124,11 +123,11 @@ class EventRoutes:
             return False  # it was there, and the broker tells what comes
         if job is None or (job.status == "deleted" and since is None):
             raise Problem("job-not-found", f"no job {job_id}")
-        state = JobEvent.read(job)
-        return state.final and state.mark == since
+        state = JobEvent.from_job(job)
+        return state.final and state.event_id == since
 
 
-def _canonical(job_id: str) -> str:
+def _canonical_id(job_id: str) -> str:
     try:
         return str(UUID(job_id))
     except ValueError:

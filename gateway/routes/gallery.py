@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.deps import GatewayDeps
 from gateway.http.problem_responses import as_problem
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical, get_job
+from gateway.live.waiting import canonical_id, get_job
 from gateway.pages.render import Pages
 from gateway.search.gallery import (
     MOST_COUNTED,
@@ -18,7 +18,7 @@ from gateway.search.gallery import (
     STATUSES,
     Card,
     Filters,
-    how_many,
+    count_label,
     suggestions,
 )
 from gateway.search.similar import SimilarJobs, vector_of
@@ -67,23 +67,23 @@ class GalleryRoutes:
             filters=filters,
             statuses=STATUSES,
             cards=cards,
-            total=how_many(total, filters),
+            total=count_label(total, filters),
             later=bool(cursor),
             more=filters.address(page.cursor) if page.cursor else None,
             suggested={name: suggestions(cards, name) for name in ("type", "colour")},
         )
 
     async def _job(self, job_id: str) -> Response:
-        job = await get_job(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical_id(job_id))
         comparable = vector_of(job) is not None
         return self._pages.answer("job.html", card=Card.of(job, self._link), comparable=comparable)
 
     async def _card(self, job_id: str) -> Response:
-        job = await get_job(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical_id(job_id))
         return self._pages.answer("card.html", card=Card.of(job, self._link))
 
     async def _similar(self, job_id: str) -> Response:
-        job = await get_job(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical_id(job_id))
         found = await self._similar_jobs.to(job, limit=MOST_SIMILAR)
         cards = [Card.of(each, self._link, similarity) for each, similarity in found]
         return self._pages.answer("similar.html", to=Card.of(job, self._link), cards=cards)
@@ -94,7 +94,7 @@ class GalleryRoutes:
             return await page
         except (Problem, StorageError) as error:
             problem = as_problem(error)
-            return self._pages.answer("trouble.html", status=problem.status, code=problem.code)
+            return self._pages.answer("error.html", status=problem.status, code=problem.code)
 
     def _link(self, key: str) -> str:
         return self._deps.signer.sign(key, expires_s=self._deps.link_expires_s)

@@ -10,7 +10,7 @@ from gateway.deps import GatewayDeps
 from gateway.http.context import traceparent
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical, wait_for_job
+from gateway.live.waiting import canonical_id, wait_for_job
 from gateway.submissions.body import read_submission
 from gateway.submissions.idempotency import checked_key
 from gateway.submissions.schema import request_body
@@ -114,7 +114,7 @@ class JobRoutes:
     ) -> JobView:
         """Answer with the job as it is, or as it is at its end when that comes within `wait`."""
         response.headers["Cache-Control"] = "no-store"
-        job = await wait_for_job(self._deps, request, canonical(job_id), wait)
+        job = await wait_for_job(self._deps, request, canonical_id(job_id), wait)
         return job_view(job, self._link)
 
     def _link(self, key: str) -> str:

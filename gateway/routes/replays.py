@@ -16,7 +16,7 @@ from gateway.deps import GatewayDeps
 from gateway.http.json_body import body_of, read_json
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.replays.service import ReplayOrder, Replays
+from gateway.replays.service import ReplayCommand, ReplayService
 from gateway.replays.state import ReplayError, ReplayState
 from gateway.submissions.options import StageNames, stage_names
 from gateway.submissions.schema import stages_schema
@@ -117,7 +117,7 @@ class ReplayRoutes:
 
     def __init__(self, deps: GatewayDeps) -> None:
         self._graph = deps.graph
-        self._replays = Replays(deps)
+        self._replays = ReplayService(deps)
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/replays", tags=["operations"], lifespan=self._living)
@@ -166,7 +166,7 @@ class ReplayRoutes:
         version; results of the run before stay until the new ones are there.
         """
         asked = await read_json(request, ReplayRequest)
-        order = ReplayOrder(
+        order = ReplayCommand(
             topic=asked.topic,
             plan=ReplayPlan.of(self._graph, asked.topic, stage_names(asked.stages)),
             selection=_selection(asked),

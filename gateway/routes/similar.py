@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from gateway.deps import GatewayDeps
 from gateway.http.problem_responses import documented
-from gateway.live.waiting import canonical, get_job
+from gateway.live.waiting import canonical_id, get_job
 from gateway.routes.listing import Text
 from gateway.search.similar import SimilarJobs
 from gateway.views.examples import SIMILAR
@@ -58,7 +58,7 @@ class SimilarRoutes:
         another model has classified is not compared.
         """
         response.headers["Cache-Control"] = "no-store"
-        job = await get_job(self._deps, canonical(job_id))
+        job = await get_job(self._deps, canonical_id(job_id))
         found = await self._similar.to(job, limit=limit, group=group or None)
         return SimilarListView(
             jobs=[similar_view(each, similarity, self._link) for each, similarity in found]

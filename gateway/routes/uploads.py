@@ -17,7 +17,7 @@ from gateway.http.json_body import JSON, body_of, read_json
 from gateway.http.metrics import Metrics
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical
+from gateway.live.waiting import canonical_id
 from gateway.routes.jobs import IdempotencyKey
 from gateway.submissions.idempotency import KEPT, checked_key, job_id
 from gateway.submissions.options import Options, plain
@@ -146,7 +146,7 @@ class UploadRoutes:
     ) -> Response:
         """Make the upload a job of the same id. Repeating it changes nothing."""
         asked = await read_json(request, Options)
-        job_id = canonical(upload_id, "upload-not-found")
+        job_id = canonical_id(upload_id, "upload-not-found")
         self._deps.graph.closure(asked.names)
         job = await self._deps.jobs.get(job_id)
         if job is not None and not _is_upload(job):

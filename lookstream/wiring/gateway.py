@@ -115,7 +115,7 @@ def gateway_over(
             publisher=publisher,
             graph=stage_graph(settings),
             signer=signer,
-            job_updates=JobUpdateConsumer(broker.confluent()),
+            job_updates=JobUpdateConsumer(broker),
             addresses=Addresses(
                 gateway=settings.public_url,
                 kafka=broker.bootstrap,

@@ -225,7 +225,7 @@ def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:
         publisher=shared.producer,
         metrics=shared.metrics,
     )
-    return intake, partial(store.announce, "uploads/", NOTIFICATION_TARGET)
+    return intake, partial(store.add_notification, "uploads/", NOTIFICATION_TARGET)
 
 
 def _notifying_store(store: ArtifactStore) -> MinioArtifacts:

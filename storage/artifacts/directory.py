@@ -1,7 +1,7 @@
-"""Artifacts in one directory: a file an object, written aside and moved into place.
+"""The artifact store in a directory: one file for each object, at ``root/<key>``.
 
-Objects are plain files at ``root/<key>``. What is not one lives under ``root/.lookstream``, which
-no key can reach: unfinished files, and the content types that a key's suffix does not tell.
+``root/.lookstream`` holds unfinished files, and content types that the key's suffix does not imply.
+No key can name it. A file is written there and then moved into place.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from storage.errors import ArtifactNotFound, InvalidKey, StoreUnavailable
 ANY_TYPE = "application/octet-stream"
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".json": "application/json"}
 UNFINISHED_S = 86_400.0
-PRUNED_AT_MOST = 20
+MOVE_ATTEMPTS = 20
 
 
 class DirectoryArtifacts:
-    """An `ArtifactStore` in a directory of this machine; any number of processes may share it.
+    """An `ArtifactStore` in a local directory, shared by any number of processes.
 
-    What ``put`` has returned for survives a crash of the process, and what people handed over
-    (`keys.IRREPLACEABLE`) also one of the machine: such a file is synced before it is moved into
-    place, and its directory after. See docs/adr/0005-what-is-synced.md.
+    After ``put`` returns, an object survives a crash of the process. A submitted photo
+    (`keys.IRREPLACEABLE`) also survives a crash of the machine: its file is synced before the move
+    and its directory after it. See docs/adr/0005-what-is-synced.md.
     """
 
     def __init__(self, root: Path, signer: LinkSigner) -> None:
         self._root = root.absolute()
         self._own = self._root / ".lookstream"
         self._signer = signer
-        self._clear()
+        self._delete_unfinished()
 
-    def _clear(self) -> None:
-        """Remove what writers that were killed have left: parts of photos, maybe."""
-        long_ago = time.time() - UNFINISHED_S
+    def _delete_unfinished(self) -> None:
+        """Delete the files that killed writers left more than a day ago."""
+        limit = time.time() - UNFINISHED_S
         with contextlib.suppress(OSError):
             for left in (self._own / "unfinished").iterdir():
-                if left.stat().st_mtime < long_ago:
+                if left.stat().st_mtime < limit:
                     left.unlink()
 
     def put(
@@ -63,7 +63,7 @@ class DirectoryArtifacts:
                     file.flush()
                     os.fsync(file.fileno())
             self._move(unfinished, path, synced=key.startswith(IRREPLACEABLE))
-            self._note_type(key, content_type)
+            self._store_type(key, content_type)
             return self._info(key, path)
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
@@ -87,7 +87,7 @@ class DirectoryArtifacts:
             return path.is_file()
 
     def copy(self, source: str, destination: str) -> None:
-        """Link the file a second time: files are replaced, never changed, so they can be shared."""
+        """Make a hard link. Files are replaced and never changed, so two keys can share one."""
         target = self._path(destination)
         content_type = self.stat(source).content_type
         with _writing(destination), self._unfinished() as unfinished:
@@ -95,7 +95,7 @@ class DirectoryArtifacts:
             with _reading(source):
                 _link_or_copy(self._path(source), unfinished)
             self._move(unfinished, target, synced=destination.startswith(IRREPLACEABLE))
-            self._note_type(destination, content_type)
+            self._store_type(destination, content_type)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
@@ -123,8 +123,8 @@ class DirectoryArtifacts:
             unfinished.write_bytes(b"writable")
 
     def _prune(self, directory: Path) -> None:
-        """Remove what is empty now: a name tells of the content that it was of."""
-        with contextlib.suppress(OSError):  # not empty, or somebody else was faster
+        """Remove empty directories, since their names contain the hash of an erased content."""
+        with contextlib.suppress(OSError):  # not empty, or another process removed it
             while directory != self._root:
                 directory.rmdir()
                 directory = directory.parent
@@ -137,7 +137,7 @@ class DirectoryArtifacts:
 
     @contextmanager
     def _unfinished(self) -> Iterator[Path]:
-        """Yield an empty file aside from all objects; what is left of it goes in the end."""
+        """Yield an empty temporary file; delete it at the end unless it was moved."""
         unfinished = self._own / "unfinished"
         try:
             unfinished.mkdir(parents=True, exist_ok=True)
@@ -151,13 +151,12 @@ class DirectoryArtifacts:
             Path(name).unlink(missing_ok=True)
 
     def _move(self, unfinished: Path, path: Path, *, synced: bool) -> None:
-        """Move a file into place, and sync the move where the file is synced.
+        """Move a file into place; with ``synced``, also sync its directory.
 
-        On a journalling file system that also keeps the directories just made above it. Measured:
-        200 small objects/s from one thread, 700/s from four, which share syncs; 1,300/s from one
-        without any sync.
+        On a journalling file system this also keeps new parent directories. Measured with
+        syncs: 200 small objects/s from one thread, 700/s from four. Without: 1,300/s from one.
         """
-        _into(path, unfinished)
+        _move_into(path, unfinished)
         if not synced:
             return
         descriptor = os.open(path.parent, os.O_RDONLY)
@@ -166,15 +165,15 @@ class DirectoryArtifacts:
         finally:
             os.close(descriptor)
 
-    def _note_type(self, key: str, content_type: str) -> None:
-        """Keep the type if the suffix does not tell it. Not synced: it is no loss in a crash."""
+    def _store_type(self, key: str, content_type: str) -> None:
+        """Store the type if the suffix does not imply it. Not synced, since a default exists."""
         path = self._type_path(key)
         if content_type == TYPES.get(Path(key).suffix, ANY_TYPE):
             path.unlink(missing_ok=True)
             return
         with self._unfinished() as unfinished:
             unfinished.write_text(content_type, "utf-8")
-            _into(path, unfinished)
+            _move_into(path, unfinished)
 
     def _info(self, key: str, path: Path) -> ArtifactInfo:
         stat = path.stat()
@@ -193,16 +192,16 @@ class DirectoryArtifacts:
         )
 
     def _chunks(self, key: str, offset: int, length: int | None) -> Iterator[bytes]:
-        """Open the file, yield once for that, then yield its chunks."""
+        """Open the file, yield once so that errors surface at once, then yield its chunks."""
         with _reading(key), self._path(key).open("rb") as file:
             file.seek(offset)
             yield b""
             yield from _read(file, length)
 
 
-def _into(path: Path, unfinished: Path) -> None:
-    """Move a file into place; again where its directory is pruned in between."""
-    for left in reversed(range(PRUNED_AT_MOST)):
+def _move_into(path: Path, unfinished: Path) -> None:
+    """Move a file into place; retry if its directory is pruned in between."""
+    for left in reversed(range(MOVE_ATTEMPTS)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished.replace(path)
@@ -224,7 +223,7 @@ def _read(file: BinaryIO, length: int | None) -> Iterator[bytes]:
 
 
 def _walk(directory: Path, base: str, prefix: str, after: str) -> Iterator[str]:
-    """Yield the keys below ``directory`` in order, leaving out what no key asked for is in."""
+    """Yield the keys below ``directory`` in order; skip directories without a wanted key."""
     try:
         with os.scandir(directory) as entries:
             found = [(e.name + "/" if e.is_dir() else e.name) for e in entries]
@@ -251,7 +250,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
         target.hardlink_to(source)
     except FileNotFoundError:
         raise
-    except OSError:  # a file system without links
+    except OSError:  # the file system has no hard links
         with source.open("rb") as origin, target.open("wb") as file:
             shutil.copyfileobj(origin, file, CHUNK)
             file.flush()
@@ -273,6 +272,6 @@ def _writing(key: str) -> Iterator[None]:
     try:
         yield
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
-        raise InvalidKey(f"another artifact is in the way of {key}") from error
+        raise InvalidKey(f"{key} lies inside another artifact, or contains one") from error
     except OSError as error:
         raise StoreUnavailable(f"the artifact directory failed: {error.strerror}") from error

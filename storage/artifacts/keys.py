@@ -1,4 +1,4 @@
-"""Which keys an artifact may have: what means the same as a file, in S3 and in a URL."""
+"""The keys of all artifacts, and the rules for keys: equal in a file system, in S3 and in a URL."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Iterable
 
 from storage.errors import InvalidKey
 
-# Where each artifact lives: names derived from the content that it was made from.
 IRREPLACEABLE = ("incoming/", "uploads/", "originals/")
-"""What people handed over. Everything else can be computed again from it."""
+"""Prefixes of submitted photos. Everything else can be computed again from these."""
 
 
 def incoming(job_id: str) -> str:
-    """Quarantine: bytes as uploaded, not looked at yet."""
+    """Quarantine: an uploaded file that was not validated yet."""
     return f"incoming/{job_id}"
 
 
 def upload(job_id: str) -> str:
-    """Quarantine as well: bytes that a client put straight into the store by a presigned link."""
+    """Quarantine: a file that a client uploaded to the store by a signed link."""
     return f"uploads/{job_id}"
 
 
@@ -53,28 +52,28 @@ def result(sha256: str, stage: str, version: str) -> str:
     return f"results/{sha256}/{stage}@{version}.json"
 
 
-def source_memory(source: str) -> str:
-    """What is remembered of a URL or an uploaded object: its content hash, ETag, Last-Modified."""
+def source_record(source: str) -> str:
+    """Content hash, ETag and Last-Modified of a URL or an uploaded object, as JSON."""
     return f"sources/{hashlib.sha256(source.encode()).hexdigest()}.json"
 
 
 def erasure(job_id: str = "") -> str:
-    """A note of what a deleted job leaves to be erased; the prefix of all such."""
+    """The note for the erasure of a deleted job; without ``job_id`` the prefix of all notes."""
     return f"erasures/{job_id}.json" if job_id else "erasures/"
 
 
 def replay(replay_id: str) -> str:
-    """How a replay fares, or fared."""
+    """The status of a replay, as JSON."""
     return f"replays/{replay_id}.json"
 
 
 def claim(sha256: str, job_id: str = "") -> str:
-    """A job's word that it has this content, from before tracking knows; the prefix of all such."""
+    """A job's claim on a content, made by validation; without ``job_id`` the prefix of claims."""
     return f"claims/{sha256}/{job_id}"
 
 
 def erasing(sha256: str) -> str:
-    """Says since when a content is being erased, while it is."""
+    """A marker with the time at which erasing of a content began, present until the end."""
     return f"erasing/{sha256}"
 
 
@@ -93,27 +92,27 @@ def of_content(sha256: str, kinds: Iterable[str]) -> tuple[str, ...]:
     return (*prefixes, working(sha256), original(sha256))
 
 
-LONGEST = 512
-LONGEST_SEGMENT_BYTES = 255
+MAX_CHARACTERS = 512
+MAX_SEGMENT_BYTES = 255
 
 
 def safe_key(key: str) -> str:
-    """Return ``key``, or raise `InvalidKey` with what is wrong with it."""
+    """Return ``key``, or raise `InvalidKey` with the reason."""
     safe_prefix(key)
     segments = key.split("/")
     if not all(segments):
         raise InvalidKey("a key has no empty parts")
     if "." in segments:
         raise InvalidKey("a key has no part that is only a dot")
-    if max(len(segment.encode()) for segment in segments) > LONGEST_SEGMENT_BYTES:
-        raise InvalidKey(f"a part of a key has at most {LONGEST_SEGMENT_BYTES} bytes")
+    if max(len(segment.encode()) for segment in segments) > MAX_SEGMENT_BYTES:
+        raise InvalidKey(f"a part of a key has at most {MAX_SEGMENT_BYTES} bytes")
     return key
 
 
 def safe_prefix(prefix: str) -> str:
-    """Return ``prefix``, which may be empty or end anywhere, or raise `InvalidKey`."""
-    if len(prefix) > LONGEST:
-        raise InvalidKey(f"a key has at most {LONGEST} characters")
+    """Return ``prefix``, which may be empty or end inside a segment, or raise `InvalidKey`."""
+    if len(prefix) > MAX_CHARACTERS:
+        raise InvalidKey(f"a key has at most {MAX_CHARACTERS} characters")
     if prefix.startswith(("/", ".")):
         raise InvalidKey("a key does not start with a slash or a dot")
     if ".." in prefix or "\\" in prefix:

@@ -1,11 +1,12 @@
-"""Artifacts in a bucket of MinIO, or of anything else that speaks S3."""
+"""The artifact store in a bucket of MinIO or another server with the S3 protocol."""
 
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from threading import Lock
@@ -18,11 +19,11 @@ from minio.error import MinioException, S3Error
 from minio.notificationconfig import PrefixFilterRule, QueueConfig
 
 from storage.artifacts.keys import safe_key, safe_prefix
-from storage.artifacts.links import Presigner, Signs
+from storage.artifacts.links import MAX_EXPIRY_S, METHODS, Signer
 from storage.artifacts.store import CHUNK, ArtifactInfo
 from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StoreUnavailable
 
-PART = 5 * 1024 * 1024  # the smallest that S3 takes; what a streaming put holds in memory
+PART = 5 * 1024 * 1024  # bytes of a streamed put in memory: the smallest part that S3 accepts
 PROBE = ".lookstream/probe"  # no key starts with a dot
 
 MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
@@ -31,11 +32,10 @@ BAD_REQUEST = frozenset({"EntityTooLarge", "InvalidArgument", "InvalidRequest"})
 
 
 class MinioArtifacts:
-    """An `ArtifactStore` in one bucket, which is made when it is not there.
+    """An `ArtifactStore` in one bucket, which is created if it does not exist.
 
-    ``endpoint`` is ``host:port``; ``secure`` asks for TLS. Waits are short and retries few, since
-    the runtime retries by itself and wants to know soon. ``links`` signs links where clients do
-    not reach the server at ``endpoint``.
+    ``endpoint`` is ``host:port``; ``secure`` turns TLS on. Time-outs are short and retries few,
+    since callers retry. ``links`` signs links if clients cannot reach the server at ``endpoint``.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class MinioArtifacts:
         bucket: str,
         secure: bool,
         region: str,
-        links: Signs | None = None,
+        links: Signer | None = None,
     ) -> None:
         self.bucket = self._bucket = bucket
         self._region = region
@@ -62,7 +62,7 @@ class MinioArtifacts:
                 retries=urllib3.Retry(total=1, backoff_factor=0.1, status_forcelist=(502, 503)),
             ),
         )
-        self._links = links or Presigner(self._client, bucket)
+        self._links = links or S3Presigner(self._client, bucket)
         self._lock = Lock()
         self._made = False
 
@@ -81,7 +81,7 @@ class MinioArtifacts:
             result = self._client.put_object(
                 self._bucket,
                 key,
-                source,  # type: ignore[arg-type]  # only read() is asked of it
+                source,  # type: ignore[arg-type]  # minio calls read() only
                 length,
                 content_type=content_type,
                 part_size=PART,
@@ -100,7 +100,7 @@ class MinioArtifacts:
         return b"".join(self.stream(key, offset=offset, length=length))
 
     def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        if length == 0:  # S3 knows no empty range
+        if length == 0:  # S3 has no empty range
             self.stat(key)
             return iter(())
         chunks = self._chunks(safe_key(key), offset, length)
@@ -129,7 +129,7 @@ class MinioArtifacts:
 
     def copy(self, source: str, destination: str) -> None:
         safe_key(source), safe_key(destination)
-        if source == destination:  # S3 refuses that
+        if source == destination:  # S3 refuses such a copy
             self.stat(source)
             return
         with self._translated(source):
@@ -163,11 +163,11 @@ class MinioArtifacts:
             self._make_bucket()
             self._client.put_object(self._bucket, PROBE, io.BytesIO(b"writable"), 8)
 
-    def announce(self, prefix: str, target: str) -> None:
-        """Have the store tell ``target``, an ARN, of each object that is put under ``prefix``.
+    def add_notification(self, prefix: str, target: str) -> None:
+        """Make the server notify ``target`` (an ARN) of each object that is put under ``prefix``.
 
-        Idempotent; the bucket's other notifications stay. Raises `StorageError` where the
-        server knows no such target, or the account may not change the bucket.
+        Idempotent; keeps the bucket's other notifications. Raises `StorageError` if the server has
+        no such target, and `StoreUnavailable` if the account may not change the bucket.
         """
         wanted = QueueConfig(
             ["s3:ObjectCreated:*"], "lookstream", PrefixFilterRule(prefix), queue=target
@@ -181,7 +181,7 @@ class MinioArtifacts:
             self._client.set_bucket_notification(self._bucket, config)
 
     def _make_bucket(self) -> None:
-        """Make the bucket the first time; another process may be doing the same."""
+        """Create the bucket on first use; another process may create it at the same time."""
         with self._lock:
             if self._made:
                 return
@@ -194,7 +194,7 @@ class MinioArtifacts:
             self._made = True
 
     def _chunks(self, key: str, offset: int, length: int | None) -> Iterator[bytes]:
-        """Ask for the object, yield once for that, then yield its chunks."""
+        """Open the object, yield once so that errors surface at once, then yield its chunks."""
         with self._translated(key):
             self._make_bucket()
             try:
@@ -219,14 +219,14 @@ class MinioArtifacts:
             if error.code in MISSING:
                 raise ArtifactNotFound(f"there is no artifact {key}") from error
             if error.code in BAD_KEY:
-                raise InvalidKey(f"the artifact store takes no key {key}") from error
+                raise InvalidKey(f"the artifact store does not accept the key {key}") from error
             if error.code in BAD_REQUEST:
                 raise StorageError(f"the artifact store refused {key}: {error.code}") from error
             self._made = self._made and error.code != "NoSuchBucket"
             raise StoreUnavailable(f"the artifact store failed: {error.code}") from error
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = type(getattr(error, "reason", None) or error).__name__
-            raise StoreUnavailable(f"the artifact store is out of reach: {reason}") from error
+            raise StoreUnavailable(f"the artifact store is unavailable: {reason}") from error
 
 
 def _same(wanted: QueueConfig, known: QueueConfig) -> bool:
@@ -234,7 +234,7 @@ def _same(wanted: QueueConfig, known: QueueConfig) -> bool:
 
 
 class _Counted:
-    """A file that counts what is read of it."""
+    """A file that counts the bytes read from it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -244,3 +244,26 @@ class _Counted:
         data = self._file.read(size)
         self.count += len(data)
         return data
+
+
+class S3Presigner:
+    """Signs links to the server by the address in ``client``, without a request to it."""
+
+    def __init__(self, client: Minio, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def sign(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+        """Return a URL that is valid for at least ``expires_s`` seconds (1 to 604,800).
+
+        The date is rounded down, so that repeated links to an object are equal and cacheable.
+        """
+        if not 1 <= expires_s <= MAX_EXPIRY_S or method not in METHODS:
+            raise ValueError(f"a link is for GET or PUT and 1 to {MAX_EXPIRY_S} seconds")
+        step = max(0, min(expires_s // 8, MAX_EXPIRY_S - expires_s))
+        now = int(time.time())
+        date = datetime.fromtimestamp(now - now % step if step else now, UTC)
+        life = timedelta(seconds=expires_s + step)
+        return self._client.get_presigned_url(
+            method, self._bucket, key, expires=life, request_date=date
+        )

@@ -12,7 +12,7 @@ CHUNK = 256 * 1024
 
 @dataclass(frozen=True)
 class ArtifactInfo:
-    """What is known of one object without reading it.
+    """Facts about one object, without its bytes.
 
     ``size`` is in bytes, ``etag`` is opaque and changes with the content, ``modified`` is UTC.
     """
@@ -27,11 +27,10 @@ class ArtifactInfo:
 class ArtifactStore(Protocol):
     """Bytes under keys. Blocking and thread-safe: call it from worker threads.
 
-    Every method raises `StoreUnavailable` when the store is out of reach and `InvalidKey` for a
-    key that is empty, absolute, over 512 characters, or has ``..``, ``\\``, control characters,
-    an empty part or a dot in front. No object may lie inside another (``a`` and ``a/b``): a
-    directory refuses that with `InvalidKey`, S3 does not.
-    A reader sees an object whole or not at all: writes are atomic, the last one wins.
+    Every method raises `StoreUnavailable` if the store is unavailable, and `InvalidKey` for a key
+    that `storage.artifacts.keys.safe_key` refuses. No object may lie inside another (``a`` and
+    ``a/b``): the directory refuses that with `InvalidKey`, S3 does not.
+    Writes are atomic, and the last one wins: a reader gets a whole object or none.
     """
 
     def put(
@@ -42,29 +41,29 @@ class ArtifactStore(Protocol):
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """Return the object's bytes, or ``length`` of them from ``offset``.
 
-        Raises `ArtifactNotFound`. A range past the end is cut to what is there.
+        Raises `ArtifactNotFound`. A range past the end is shortened.
         """
 
     def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield the same bytes in chunks of at most 256 KiB. Raises `ArtifactNotFound` at once."""
 
     def stat(self, key: str) -> ArtifactInfo:
-        """Return size, ETag, time and type. Raises `ArtifactNotFound`."""
+        """Return an object's facts. Raises `ArtifactNotFound`."""
 
     def exists(self, key: str) -> bool:
         """Tell whether there is an object under ``key``."""
 
     def copy(self, source: str, destination: str) -> None:
-        """Copy inside the store, without the bytes passing through this process where it can.
+        """Copy inside the store, if possible without reading the bytes.
 
-        Raises `ArtifactNotFound` when ``source`` is not there.
+        Raises `ArtifactNotFound` if ``source`` does not exist.
         """
 
     def delete(self, key: str) -> None:
-        """Remove the object; deleting what is not there is no error."""
+        """Delete the object; a missing object is not an error."""
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[str]:
-        """Return the first ``limit`` sorted keys that start with ``prefix``, beyond ``after``."""
+        """Return at most ``limit`` keys with ``prefix`` that sort after ``after``, in order."""
 
     def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
         """Return a URL that lets its holder read (``GET``) or write (``PUT``) one object.
@@ -73,4 +72,4 @@ class ArtifactStore(Protocol):
         """
 
     def check(self) -> None:
-        """Return when the store can be written to; raise `StoreUnavailable` with the reason."""
+        """Return if the store is writable; raise `StoreUnavailable` with the reason."""

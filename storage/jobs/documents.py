@@ -1,8 +1,7 @@
-"""Jobs as plain documents, the same for every database, and the cursor that pages through them.
+"""Jobs as JSON-like documents, the same for every database, and the cursors of listings.
 
-Times are fixed-width ISO strings in UTC with microseconds: they sort as they are, and come back
-to the microsecond, where BSON's own dates would lose three digits and make a redelivered failure
-look like a new one.
+Times are ISO strings in UTC with microseconds, so that they sort as text. BSON's own dates keep
+milliseconds only, and a redelivered failure would look like a new one.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 FIRST, LAST = (limit.replace(tzinfo=UTC) for limit in (datetime.min, datetime.max))
 
 
-def document(job: Job) -> dict[str, Any]:
-    """Return ``job`` as JSON-like values, with ``sort_at``, the time that listings go by."""
+def job_document(job: Job) -> dict[str, Any]:
+    """Return the document of ``job``, with ``sort_at``, the time that listings sort by."""
     return {
         "job_id": job.job_id,
         "run": job.run,
@@ -45,8 +44,8 @@ def document(job: Job) -> dict[str, Any]:
     }
 
 
-def job(doc: Mapping[str, Any]) -> Job:
-    """Return the job of a document; unknown fields are ignored, new ones have their defaults."""
+def job_from_document(doc: Mapping[str, Any]) -> Job:
+    """Return the job of a document. Ignores unknown fields; missing ones get their defaults."""
     values = _known(Job, doc)
     values["wanted"] = tuple(values["wanted"])
     values["submitted_at"] = parse_time(values["submitted_at"])
@@ -65,17 +64,17 @@ def parse_time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def cursor(doc: Mapping[str, Any]) -> str:
-    """Return the opaque value that goes on after ``doc``: its time in microseconds, and its id."""
+def cursor_after(doc: Mapping[str, Any]) -> str:
+    """Return the cursor for the page after ``doc``: its ``sort_at`` in microseconds, and its id."""
     since = datetime.fromisoformat(doc["sort_at"]) - EPOCH
     return f"{since // TICK}.{doc['job_id']}"
 
 
-def position(cursor: str) -> tuple[str, str]:
-    """Return the ``(sort_at, job_id)`` that a cursor stands for. Raises `InvalidCursor`."""
+def parse_cursor(cursor: str) -> tuple[str, str]:
+    """Return the ``(sort_at, job_id)`` of a cursor. Raises `InvalidCursor`."""
     found = CURSOR.fullmatch(cursor)
     if found is None:
-        raise InvalidCursor("the cursor is not one of ours")
+        raise InvalidCursor("the cursor was not returned by a listing")
     ticks = min(max(int(found[1]), (FIRST - EPOCH) // TICK), (LAST - EPOCH) // TICK)
     return (EPOCH + ticks * TICK).isoformat(timespec="microseconds"), found[2]
 

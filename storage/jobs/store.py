@@ -1,4 +1,4 @@
-"""Where a job document has what photos are compared by, the same for every database."""
+"""The job store's port, and the values that it takes and returns."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-# The job store's port, and the values that go in and out of it.
 JobStatus = Literal["pending", "processing", "completed", "failed", "deleted"]
 StageStatus = Literal["pending", "completed", "failed", "skipped"]
 FINAL: frozenset[JobStatus] = frozenset({"completed", "failed", "deleted"})
+NOT_DELETED: frozenset[JobStatus] = frozenset({"pending", "processing", "completed", "failed"})
 
 
 @dataclass(frozen=True)
 class StageError:
-    """Why a stage failed: its own fault-code, and words for people."""
+    """Why a stage failed: a stable ``code``, and texts for people."""
 
     stage: str
     kind: Literal["rejected", "error"]
@@ -26,10 +26,10 @@ class StageError:
 
 @dataclass(frozen=True)
 class StageState:
-    """One stage of one job, as its newest event told it. Times are UTC.
+    """The state of one stage of one job, from its newest event. Times are UTC.
 
-    ``blocks`` are the stages that its failure keeps from running. Of a skipped stage, ``error``
-    is the failure that it was skipped for.
+    ``blocks`` are the stages that cannot run after this one failed. The ``error`` of a
+    skipped stage is the failure that blocked it.
     """
 
     status: StageStatus
@@ -47,8 +47,8 @@ class StageState:
 class Job:
     """One submitted image being processed: a projection of its events.
 
-    ``wanted`` are the stages of the present run; ``stages`` may hold more, from earlier runs.
-    ``revision`` counts the changes made to the document, from 1.
+    ``wanted`` are the stages of the present run; ``stages`` may contain others from earlier runs.
+    ``revision`` counts the changes of the document, from 1. Times are UTC.
     """
 
     job_id: str
@@ -71,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Submitted:
-    """The image was handed over. ``wanted`` already holds every stage that others need."""
+    """An image was submitted. ``wanted`` includes all stages that its stages depend on."""
 
     job_id: str
     run: int
@@ -105,7 +105,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class StageCompleted:
-    """A stage has a result. ``wanted`` are the stages of the event's run."""
+    """A stage produced a result. ``wanted`` are the stages of the event's run."""
 
     job_id: str
     run: int
@@ -121,7 +121,7 @@ class StageCompleted:
 
 @dataclass(frozen=True)
 class StageFailure:
-    """A stage failed for good; ``blocks`` are the stages that can no longer run."""
+    """A stage failed after its last try; ``blocks`` are the stages that can no longer run."""
 
     job_id: str
     run: int
@@ -136,7 +136,7 @@ class StageFailure:
 
 @dataclass(frozen=True)
 class Resubmitted:
-    """The sweeper published the submission again: restarts the clock, changes nothing else."""
+    """The sweeper published the submission again. Changes ``updated_at`` only."""
 
     job_id: str
     run: int
@@ -145,8 +145,8 @@ class Resubmitted:
 
 @dataclass(frozen=True)
 class Deleted:
-    """The owner took the job back. It stays deleted, whatever comes later: of the document only
-    the id, the run and the time are left, so that late events meet it."""
+    """The job was deleted. Later updates do not change it: a tombstone with id, run, lane and time
+    remains."""
 
     job_id: str
     run: int
@@ -158,14 +158,13 @@ JobUpdate = Submitted | StageCompleted | StageFailure | Resubmitted | Deleted
 
 @dataclass(frozen=True)
 class JobQuery:
-    """Which jobs, and where to go on. Order: newest ``submitted_at`` first, then ``job_id``.
+    """Conditions on jobs, and a position. Order: newest ``submitted_at`` first, then ``job_id``.
 
-    All conditions hold together. ``type``, ``colour`` and ``label`` compare without case: with the
-    attributes of the caption, and with the likeliest class. ``text`` is words that the caption has
-    all of, in any order. ``written_after`` goes by when the store wrote the document last, by the
-    clock of who wrote it, and not by the time of the event. Deleted jobs are found only where
-    ``statuses`` names them. ``cursor`` is the opaque value of the page before (`InvalidCursor` for
-    any other). ``limit`` is 1 to 500.
+    A job must meet all conditions. ``type`` and ``colour`` are attributes of the caption, ``label``
+    is the most probable class; case is ignored. The caption must contain all words of ``text``, in
+    any order. ``written_after`` compares the time of the last write, by the writer's clock, not the
+    time of the event. Deleted jobs match only if ``statuses`` contains ``deleted``. ``cursor`` is
+    the opaque value of the page before; another value raises `InvalidCursor`. ``limit``: 1 to 500.
     """
 
     statuses: frozenset[JobStatus] | None = None
@@ -190,7 +189,7 @@ class JobQuery:
 
 @dataclass(frozen=True)
 class JobPage:
-    """One page of jobs; ``cursor`` is None on the last."""
+    """One page of jobs; ``cursor`` is None on the last page."""
 
     jobs: tuple[Job, ...]
     cursor: str | None
@@ -198,10 +197,10 @@ class JobPage:
 
 @dataclass(frozen=True)
 class JobVector:
-    """What a job's photo is compared by, as the store wrote it last, at ``written_at``.
+    """The embedding of a job's photo, as written last, at ``written_at``.
 
-    ``embedding`` is the text in classification's result, made by ``model``. It is None for a job
-    that has none, or none yet, and for a deleted one.
+    ``embedding`` is the text in the result of classification, made by ``model``. It is None if the
+    job has no embedding or is deleted.
     """
 
     job_id: str
@@ -214,8 +213,8 @@ class JobVector:
 
 @dataclass(frozen=True)
 class IdempotencyRecord:
-    """A request that came with an idempotency key: its body's ``fingerprint``, and the time from
-    which its job ids are made, so that a repetition makes the same."""
+    """A request with an idempotency key: the ``fingerprint`` of its body, and the time ``at`` from
+    which its job ids are made. So a repeated request makes the same ids."""
 
     key: str
     fingerprint: str
@@ -223,69 +222,66 @@ class IdempotencyRecord:
 
 
 class JobStore(Protocol):
-    """Job documents. Every method raises `StoreUnavailable` when the store is out of reach."""
+    """Stores job documents. Every method raises `StoreUnavailable` if the store is unavailable."""
 
     async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
         """Fold ``updates`` into their jobs, in order, and return the jobs that changed.
 
-        Idempotent, and safe beside other writers: each job is changed by the pure function
-        `storage.jobs.transition.transition` under an optimistic check of its ``revision``.
+        Idempotent, and safe with concurrent writers. `storage.jobs.transition.transition` computes
+        the change; no update of another writer is lost.
         """
 
     async def get(self, job_id: str) -> Job | None:
         """Return one job, or None."""
 
     async def find(self, query: JobQuery) -> JobPage:
-        """Return a page of jobs in stable order: nothing twice, nothing skipped, while it grows."""
+        """Return a page of jobs. New jobs do not cause a job to be repeated or skipped."""
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
-        """Return how many jobs ``query`` finds (its cursor and limit aside), or ``at_most``."""
+        """Return the number of jobs that match, or ``at_most``. Ignores cursor and limit."""
 
     async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
-        """Return what the photos of at most ``limit`` jobs are compared by, deleted jobs too.
+        """Return the vectors of at most ``limit`` jobs, including deleted ones.
 
-        Order: by ``written_at``, then by ``job_id``; ``after`` is such a pair, to go on from. A job
-        that is written again meanwhile comes again. The times are by the clocks of who wrote, as in
-        `JobQuery.written_after`.
+        Order: by ``written_at``, then by ``job_id``. ``after`` is such a pair: the position to
+        continue from. A job that was written again is returned again. Times are by the writers'
+        clocks, as in `JobQuery.written_after`.
         """
 
     async def claim_idempotency_key(
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
-        """Keep ``request``, unless one of the same key is kept that is younger than ``expired``:
-        then return that one. Atomic: of two at once, one is kept and both are given it."""
-
-    async def clear(self) -> None:
-        """Drop all jobs, so that a replay of the topics can rebuild them."""
+        """Store ``request`` and return it, or return the record of the same key if that is not
+        older than ``expired``. Atomic: of two calls at once, one stores and both return its
+        record."""
 
     async def check(self) -> None:
-        """Return when the store answers; raise `StoreUnavailable` with the reason."""
+        """Return if the store answers; raise `StoreUnavailable` with the reason."""
 
     async def close(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and threads."""
 
 
-# A batch of updates, job by job.
 def group_by_job(updates: Iterable[JobUpdate]) -> dict[str, list[JobUpdate]]:
-    """Return the updates of each job, in order; the jobs in the order of their first update."""
+    """Return the updates of each job in order; jobs are in the order of their first update."""
     batch: dict[str, list[JobUpdate]] = {}
     for update in updates:
         batch.setdefault(update.job_id, []).append(update)
     return batch
 
 
-PLACES: Mapping[str, tuple[str, str]] = {
+VECTOR_FIELDS: Mapping[str, tuple[str, str]] = {
     "sha256": ("validation", "sha256"),
     "model": ("classification", "model"),
     "embedding": ("classification", "embedding"),
 }
-"""The stage and the field of its result, by the field of `JobVector`."""
+"""For each field of `JobVector`: the stage, and the field of its result."""
 
 
 def job_vector(
     job_id: str, written_at: str, group: str | None, found: Mapping[str, Any]
 ) -> JobVector:
-    """Return what a row or a document tells; ``found`` is what there is at `PLACES`, and what is
-    no text there is nothing."""
+    """Return the vector in a row or document. ``found`` holds the values of `VECTOR_FIELDS`; a
+    value that is not text counts as None."""
     texts = {name: value if isinstance(value, str) else None for name, value in found.items()}
     return JobVector(job_id, datetime.fromisoformat(written_at), group, **texts)

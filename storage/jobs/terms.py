@@ -1,10 +1,10 @@
-"""What a job can be searched by: short texts that an index holds for each job.
+"""Search terms: the short texts by which a job is found.
 
     type:shirts   colour:navy blue   label:shirt   sha256:…   word:navy
 
-They come from the results of its stages: the caption's attributes and words, the likeliest class,
-the content's hash. Compared without case, accents and double spaces. What this module says is a
-part of `storage.jobs.sqlite.schema`'s version: a change needs a migration of old jobs.
+Terms are made from stage results: the caption's attributes and words, the most probable class, the
+hash of the content. Case, accents and repeated spaces are ignored. Stores keep the terms of each
+job, so a change here needs a new `storage.jobs.sqlite.schema.VERSION` and a migration.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from typing import Any
 
 from storage.jobs.store import Job, JobQuery
 
-PLACES: Mapping[str, tuple[str | int, ...]] = {
+TERM_FIELDS: Mapping[str, tuple[str | int, ...]] = {
     "type": ("captioning", "attributes", "type", "value"),
     "colour": ("captioning", "attributes", "colour", "value"),
     "label": ("classification", "top5", 0, "label"),
     "sha256": ("validation", "sha256"),
 }
-CAPTION = ("captioning", "caption")
+CAPTION_FIELD = ("captioning", "caption")
 WORD = re.compile(r"[^\W_]+")
 
 
-def terms(job: Job) -> tuple[str, ...]:
-    """Return the terms of ``job``, sorted; a result of an unknown shape has none."""
+def job_terms(job: Job) -> tuple[str, ...]:
+    """Return the terms of ``job``, sorted. A result of an unknown shape adds none."""
     results = {stage: state.result for stage, state in job.stages.items()}
-    found = {name: _text(results, *place) for name, place in PLACES.items()}
+    found = {name: _text(results, *path) for name, path in TERM_FIELDS.items()}
     named = {term(name, text) for name, text in found.items() if text is not None}
-    return tuple(sorted(named | set(_word_terms(_text(results, *CAPTION) or ""))))
+    return tuple(sorted(named | set(_word_terms(_text(results, *CAPTION_FIELD) or ""))))
 
 
-def wanted(query: JobQuery) -> tuple[str, ...]:
-    """Return the terms that a job must have, all of them, to be found by ``query``, sorted."""
-    asked = {name: getattr(query, name) for name in PLACES}
+def query_terms(query: JobQuery) -> tuple[str, ...]:
+    """Return the terms, sorted, all of which a job must have to match ``query``."""
+    asked = {name: getattr(query, name) for name in TERM_FIELDS}
     named = {term(name, text) for name, text in asked.items() if text is not None}
     return tuple(sorted(named | set(_word_terms(query.text or ""))))
 
 
 def words(text: str) -> list[str]:
-    """Return the words of ``text`` as they are compared: "Women's T-Shirt" is women, s, t, shirt.
+    """Return the words of ``text`` for comparison: "Women's T-Shirt" gives women, s, t, shirt.
 
-    Small: each is short, and a search for "women" and one for "women's" both find it.
+    So a search for "women" and a search for "women's" both find that text.
     """
     return WORD.findall(_folded(text))
 
@@ -66,10 +66,10 @@ def _folded(text: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
-def _text(results: Mapping[str, Any], *place: str | int) -> str | None:
-    """Return the text at ``place``; None where something else is, or nothing."""
+def _text(results: Mapping[str, Any], *path: str | int) -> str | None:
+    """Return the text at ``path``; None where something else is, or nothing."""
     found: Any = results
-    for step in place:
+    for step in path:
         if isinstance(found, Mapping):
             found = found.get(step)
         elif isinstance(found, Sequence) and not isinstance(found, str) and found:

@@ -1,9 +1,8 @@
-"""How a job changes: a pure function of the job as it was and one update.
+"""How an update changes a job: a pure function.
 
-Updates are redelivered, repeated and out of order. The stages' own states are therefore merged by
-rank (a completion over a failure, a newer failure over an older one), and all else, which stages
-are skipped, the job's status, its error, is derived from them. So the order never shows. A deletion
-outranks everything, before and after.
+Updates may be repeated and out of order. So the states of stages are merged by rank: a completion
+over a failure, a newer failure over an older one. Skipped stages, the job's status and its error
+are derived from these states. The result does not depend on the order. A deletion outranks all.
 """
 
 from __future__ import annotations
@@ -26,24 +25,23 @@ from storage.jobs.store import (
 
 
 def transition(job: Job | None, update: JobUpdate) -> Job | None:
-    """Return ``job`` after ``update``; the very same object when the update changes nothing.
+    """Return ``job`` after ``update``; the same object if the update changes nothing.
 
-    A lower run than the job's is ignored, a higher one takes over: the job then wants what the
-    update wants. The stages' old states stay until the new run's come, and their results until
-    there are new ones, also where the new run fails. A stage's event may come before the
-    submission, which then fills in what the event did not know. A deletion leaves a tombstone, also
-    of a job not heard of yet, and nothing changes that. None only when a sweep meets no job. The
-    clock is never read.
+    An update of a lower run is ignored. One of a higher run starts that run, with its ``wanted``
+    stages. A stage keeps its old state until the new run reports one, and its old result until
+    there is a new one, even if the new run fails. A stage's event may arrive before the submission.
+    A deletion leaves a tombstone, even of an unknown job. No later update changes a tombstone.
+    Returns None only for a `Resubmitted` of an unknown job. Does not read the clock.
     """
     if job is not None and job.status == "deleted":
         return job
     if isinstance(update, Deleted):
         return _tombstone(job, update)
     if isinstance(update, Resubmitted):
-        return _touched(job, update)
+        return _resubmitted(job, update)
     if job is not None and update.run < job.run:
         return job
-    after = _renewed(job, update)
+    after = _at_run(job, update)
     if isinstance(update, Submitted):
         after = _submitted(after, update)
     else:
@@ -62,14 +60,14 @@ def fold(job: Job | None, updates: Iterable[JobUpdate]) -> Job | None:
     return job
 
 
-def _touched(job: Job | None, update: Resubmitted) -> Job | None:
+def _resubmitted(job: Job | None, update: Resubmitted) -> Job | None:
     if job is None or update.run < job.run or update.at <= job.updated_at:
         return job
     return replace(job, updated_at=update.at, revision=job.revision + 1)
 
 
 def _tombstone(job: Job | None, update: Deleted) -> Job:
-    """Return what is left of a deleted job: its id, run and time."""
+    """Return the remains of a deleted job: id, run, lane, time and revision."""
     return Job(
         job_id=update.job_id,
         run=update.run if job is None else max(job.run, update.run),
@@ -88,8 +86,8 @@ def _tombstone(job: Job | None, update: Deleted) -> Job:
     )
 
 
-def _renewed(job: Job | None, update: Submitted | StageCompleted | StageFailure) -> Job:
-    """Return the job at the update's run: as it is, raised to it, or made for it."""
+def _at_run(job: Job | None, update: Submitted | StageCompleted | StageFailure) -> Job:
+    """Return the job at the update's run; create the job if it is unknown."""
     if job is not None:
         if update.run == job.run:
             return job
@@ -112,9 +110,10 @@ def _renewed(job: Job | None, update: Submitted | StageCompleted | StageFailure)
 
 
 def _submitted(job: Job, update: Submitted) -> Job:
-    """Fill in what only a submission knows. What it leaves out does not erase what was known.
+    """Fill in the fields of a submission. A field that the submission lacks keeps its value.
 
-    The first submission's time stays, so that a replayed job keeps its place in a listing.
+    ``submitted_at`` of the first submission stays, so that a replayed job keeps its position in
+    listings.
     """
     return replace(
         job,
@@ -157,7 +156,9 @@ def _with_stage(job: Job, stage: str, state: StageState) -> Job:
     if not _supersedes(state, known):
         return job
     if known is not None and state.result is None:
-        state = replace(state, result=known.result)  # of the run before, until there is a new one
+        state = replace(
+            state, result=known.result
+        )  # an earlier run's result, until there is a new one
     return replace(job, stages={**job.stages, stage: state})
 
 
@@ -172,20 +173,20 @@ def _supersedes(state: StageState, known: StageState | None) -> bool:
 
 
 def _later(state: StageState, known: StageState) -> bool:
-    """Tell which of two failures is the newer; two of the same moment go by their words."""
+    """Tell whether ``state`` is the newer failure; compare texts if the times are equal."""
     if state.finished_at is None or known.finished_at is None or state.error is None:
         return False
     if state.finished_at != known.finished_at:
         return state.finished_at > known.finished_at
-    return _words(state.error) > _words(known.error)
+    return _texts(state.error) > _texts(known.error)
 
 
-def _words(error: StageError | None) -> tuple[str, ...]:
+def _texts(error: StageError | None) -> tuple[str, ...]:
     return () if error is None else (error.code, error.message, error.detail)
 
 
 def _derived(job: Job) -> Job:
-    """Return the job with its skipped stages, status and error as its stages' states imply."""
+    """Return the job with skipped stages, status and error derived from its stages' states."""
     own = {
         stage: state
         for stage, known in job.stages.items()
@@ -198,7 +199,7 @@ def _derived(job: Job) -> Job:
 
 
 def _unskipped(job: Job, state: StageState) -> StageState | None:
-    """Return a state as it was before it was skipped in this run, as far as it is still known."""
+    """Return a state as it was before it was skipped in this run, or None if that is unknown."""
     if state.run < job.run or state.status != "skipped":
         return state
     if state.result is None:
@@ -207,7 +208,7 @@ def _unskipped(job: Job, state: StageState) -> StageState | None:
 
 
 def _skipped(job: Job, own: Mapping[str, StageState]) -> dict[str, StageState]:
-    """Return the wanted stages that a failed one of this run blocks, and that did not run."""
+    """Return the wanted stages that did not run because a stage of this run failed."""
     order = [*job.wanted, *sorted(set(own) - set(job.wanted))]
     skipped: dict[str, StageState] = {}
     for culprit in (own[stage] for stage in order if stage in own):

@@ -1,4 +1,4 @@
-"""What every job store does with updates: SQLite and the MongoDB protocol under one suite."""
+"""The contract of job stores: one suite for SQLite and the MongoDB protocol."""
 
 from __future__ import annotations
 
@@ -97,14 +97,6 @@ async def test_a_job_that_cannot_be_stored_is_no_outage(store: JobStore) -> None
     assert not isinstance(failure.value, StoreUnavailable)
     assert await store.get("job-0000") is None
     await store.apply([submitted()])
-
-
-async def test_a_replay_of_all_updates_rebuilds_a_cleared_store(store: JobStore) -> None:
-    updates = [submitted(1), completed(1), submitted(2), completed(1, "captioning", run=2)]
-    before = await store.apply(updates)
-    await store.clear()
-    assert await found(store) == []
-    assert await store.apply(updates) == before
 
 
 async def test_a_sweep_restarts_the_clock(store: JobStore) -> None:

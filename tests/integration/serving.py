@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,13 @@ class Serving:
     jobs: JobStore
     signer: LinkSigner
     broker: BrokerUrl
+    job_file: Path
+
+
+def drop_jobs(job_file: Path) -> None:
+    """Delete all jobs of a job file, as an operator would before a rebuild; keep the requests."""
+    with closing(sqlite3.connect(job_file)) as connection:
+        connection.executescript("DELETE FROM jobs; DELETE FROM terms;")
 
 
 @contextmanager
@@ -65,7 +73,8 @@ def serving(
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     signer = LinkSigner(b"a secret for the tests", url)
     artifacts = DirectoryArtifacts(root / "artifacts", signer)
-    jobs = SqliteJobs(root / "jobs.sqlite")
+    job_file = root / "jobs.sqlite"
+    jobs = SqliteJobs(job_file)
     producer = EventProducer(broker, source="/tests/gateway")
     app = create_app(_deps(url, artifacts, jobs, signer, broker, publisher or producer, limits))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
@@ -74,7 +83,7 @@ def serving(
     thread.start()
     try:
         until(lambda: server.started)
-        yield Serving(url, artifacts, jobs, signer, broker)
+        yield Serving(url, artifacts, jobs, signer, broker, job_file)
     finally:
         server.should_exit = True
         thread.join(timeout=10)
@@ -97,7 +106,7 @@ def _deps(
         publisher=publisher,
         graph=GRAPH,
         signer=signer,
-        job_updates=JobUpdateConsumer(broker.confluent()),
+        job_updates=JobUpdateConsumer(broker),
         addresses=Addresses(url, broker.bootstrap, "file:///artifacts", "sqlite:///jobs"),
         history=TopicHistory(broker, EVENTS),
         limits=limits,

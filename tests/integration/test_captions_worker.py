@@ -25,7 +25,7 @@ from tests.acceptance.topics import attributes, find, headers, keys_of_all, publ
 from tests.garments import dress, jpeg
 from tests.integration import model_server
 from tests.integration.model_server import ANSWER, ModelServer, busy_for, says
-from tests.integration.toys import ROOT
+from tests.integration.worker_playground import ROOT
 from tests.polling import until
 
 KEY = "sk-a-secret-of-the-operator"

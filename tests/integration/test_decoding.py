@@ -1,4 +1,4 @@
-"""Strangers' pictures through the real child process: what is accepted, and what is refused how."""
+"""Untrusted photos through the real child process: accepted formats and rejection codes."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_an_embedded_profile_is_applied(decoder: Decoder) -> None:
         (jpeg(SHIRT)[:700] + b"\x17\x2a\x93\x5c" * 9, "truncated-image"),
     ],
 )  # fmt: skip
-def test_refuses_what_is_no_picture(decoder: Decoder, data: bytes, code: str) -> None:
+def test_refuses_files_that_are_no_photo(decoder: Decoder, data: bytes, code: str) -> None:
     assert code_of(decoder, data) == code
 
 
@@ -213,7 +213,7 @@ def test_refuses_what_is_no_picture(decoder: Decoder, data: bytes, code: str) ->
     "name", sorted(ACCEPTED.keys() - {"mpo"})
 )  # its first picture is all we want
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_refuses_what_is_cut_short(decoder: Decoder, name: str, share: float) -> None:
+def test_refuses_truncated_photos(decoder: Decoder, name: str, share: float) -> None:
     data = ACCEPTED[name][1]()
     assert code_of(decoder, data[: int(len(data) * share)]) == "truncated-image"
 

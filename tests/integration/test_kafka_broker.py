@@ -1,4 +1,4 @@
-"""What Apache Kafka alone can show: topics as planned, limits of its own, and going away."""
+"""Behaviour of Apache Kafka only: topic settings, size limits, restarts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_dead_letter_may_be_larger_than_the_record_that_died(
         )
         topic = new_topic(broker)
         incompressible = b"".join(uuid.uuid4().bytes for _ in range(80_000))
-        with pytest.raises(EventTooLarge):  # the broker's word, where the topic has no such limit
+        with pytest.raises(EventTooLarge):  # the broker's limit, if the topic has none
             await producer.send(letters(topic, incompressible))
 
 
@@ -90,23 +90,24 @@ async def test_a_producer_outlives_its_broker(
     assert [found[0].value(), found[-1].value()] == [b"before", b"after"]
 
 
-async def test_a_follower_outlives_its_broker(kafka_server: KafkaServer) -> None:
+async def test_a_consumer_of_job_updates_survives_a_restart_of_the_broker(
+    kafka_server: KafkaServer,
+) -> None:
     broker = BrokerUrl.parse(kafka_server.url)
     create_topics(broker, system_topics([], partitions=4, retention_days=90))
-    follower = JobUpdateConsumer(broker.confluent())
-    follower.start()
+    consumer = JobUpdateConsumer(broker)
+    consumer.start()
     job_id = str(uuid.uuid4())
     news = JobUpdated(job_id=job_id, status="failed", revision=2, updated_at="2026-01-02T03:04:05Z")
     try:
         await asyncio.to_thread(kafka_server.restart)
         async with producing(broker) as producer:
-            hearing = asyncio.create_task(follower.wait(job_id, 60.0))
+            with consumer.subscribe(job_id) as subscription:
 
-            async def told() -> bool:
-                await producer.publish(news)
-                return hearing.done()
+                async def reported() -> bool:
+                    await producer.publish_all([(news, None)])
+                    return await subscription.changed(0.1)
 
-            await eventually(told)
-            assert await hearing
+                await eventually(reported)
     finally:
-        await asyncio.to_thread(follower.stop)
+        await asyncio.to_thread(consumer.stop)

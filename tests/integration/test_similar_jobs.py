@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from serving import drop_jobs
 
 from gateway.http.problems import Problem
 from gateway.search.similar import SimilarJobs
@@ -76,9 +77,6 @@ class Breaking:
     ) -> IdempotencyRecord:
         return await self.store.claim_idempotency_key(request, expired=expired)
 
-    async def clear(self) -> None:
-        await self.store.clear()
-
     async def check(self) -> None:
         await self.store.check()
 
@@ -132,12 +130,14 @@ async def test_many_who_ask_at_once_share_the_reading(store: Breaking) -> None:
     assert len(store.reads) < 25
 
 
-async def test_jobs_that_vanish_without_a_trace_are_passed_over(store: Breaking) -> None:
+async def test_jobs_that_vanish_without_a_trace_are_passed_over(
+    store: Breaking, tmp_path: Path
+) -> None:
     similar = SimilarJobs(store)
     job = await store.get(name(0))
     assert job is not None
     await found(similar, store)
-    await store.clear()
+    drop_jobs(tmp_path / "jobs.db")
     await store.apply([*classified(0, along(0)), *classified(7, like(0.2))])
     assert [each.job_id for each, _ in await similar.to(job, limit=30)] == [name(7)]
     await store.apply([Deleted(name(7), 1, NOW)])

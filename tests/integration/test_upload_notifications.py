@@ -1,4 +1,4 @@
-"""MinIO tells Kafka of what clients put into it, and intake understands what it says."""
+"""MinIO publishes upload notifications to Kafka, and intake parses them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def follow(link: str, data: bytes) -> None:
     urllib.request.urlopen(request, timeout=10).close()
 
 
-def test_a_photo_put_by_link_is_told_once(store: MinioArtifacts, kafka_server: KafkaServer) -> None:
+def test_an_upload_by_link_is_notified_once(
+    store: MinioArtifacts, kafka_server: KafkaServer
+) -> None:
     for _ in range(3):
         store.announce("uploads/", NOTIFICATION_TARGET)
     job_id = str(uuid4())
@@ -67,6 +69,6 @@ def test_a_photo_put_by_link_is_told_once(store: MinioArtifacts, kafka_server: K
     assert UploadedObject(keys.upload(job_id), store.stat(keys.upload(job_id)).etag) in found
 
 
-def test_a_store_that_knows_no_kafka_says_so(minio_server: MinioServer) -> None:
+def test_a_store_without_a_kafka_target_raises(minio_server: MinioServer) -> None:
     with pytest.raises(StorageError):
         opened(minio_server).announce("uploads/", NOTIFICATION_TARGET)

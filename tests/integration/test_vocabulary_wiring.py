@@ -1,13 +1,13 @@
-"""A worker checks the vocabulary when it is built, and its stages use the words."""
+"""A vocabulary is checked when a worker is built, and its words are what stages say."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from lookstream_client.cli import command_line
 from typer.testing import CliRunner
 
-from lookstream.cli.app import app
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
 from lookstream.wiring.vocabulary import open_vocabulary
@@ -20,23 +20,23 @@ def settings(tmp_path: Path, text: str) -> Settings:
     return Settings(home=tmp_path, vocabulary=str(path), kafka="kafka://127.0.0.1:1")
 
 
-def test_the_file_of_all_words_is_a_valid_vocabulary(tmp_path: Path) -> None:
-    written = CliRunner().invoke(app, ["vocabulary"])
+def test_every_word_of_the_networks_is_a_file_that_can_be_used(tmp_path: Path) -> None:
+    written = CliRunner().invoke(command_line(), ["vocabulary"])
     assert written.exit_code == 0
     own = open_vocabulary(settings(tmp_path, written.stdout))
     assert own.word("types", "t-shirt") == "t-shirt"
     assert own.word("words", "polo") == "polo"
 
 
-def test_a_worker_refuses_words_that_the_network_lacks(tmp_path: Path) -> None:
+def test_a_worker_does_not_start_on_words_that_the_networks_lack(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"no 'tshirt'; did you mean 't-shirt'\?"):
         build_worker(settings(tmp_path, "types: {tee: [tshirt]}"), ["captioning"])
 
 
 def test_a_file_is_checked_from_the_command_line(tmp_path: Path) -> None:
     path = Path(settings(tmp_path, "types: {frock: [dress]}").vocabulary)
-    assert CliRunner().invoke(app, ["vocabulary", "--check", str(path)]).exit_code == 0
+    assert CliRunner().invoke(command_line(), ["vocabulary", "--check", str(path)]).exit_code == 0
     path.write_text("types: {frock: [dreß]}")
-    refused = CliRunner().invoke(app, ["vocabulary", "--check", str(path)])
+    refused = CliRunner().invoke(command_line(), ["vocabulary", "--check", str(path)])
     assert refused.exit_code == 2
     assert "dreß" in refused.output

@@ -1,4 +1,4 @@
-"""Which addresses a stranger's URL may reach: the cases that others got wrong."""
+"""Which addresses an untrusted URL can reach."""
 
 from __future__ import annotations
 

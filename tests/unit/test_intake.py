@@ -1,4 +1,4 @@
-"""Intake: the store's notifications become submissions, each upload once."""
+"""Intake: each notification of an upload becomes one submission."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def record(value: bytes | None) -> Record:
 # -- notifications ---------------------------------------------------------------------------
 
 
-def test_only_what_was_put_among_the_uploads_of_our_bucket_counts() -> None:
+def test_only_new_objects_under_uploads_of_our_bucket_count() -> None:
     found = uploaded_objects(
         notification(
             told(KEY),
@@ -58,7 +58,7 @@ def test_only_what_was_put_among_the_uploads_of_our_bucket_counts() -> None:
     assert found == [UploadedObject(KEY, "e1"), UploadedObject("uploads/a b/c.jpg", "e2")]
 
 
-def test_the_test_of_s3_is_no_upload() -> None:
+def test_the_test_event_of_s3_is_no_upload() -> None:
     test = b'{"Service": "Amazon S3", "Event": "s3:TestEvent"}'
     assert uploaded_objects(test, "lookstream") == []
 
@@ -76,7 +76,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("value", NONSENSE)
-def test_what_is_no_notification_says_so(value: bytes) -> None:
+def test_an_invalid_notification_raises(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         uploaded_objects(value, "lookstream")
 
@@ -128,20 +128,20 @@ async def test_an_upload_is_submitted(intake: Intake) -> None:
     assert (event.job_id, event.source.object, event.stages) == (JOB, KEY, ())
 
 
-async def test_what_its_uploader_asked_for_stays(intake: Intake) -> None:
+async def test_a_submitted_job_keeps_its_options(intake: Intake) -> None:
     wanted = ("validation", "captioning")
     asked = Submitted(JOB, 1, NOON, {"object": KEY}, wanted, lane="bulk", group="g")
     await intake.jobs.apply([asked])
     assert await intake.process(notification(told(KEY))) == []
 
 
-async def test_an_upload_to_a_deleted_job_is_told_for_it_to_be_erased(intake: Intake) -> None:
+async def test_an_upload_to_a_deleted_job_is_submitted_to_be_erased(intake: Intake) -> None:
     await intake.jobs.apply([Deleted(JOB, 1, NOON)])
     (event,) = await intake.process(notification(told(KEY)))
     assert event.job_id == JOB
 
 
-async def test_garbage_is_dead_lettered_and_stops_nobody(intake: Intake) -> None:
+async def test_an_invalid_notification_becomes_a_dead_letter(intake: Intake) -> None:
     long = told("uploads/" + "x" * 600)
     events = await intake.process(b"junk", None, notification(long), notification(told(KEY)))
     assert [event.job_id for event in events] == [JOB]
@@ -150,7 +150,7 @@ async def test_garbage_is_dead_lettered_and_stops_nobody(intake: Intake) -> None
     assert intake.published.letters[0].value == b"junk"
 
 
-async def test_a_broker_that_is_away_is_waited_for(intake: Intake) -> None:
+async def test_an_unavailable_broker_is_waited_for(intake: Intake) -> None:
     intake.published.failures = 4
     assert len(await intake.process(notification(told(KEY)))) == 1
     assert intake.processor.waiting_for is None

@@ -1,4 +1,4 @@
-"""Stored jobs become their REST models."""
+"""What REST says of a job, from what the store knows of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gateway.views.models import (
     SubmissionView,
     UploadView,
 )
-from storage.jobs.documents import position
+from storage.jobs.documents import parse_cursor
 from storage.jobs.store import Job, StageError, StageState
 from streams.events.embedding import SIZE, encode
 from streams.stages.declaration import StageDeclaration
@@ -101,7 +101,7 @@ def shown(of: Job) -> dict[str, Any]:
     return job_view(of, lambda key: f"link:{key}").model_dump(mode="json")
 
 
-def test_a_new_job_has_all_fields_and_all_are_empty() -> None:
+def test_a_fresh_job_has_every_field_and_nothing_in_it() -> None:
     view = shown(job())
     assert view["status"] == "pending"
     assert list(view["stages"]) == list(STAGES)
@@ -168,7 +168,7 @@ def test_a_failed_stage_leaves_the_others_results() -> None:
     assert "trace" not in str(view)
 
 
-def test_results_of_the_previous_run_stay_until_new_results_arrive() -> None:
+def test_results_of_the_run_before_stay_until_the_new_ones_come() -> None:
     stages = {name: done(RESULTS[name]) for name in ("validation", "captioning")}
     stages["validation"] = done(RESULTS["validation"], run=2)
     view = shown(
@@ -179,7 +179,7 @@ def test_results_of_the_previous_run_stay_until_new_results_arrive() -> None:
     assert view["caption"] == "Red floral midi dress"
 
 
-def test_stages_that_this_run_does_not_want_keep_their_state() -> None:
+def test_stages_not_wanted_this_time_keep_their_state() -> None:
     view = shown(job(run=2, wanted=("validation",), stages={"pose": done(RESULTS["pose"])}))
     assert list(view["stages"]) == ["validation", "pose"]
     assert view["stages"]["pose"]["status"] == "completed"
@@ -200,7 +200,7 @@ def test_results_of_custom_stages_are_shown_unchanged() -> None:
     assert view["models"] == {"ironing": "iron@1"}
 
 
-def test_the_embedding_is_not_shown() -> None:
+def test_a_vector_stays_inside() -> None:
     said = {**RESULTS["classification"], "embedding": encode([1.0] * SIZE)}
     view = shown(job(stages={"classification": done(said)}))
     assert view == shown(job(stages={"classification": done(RESULTS["classification"])}))
@@ -234,4 +234,4 @@ def test_the_documented_examples_have_the_documented_shapes(
 
 
 def test_the_documented_cursor_is_valid() -> None:
-    assert position(examples.JOB_LIST["cursor"])[1] == examples.JOB_ID
+    assert parse_cursor(examples.JOB_LIST["cursor"])[1] == examples.JOB_ID

@@ -1,4 +1,4 @@
-"""When a worker counts as stuck."""
+"""When a consumer is stuck."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ STUCK = {
 
 
 @pytest.mark.parametrize("case", FINE)
-def test_who_is_well_goes_on(case: str) -> None:
+def test_these_consumers_are_not_stuck(case: str) -> None:
     assert stuck_reason(FINE[case], LIMITS) is None
 
 
 @pytest.mark.parametrize("reason", STUCK)
-def test_who_is_stuck_is_told_why(reason: str) -> None:
+def test_stuck_consumers_have_a_reason(reason: str) -> None:
     assert stuck_reason(STUCK[reason], LIMITS) == reason

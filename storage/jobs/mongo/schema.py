@@ -1,29 +1,63 @@
-"""Requests that came with an idempotency key, in MongoDB: of two at once, one is kept."""
+"""The collections in MongoDB: indexes, and documents in the form that is stored.
+
+``jobs`` holds one document for each job; ``requests`` holds the idempotency records.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
-from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import DuplicateKeyError
+from pymongo.asynchronous.database import AsyncDatabase
 
-from storage.errors import StoreUnavailable
-from storage.jobs.documents import timestamp
-from storage.jobs.store import IdempotencyRecord
+from storage.jobs.documents import job_document, timestamp
+from storage.jobs.store import Job
+from storage.jobs.terms import job_terms
 
-# Documents within what every database of MongoDB's protocol takes.
+LISTING_ORDER = [("sort_at", -1), ("_id", -1)]
+INDEXES = [
+    [("status", 1), *LISTING_ORDER],
+    [("group", 1), ("status", 1), *LISTING_ORDER],
+    [("owner", 1), ("status", 1), *LISTING_ORDER],
+    [("terms", 1), *LISTING_ORDER],
+    [("status", 1), ("updated_at", 1)],
+    [("written_at", 1), ("_id", 1)],
+    [("group", 1), ("written_at", 1)],
+]
 SPECIAL = re.compile(r"[%.$\x00]")
-LIST = "%"  # no escaped key is a percent sign alone
+LIST = "%"  # cannot be an escaped key: there a percent sign has two digits after it
+
+Document = dict[str, Any]
+
+
+async def create_indexes(database: AsyncDatabase[Document]) -> None:
+    """Create the indexes that do not exist yet."""
+    for keys in INDEXES:
+        await database["jobs"].create_index(keys)
+    await database["requests"].create_index("at")
+
+
+def to_stored(job: Job) -> Document:
+    """Return the document to store, with the job's terms and the present time as ``written_at``."""
+    doc: Document = escaped(job_document(job))
+    index_fields = {"terms": list(job_terms(job)), "written_at": timestamp(datetime.now(UTC))}
+    return {"_id": doc.pop("job_id"), **doc, **index_fields}
+
+
+def from_stored(doc: Mapping[str, Any]) -> Document:
+    """Return the document of a job as it was before `to_stored`."""
+    return {**unescaped(doc), "job_id": doc["_id"]}
 
 
 def escaped(value: Any) -> Any:
-    """Return ``value`` with ``%``, ``.``, ``$`` and NUL percent-encoded in every key of it, and
-    each list of a list wrapped. Raises ValueError for a number that is not finite.
+    """Return ``value`` in a form that every database of MongoDB's protocol accepts.
+
+    Percent-encodes ``%``, ``.``, ``$`` and NUL in keys, and wraps each list inside a list. Raises
+    ValueError for a number that is not finite.
     """
     if isinstance(value, Mapping):
         return {_escape(key): escaped(inner) for key, inner in value.items()}
@@ -51,28 +85,3 @@ def _wrapped(value: Any) -> Any:
 
 def _escape(key: str) -> str:
     return SPECIAL.sub(lambda found: f"%{ord(found[0]):02X}", str(key))
-
-
-ATTEMPTS = 20
-
-
-async def keep(
-    requests: AsyncCollection[dict[str, Any]], request: IdempotencyRecord, expired: datetime
-) -> IdempotencyRecord:
-    """Keep ``request`` unless a younger one of its key is there; return the one that is kept.
-
-    The key is the document's ``_id``, so that the database itself refuses the second of two.
-    """
-    await requests.delete_many({"at": {"$lt": timestamp(expired)}})
-    mine = {"_id": request.key, "fingerprint": request.fingerprint, "at": timestamp(request.at)}
-    for _ in range(ATTEMPTS):
-        try:
-            await requests.insert_one(mine)
-        except DuplicateKeyError:
-            kept = await requests.find_one({"_id": request.key})
-            if kept is not None:  # and not gone by someone else's clearing up, just now
-                at = datetime.fromisoformat(kept["at"])
-                return IdempotencyRecord(request.key, kept["fingerprint"], at)
-        else:
-            return request
-    raise StoreUnavailable("a kept request comes and goes")

@@ -1,4 +1,4 @@
-"""Jobs in MongoDB, in the subset of its protocol that FerretDB 1.24 has too."""
+"""The job store in MongoDB, within the part of its protocol that FerretDB 1.24 supports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
+    DuplicateKeyError,
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
@@ -24,10 +25,9 @@ from pymongo.errors import (
 )
 
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs.documents import cursor, document, job, timestamp
-from storage.jobs.mongo.queries import INDEXES, ORDER, selection
-from storage.jobs.mongo.schema import escaped, keep, unescaped
-from storage.jobs.mongo.vectors import vectors
+from storage.jobs.documents import cursor_after, job_from_document, timestamp
+from storage.jobs.mongo.queries import count, find_documents, vectors
+from storage.jobs.mongo.schema import create_indexes, from_stored, to_stored
 from storage.jobs.store import (
     IdempotencyRecord,
     Job,
@@ -37,25 +37,25 @@ from storage.jobs.store import (
     JobVector,
     group_by_job,
 )
-from storage.jobs.terms import terms
 from storage.jobs.transition import fold
 
 Document = dict[str, Any]
 
-BATCH = 100  # jobs read at a time
-# FerretDB 1.24 keeps one of its 100 connections for each operation of a command until the end, and
-# hangs for good when they run out: four writers at once can do 20 each.
-OPERATIONS = 20
+READ_BATCH = 100  # jobs
+# FerretDB 1.24 uses one of its 100 connections for each operation of a command until the command
+# ends, and hangs forever when none is left. 20 operations allow four writers at once.
+WRITE_BATCH = 20
 ATTEMPTS = 50
+CLAIM_ATTEMPTS = 20
 DUPLICATE_KEY = 11000
-NOT_ALLOWED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed: an operator can mend that
-# Elections, shutdowns, full disks and networks, by MongoDB's error_codes.yml: they pass.
-PASSING = frozenset({
+NOT_ALLOWED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed: an operator can fix these
+# Temporary errors by MongoDB's error_codes.yml: elections, shutdowns, full disks, networks.
+TEMPORARY = frozenset({
     6, 7, 24, 46, 50, 64, 89, 91, 112, 133, 134, 189, 202, 262, 9001, 10107, 11600, 11602, 13388,
     13435, 13436, 14031,
 })  # fmt: skip
-PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError")
-WAITS_MS = {
+TEMPORARY_LABELS = ("RetryableWriteError", "TransientTransactionError")
+TIMEOUTS_MS = {
     "serverSelectionTimeoutMS": 3_000,
     "connectTimeoutMS": 3_000,
     "socketTimeoutMS": 20_000,
@@ -63,10 +63,10 @@ WAITS_MS = {
 
 
 class MongoJobs:
-    """A `JobStore` in the collection ``jobs`` of the URL's database (``lookstream`` if unnamed).
+    """A `JobStore` in the URL's database, or ``lookstream`` if the URL names none.
 
-    Writers do not lock: each write asks for the revision that was read, and a job that another
-    writer changed in between is read and folded again.
+    Writers take no lock. Each write requires the revision that was read; if another writer changed
+    the job in between, the job is read and folded again.
     """
 
     def __init__(self, url: str) -> None:
@@ -80,28 +80,25 @@ class MongoJobs:
         ids = iter(batch)
         changed: list[Job] = []
         with _translated():
-            while part := list(islice(ids, BATCH)):
+            while part := list(islice(ids, READ_BATCH)):
                 changed += await self._apply({job_id: batch[job_id] for job_id in part})
         return changed
 
     async def get(self, job_id: str) -> Job | None:
         with _translated():
             doc = await (await self._jobs()).find_one({"_id": job_id})
-        return None if doc is None else job(_loaded(doc))
+        return None if doc is None else job_from_document(from_stored(doc))
 
     async def find(self, query: JobQuery) -> JobPage:
-        wanted = selection(query)
         with _translated():
-            found = (await self._jobs()).find(wanted).sort(ORDER).limit(query.limit + 1)
-            docs = [_loaded(doc) for doc in await found.to_list()]
-        page = docs[: query.limit]
-        more = cursor(page[-1]) if len(docs) > query.limit else None
-        return JobPage(tuple(job(doc) for doc in page), more)
+            found = await find_documents(await self._jobs(), query)
+            docs = [from_stored(doc) for doc in found[: query.limit]]
+        more = cursor_after(docs[-1]) if len(found) > query.limit else None
+        return JobPage(tuple(job_from_document(doc) for doc in docs), more)
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
-        wanted = selection(query, paged=False)
         with _translated():
-            return await (await self._jobs()).count_documents(wanted, limit=at_most)
+            return await count(await self._jobs(), query, at_most)
 
     async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
         with _translated():
@@ -111,11 +108,7 @@ class MongoJobs:
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
         with _translated():
-            return await keep(await self._requests(), request, expired)
-
-    async def clear(self) -> None:
-        with _translated():
-            await (await self._jobs()).delete_many({})
+            return await _claim((await self._database())["requests"], request, expired)
 
     async def check(self) -> None:
         with _translated():
@@ -130,32 +123,27 @@ class MongoJobs:
     async def _jobs(self) -> AsyncCollection[Document]:
         return (await self._database())["jobs"]
 
-    async def _requests(self) -> AsyncCollection[Document]:
-        return (await self._database())["requests"]
-
     async def _database(self) -> AsyncDatabase[Document]:
-        """Return the database, connected on first use: a client belongs to its event loop."""
+        """Return the database. Connect on first use, since a client belongs to one event loop."""
         if self._closed:
             raise StoreUnavailable("the job store is closed")
         if self._client is None:
             given = self._url.lower()
-            waits: dict[str, Any] = {
-                name: ms for name, ms in WAITS_MS.items() if name.lower() not in given
+            timeouts: dict[str, Any] = {
+                name: ms for name, ms in TIMEOUTS_MS.items() if name.lower() not in given
             }
-            self._client = AsyncMongoClient(self._url, **waits)
+            self._client = AsyncMongoClient(self._url, **timeouts)
         database = self._client.get_default_database("lookstream")
         if not self._indexed:
-            for keys in INDEXES:
-                await database["jobs"].create_index(keys)
-            await database["requests"].create_index("at")
+            await create_indexes(database)
             self._indexed = True
         return database
 
     async def _apply(self, batch: Mapping[str, Sequence[JobUpdate]]) -> list[Job]:
-        """Fold a batch until no other writer came between.
+        """Fold and write a batch; repeat after a conflict with another writer.
 
-        After a conflict the whole batch is read again. Folding is idempotent, so a job that was
-        written comes out unchanged, and only the others are written once more.
+        After a conflict the whole batch is read again. Folding is idempotent, so jobs that were
+        written do not change again, and only the others are written.
         """
         jobs = await self._jobs()
         changed: set[str] = set()
@@ -177,11 +165,11 @@ class MongoJobs:
 
 async def _read(jobs: AsyncCollection[Document], ids: Mapping[str, Any]) -> dict[str, Job]:
     docs = await jobs.find({"_id": {"$in": list(ids)}}).to_list()
-    return {doc["_id"]: job(_loaded(doc)) for doc in docs}
+    return {doc["_id"]: job_from_document(from_stored(doc)) for doc in docs}
 
 
 def _write(before: Job | None, after: Job) -> InsertOne[Document] | ReplaceOne[Document]:
-    doc = stored(after)
+    doc = to_stored(after)
     if before is None:
         return InsertOne(doc)
     return ReplaceOne({"_id": before.job_id, "revision": before.revision}, doc)
@@ -190,10 +178,10 @@ def _write(before: Job | None, after: Job) -> InsertOne[Document] | ReplaceOne[D
 async def _written(
     jobs: AsyncCollection[Document], writes: list[InsertOne[Document] | ReplaceOne[Document]]
 ) -> bool:
-    """Write, and tell whether all of it went through; False when another writer was first."""
+    """Write, and return whether all writes succeeded; False if another writer was first."""
     results = [
-        await _write_some(jobs, writes[start : start + OPERATIONS])
-        for start in range(0, len(writes), OPERATIONS)
+        await _write_some(jobs, writes[start : start + WRITE_BATCH])
+        for start in range(0, len(writes), WRITE_BATCH)
     ]
     return all(results)
 
@@ -212,15 +200,26 @@ async def _write_some(
     return result.matched_count == replacements
 
 
-def stored(job: Job) -> Document:
-    """Return the document with what it is found by, and the time that it is written at."""
-    doc: Document = escaped(document(job))
-    found_by = {"terms": list(terms(job)), "written_at": timestamp(datetime.now(UTC))}
-    return {"_id": doc.pop("job_id"), **doc, **found_by}
+async def _claim(
+    requests: AsyncCollection[Document], request: IdempotencyRecord, expired: datetime
+) -> IdempotencyRecord:
+    """Store ``request``, or return the stored record of its key.
 
-
-def _loaded(doc: Mapping[str, Any]) -> Document:
-    return {**unescaped(doc), "job_id": doc["_id"]}
+    The key is the document's ``_id``, so the database refuses the second of two records.
+    """
+    await requests.delete_many({"at": {"$lt": timestamp(expired)}})
+    doc = {"_id": request.key, "fingerprint": request.fingerprint, "at": timestamp(request.at)}
+    for _ in range(CLAIM_ATTEMPTS):
+        try:
+            await requests.insert_one(doc)
+        except DuplicateKeyError:
+            known = await requests.find_one({"_id": request.key})
+            if known is not None:  # another process may have just deleted it as expired
+                at = datetime.fromisoformat(known["at"])
+                return IdempotencyRecord(request.key, known["fingerprint"], at)
+        else:
+            return request
+    raise StoreUnavailable("other writers keep changing the same idempotency key")
 
 
 @contextmanager
@@ -229,23 +228,25 @@ def _translated() -> Iterator[None]:
         yield
     except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
         name = type(error).__name__
-        raise StoreUnavailable(f"the job database is out of reach: {name}") from error
+        raise StoreUnavailable(f"the job database is unavailable: {name}") from error
     except OperationFailure as error:
         if error.code in NOT_ALLOWED:
-            raise StoreUnavailable("the job database does not let us in") from error
-        if _passes(error):
-            raise StoreUnavailable(f"the job database cannot now: code {error.code}") from error
+            raise StoreUnavailable(
+                "the job database refused the login or the permission"
+            ) from error
+        if _is_temporary(error):
+            raise StoreUnavailable(f"the job database failed: code {error.code}") from error
         raise StorageError(f"the job database refused: code {error.code}") from error
     except (PyMongoError, BSONError, OverflowError, ValueError) as error:
         raise StorageError(f"the job database refused: {type(error).__name__}") from error
 
 
-def _passes(error: OperationFailure) -> bool:
-    """Tell whether the database could not, rather than would not."""
+def _is_temporary(error: OperationFailure) -> bool:
+    """Tell whether the same call may succeed later."""
     details = error.details or {}
     codes = {failure.get("code") for failure in details.get("writeErrors", ())}
     if isinstance(error, BulkWriteError) and not codes:
-        return True  # written, and not by as many servers as were asked for
-    passing = PASSING | {DUPLICATE_KEY} if codes else PASSING
-    labelled = any(error.has_error_label(label) for label in PASSING_LABELS)
-    return labelled or (codes or {error.code}) <= passing
+        return True  # written, but not acknowledged by as many servers as required
+    temporary = TEMPORARY | {DUPLICATE_KEY} if codes else TEMPORARY
+    labelled = any(error.has_error_label(label) for label in TEMPORARY_LABELS)
+    return labelled or (codes or {error.code}) <= temporary

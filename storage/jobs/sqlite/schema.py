@@ -1,4 +1,4 @@
-"""The tables of a job file, and how a file of an earlier version becomes one of this."""
+"""The tables and indexes of a job file, and the migration from version 1."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from storage.errors import StorageError
-from storage.jobs.documents import job, timestamp
+from storage.jobs.documents import job_from_document, timestamp
 from storage.jobs.store import Job
-from storage.jobs.terms import terms
+from storage.jobs.terms import job_terms
 
 VERSION = 2
 TABLES = (
@@ -37,7 +37,7 @@ TABLES = (
     """,
     "CREATE TABLE requests (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, at TEXT NOT NULL)",
 )
-# Deleted jobs are in the indexes by status alone: a listing that leaves them out never meets them.
+# Only the indexes by status, age and writing contain deleted jobs.
 INDEXES = (
     """CREATE INDEX jobs_in_order ON jobs (sort_at DESC, job_id DESC) WHERE status <> 'deleted'""",
     """CREATE INDEX jobs_by_status ON jobs (status, sort_at DESC, job_id DESC)""",
@@ -63,10 +63,10 @@ REMOVE_TERM = "DELETE FROM terms WHERE term = ? AND sort_at = ? AND job_id = ?"
 TermRow = tuple[str, str, str]
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables, or bring those of version 1 up; several processes may do so at once.
+def create_or_migrate(connection: sqlite3.Connection) -> None:
+    """Create the tables, or migrate those of version 1. Safe in several processes at once.
 
-    Raises `StorageError` for a file of a newer version than this program's.
+    Raises `StorageError` for a file of a version newer than `VERSION`.
     """
     _switch_to_wal(connection)
     if _version(connection) == VERSION:
@@ -74,23 +74,25 @@ def prepare(connection: sqlite3.Connection) -> None:
     with transaction(connection):
         version = _version(connection)
         if version > VERSION:
-            raise StorageError(f"the job file is of version {version}, newer than this program")
+            raise StorageError(
+                f"the job file has version {version}; this program reads up to {VERSION}"
+            )
         if version < VERSION:
             _build(connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def term_rows(job: Job | None) -> set[TermRow]:
-    """Return what the table of terms holds of ``job``."""
+    """Return the rows of ``job`` in the table of terms."""
     if job is None:
         return set()
-    place = timestamp(job.submitted_at or job.updated_at) or ""
-    return {(term, place, job.job_id) for term in terms(job)}
+    sort_at = timestamp(job.submitted_at or job.updated_at) or ""
+    return {(term, sort_at, job.job_id) for term in job_terms(job)}
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock; all that is written inside is there in the end, or nothing of it."""
+    """Hold the write lock. Commit at the end of the block, or roll back after an exception."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -107,29 +109,29 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _build(connection: sqlite3.Connection) -> None:
-    """Make everything; version 1, which bore no number, had the table of jobs alone."""
+    """Create tables and indexes. A file of version 1 has no version number, only ``jobs``."""
     old = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'jobs'").fetchone()
     if old:
         connection.execute("ALTER TABLE jobs RENAME TO jobs_of_version_1")
     for statement in TABLES:
         connection.execute(statement)
     if old:
-        _take_over(connection)
+        _copy_version_1(connection)
     for statement in INDEXES:
         connection.execute(statement)
 
 
-def _take_over(connection: sqlite3.Connection) -> None:
+def _copy_version_1(connection: sqlite3.Connection) -> None:
     connection.execute(
         f"INSERT INTO jobs ({NEW_COLUMNS}) SELECT {OLD_COLUMNS} FROM jobs_of_version_1"  # noqa: S608
     )
     connection.execute("DROP TABLE jobs_of_version_1")
     for (body,) in connection.execute("SELECT body FROM jobs"):
-        connection.executemany(ADD_TERM, sorted(term_rows(job(json.loads(body)))))
+        connection.executemany(ADD_TERM, sorted(term_rows(job_from_document(json.loads(body)))))
 
 
 def _switch_to_wal(connection: sqlite3.Connection, within_s: float = 10.0) -> None:
-    """Turn the write-ahead log on; SQLite's own time-out does not wait for a rival who does too."""
+    """Turn the write-ahead log on; retry, since SQLite does not wait for another process here."""
     deadline = time.monotonic() + within_s
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Jobs in one SQLite file, which any number of processes of this machine may share."""
+"""The job store in one SQLite file, shared by any number of processes on one machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs.documents import cursor, document, job, timestamp
-from storage.jobs.sqlite.queries import bodies, count
-from storage.jobs.sqlite.schema import ADD_TERM, REMOVE_TERM, prepare, term_rows, transaction
-from storage.jobs.sqlite.vectors import vectors
+from storage.jobs.documents import cursor_after, job_document, job_from_document, timestamp
+from storage.jobs.sqlite.queries import count, find_documents, vectors
+from storage.jobs.sqlite.schema import (
+    ADD_TERM,
+    REMOVE_TERM,
+    create_or_migrate,
+    term_rows,
+    transaction,
+)
 from storage.jobs.store import (
     IdempotencyRecord,
     Job,
@@ -33,7 +38,7 @@ from storage.jobs.transition import fold
 
 T = TypeVar("T")
 
-CACHE_KB = 16_000  # terms come in no order: their pages are wanted again soon
+CACHE_KB = 16_000  # terms are written in random order, so their pages are soon needed again
 COLUMNS = ("job_id", "status", "owner", "group", "updated_at")
 UPSERT = (
     'INSERT OR REPLACE INTO jobs (job_id, status, owner, "group", updated_at, written_at, sort_at,'
@@ -42,12 +47,11 @@ UPSERT = (
 
 
 class SqliteJobs:
-    """A `JobStore` in one file. All of SQLite's work is done in one thread of its own.
+    """A `JobStore` in one file. One thread makes all calls to SQLite.
 
-    A batch is one IMMEDIATE transaction: it takes the write lock before it reads, so two
-    processes change jobs one after the other and no update is lost. Callers who come while one
-    is being written share the next: one sync, one turn of the thread and one word to the event
-    loop cost the same for all of them.
+    A batch is one IMMEDIATE transaction: it takes the write lock before it reads, so no update of
+    another process is lost. Batches that arrive during a transaction share the next one, which
+    saves syncs and switches between threads.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,34 +59,34 @@ class SqliteJobs:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-jobs")
         self._open: sqlite3.Connection | None = None
         self._closed = False
-        self._waiting: list[_Turn] = []
-        self._lock = threading.Lock()  # of those who wait
+        self._waiting: list[_Batch] = []
+        self._lock = threading.Lock()  # guards _waiting
 
     async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
         self._refuse_if_closed()
         loop = asyncio.get_running_loop()
-        turn = _Turn(updates, loop.create_future(), loop)
+        batch = _Batch(updates, loop.create_future(), loop)
         with self._lock:
-            self._waiting.append(turn)
+            self._waiting.append(batch)
             first = len(self._waiting) == 1
         if first:
             self._thread.submit(self._apply_waiting)
         try:
-            await turn.written
+            await batch.written
         except asyncio.CancelledError:
             with self._lock, contextlib.suppress(ValueError):
-                self._waiting.remove(turn)
+                self._waiting.remove(batch)
             raise
-        return turn.outcome()
+        return batch.outcome()
 
     async def get(self, job_id: str) -> Job | None:
         return await self._run(lambda connection: _read(connection, job_id))
 
     async def find(self, query: JobQuery) -> JobPage:
-        rows = await self._run(lambda connection: bodies(connection, query))
-        docs = [json.loads(body) for body in rows[: query.limit]]
-        more = cursor(docs[-1]) if len(rows) > query.limit else None
-        return JobPage(tuple(job(doc) for doc in docs), more)
+        docs = await self._run(lambda connection: find_documents(connection, query))
+        page = docs[: query.limit]
+        more = cursor_after(page[-1]) if len(docs) > query.limit else None
+        return JobPage(tuple(job_from_document(doc) for doc in page), more)
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self._run(lambda connection: count(connection, query, at_most))
@@ -93,10 +97,7 @@ class SqliteJobs:
     async def claim_idempotency_key(
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
-        return await self._run(lambda connection: _keep(connection, request, expired))
-
-    async def clear(self) -> None:
-        await self._run(_clear)
+        return await self._run(lambda connection: _claim(connection, request, expired))
 
     async def check(self) -> None:
         await self._run(lambda connection: connection.execute("SELECT 1 FROM jobs LIMIT 1"))
@@ -123,28 +124,27 @@ class SqliteJobs:
 
     def _apply_waiting(self) -> None:
         with self._lock:
-            turns, self._waiting = self._waiting, []
+            batches, self._waiting = self._waiting, []
         try:
             with _translated():
-                _together(self._connection(), turns)
-        except Exception as error:  # noqa: BLE001 - whatever it is, each caller hears of it
-            for turn in turns:
-                turn.error = error
-        for loop, own in _by_loop(turns).items():
-            with contextlib.suppress(RuntimeError):  # it was closed meanwhile: nobody listens
-                loop.call_soon_threadsafe(_tell, own)
+                _apply_batches(self._connection(), batches)
+        except Exception as error:  # noqa: BLE001 - each caller raises it
+            for batch in batches:
+                batch.error = error
+        for loop, own in _by_loop(batches).items():
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(_report, own)
 
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None)
             try:
-                # FULL: a job that the gateway has accepted must survive a power cut, since the
-                # embedded broker forgets and the sweeper can only find what is here. A batch is
-                # one commit, so this costs one sync a batch.
+                # FULL: an accepted job must survive a power cut. The embedded broker loses its
+                # events, and the sweeper finds jobs only here. The cost is one sync a batch.
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
-                prepare(connection)
+                create_or_migrate(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -158,8 +158,8 @@ class SqliteJobs:
 
 
 @dataclass(eq=False)
-class _Turn:
-    """One caller's batch, and what came of it once it is ``written``."""
+class _Batch:
+    """One caller's updates, and the result once ``written`` is done."""
 
     updates: Sequence[JobUpdate]
     written: asyncio.Future[None]
@@ -173,36 +173,36 @@ class _Turn:
         return self.changed
 
 
-def _by_loop(turns: Sequence[_Turn]) -> dict[asyncio.AbstractEventLoop, list[_Turn]]:
-    own: dict[asyncio.AbstractEventLoop, list[_Turn]] = {}
-    for turn in turns:
-        own.setdefault(turn.loop, []).append(turn)
+def _by_loop(batches: Sequence[_Batch]) -> dict[asyncio.AbstractEventLoop, list[_Batch]]:
+    own: dict[asyncio.AbstractEventLoop, list[_Batch]] = {}
+    for batch in batches:
+        own.setdefault(batch.loop, []).append(batch)
     return own
 
 
-def _tell(turns: Sequence[_Turn]) -> None:
-    for turn in turns:
-        if not turn.written.done():  # the caller was cancelled
-            turn.written.set_result(None)
+def _report(batches: Sequence[_Batch]) -> None:
+    for batch in batches:
+        if not batch.written.done():  # the caller was cancelled
+            batch.written.set_result(None)
 
 
-def _together(connection: sqlite3.Connection, turns: Sequence[_Turn]) -> None:
-    """Write for all in one transaction; a batch that is refused fails no other."""
+def _apply_batches(connection: sqlite3.Connection, batches: Sequence[_Batch]) -> None:
+    """Write all batches in one transaction. A batch that is refused does not fail the others."""
     try:
         with _translated(), transaction(connection):
-            for turn in turns:
-                turn.changed = _apply(connection, turn.updates)
+            for batch in batches:
+                batch.changed = _apply(connection, batch.updates)
     except StorageError as error:
-        if len(turns) > 1 and not isinstance(error, StoreUnavailable):
-            for turn in turns:
-                _together(connection, [turn])
+        if len(batches) > 1 and not isinstance(error, StoreUnavailable):
+            for batch in batches:
+                _apply_batches(connection, [batch])
             return
-        for turn in turns:
-            turn.error = error
+        for batch in batches:
+            batch.error = error
 
 
 def _apply(connection: sqlite3.Connection, updates: Sequence[JobUpdate]) -> list[Job]:
-    """Change the jobs. The time of writing is read under the lock: it goes as the commits go."""
+    """Change the jobs. Read ``written_at`` under the write lock, so that it grows with commits."""
     changed: list[Job] = []
     now = timestamp(datetime.now(UTC))
     for job_id, own in group_by_job(updates).items():
@@ -216,13 +216,13 @@ def _apply(connection: sqlite3.Connection, updates: Sequence[JobUpdate]) -> list
 
 def _read(connection: sqlite3.Connection, job_id: str) -> Job | None:
     row = connection.execute("SELECT body FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
-    return None if row is None else job(json.loads(row[0]))
+    return None if row is None else job_from_document(json.loads(row[0]))
 
 
 def _write(
     connection: sqlite3.Connection, before: Job | None, after: Job, written_at: str | None
 ) -> None:
-    doc = document(after)
+    doc = job_document(after)
     columns = [*(doc[column] for column in COLUMNS), written_at, doc["sort_at"]]
     connection.execute(UPSERT, (*columns, json.dumps(doc, allow_nan=False)))
     old, new = term_rows(before), term_rows(after)
@@ -230,7 +230,7 @@ def _write(
     connection.executemany(ADD_TERM, sorted(new - old))
 
 
-def _keep(
+def _claim(
     connection: sqlite3.Connection, request: IdempotencyRecord, expired: datetime
 ) -> IdempotencyRecord:
     with transaction(connection):
@@ -239,16 +239,10 @@ def _keep(
             "INSERT OR IGNORE INTO requests (key, fingerprint, at) VALUES (?, ?, ?)",
             (request.key, request.fingerprint, timestamp(request.at)),
         )
-        kept = connection.execute(
+        stored = connection.execute(
             "SELECT fingerprint, at FROM requests WHERE key = ?", (request.key,)
         ).fetchone()
-    return IdempotencyRecord(request.key, kept[0], datetime.fromisoformat(kept[1]))
-
-
-def _clear(connection: sqlite3.Connection) -> None:
-    with transaction(connection):
-        connection.execute("DELETE FROM jobs")
-        connection.execute("DELETE FROM terms")
+    return IdempotencyRecord(request.key, stored[0], datetime.fromisoformat(stored[1]))
 
 
 @contextmanager
