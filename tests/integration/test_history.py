@@ -94,8 +94,9 @@ def test_what_is_written_meanwhile_is_of_the_next_time(past: Past) -> None:
     assert sorted(found) == sorted(job_ids)
 
 
-def test_a_topic_that_is_not_there_has_no_past(past: Past) -> None:
-    assert Past(past.broker, f"{past.topic}-not").read() == []
+@pytest.mark.parametrize("since", [None, NOW - DAY])
+def test_a_topic_that_does_not_exist_is_empty(past: Past, since: datetime | None) -> None:
+    assert Past(past.broker, f"{past.topic}-not").read(since) == []
 
 
 def test_what_is_new_enough_is_read(past: Past) -> None:
