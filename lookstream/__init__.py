@@ -13,14 +13,14 @@ if TYPE_CHECKING:
         Accepted,
         AsyncClient,
         Client,
+        GatewayBusy,
         GatewayUnreachable,
         Job,
         JobEvent,
         JobNotFound,
         LookstreamError,
-        NothingThere,
-        NotNow,
         Outcome,
+        PhotoNotFound,
         RequestRefused,
         RetryPolicy,
         WaitTimedOut,
@@ -30,19 +30,19 @@ __all__ = [
     "Accepted",
     "AsyncClient",
     "Client",
+    "GatewayBusy",
     "GatewayUnreachable",
     "Job",
     "JobEvent",
     "JobNotFound",
     "LookstreamError",
-    "NotNow",
-    "NothingThere",
     "Outcome",
+    "PhotoNotFound",
     "RequestRefused",
     "RetryPolicy",
     "WaitTimedOut",
 ]
-_OLD_NAMES = frozenset({"Patience"})
+_OLD_NAMES = frozenset({"NotNow", "NothingThere", "Patience"})
 
 
 def __getattr__(name: str) -> Any:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from lookstream_client.async_client import AsyncClient
     from lookstream_client.client import Client
     from lookstream_client.errors import (
+        GatewayBusy,
         GatewayUnreachable,
         JobNotFound,
         LookstreamError,
         NotAGateway,
-        NothingThere,
-        NotNow,
+        PhotoNotFound,
         RequestRefused,
         WaitTimedOut,
     )
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         Similar,
         Stage,
     )
-    from lookstream_client.submitting import Steps
+    from lookstream_client.submitting import Progress
 
 _MODULES = {
     "async_client": ("AsyncClient",),
@@ -58,8 +58,8 @@ _MODULES = {
         "JobNotFound",
         "LookstreamError",
         "NotAGateway",
-        "NotNow",
-        "NothingThere",
+        "GatewayBusy",
+        "PhotoNotFound",
         "RequestRefused",
         "WaitTimedOut",
     ),
@@ -89,10 +89,16 @@ _MODULES = {
         "Similar",
         "Stage",
     ),
-    "submitting": ("Steps",),
+    "submitting": ("Progress",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
-_OLD_NAMES = {"Patience": "RetryPolicy"}
+_OLD_NAMES = {
+    "NotNow": "GatewayBusy",
+    "NothingThere": "PhotoNotFound",
+    "Patience": "RetryPolicy",
+    "Steps": "Progress",
+}
+"""Deprecated names; they still work."""
 
 __all__ = [
     "Accepted",
@@ -102,6 +108,7 @@ __all__ = [
     "Client",
     "Counts",
     "Failure",
+    "GatewayBusy",
     "GatewayUnreachable",
     "Info",
     "Job",
@@ -112,14 +119,14 @@ __all__ = [
     "Links",
     "LookstreamError",
     "NotAGateway",
-    "NotNow",
-    "NothingThere",
     "Original",
     "Outcome",
     "Page",
+    "PhotoNotFound",
     "Picture",
     "Pose",
     "Prediction",
+    "Progress",
     "Replay",
     "ReplayFailure",
     "RequestRefused",
@@ -128,7 +135,6 @@ __all__ = [
     "Shot",
     "Similar",
     "Stage",
-    "Steps",
     "WaitTimedOut",
 ]
 

@@ -29,7 +29,7 @@ from lookstream_client.cli import (
     print_line,
     reporting_errors,
 )
-from lookstream_client.errors import NothingThere
+from lookstream_client.errors import PhotoNotFound
 from lookstream_client.options import DEFAULT_GATEWAY
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _found(named: list[str]) -> list[Photo]:
         raise typer.BadParameter("name files, directories or URLs, or a list with --from-file")
     try:
         return expand([each for name in named for each in (_list(name) if name == "-" else [name])])
-    except NothingThere as error:
+    except PhotoNotFound as error:
         raise typer.BadParameter(str(error)) from None
 
 
@@ -263,13 +263,13 @@ async def _changes(
         finally:
             await queue.put(None)
 
-    following = asyncio.create_task(follow_all())
+    watching = asyncio.create_task(follow_all())
     try:
         while (change := await queue.get()) is not None:
             yield change
-        await following
+        await watching
     finally:
-        following.cancel()
+        watching.cancel()
 
 
 def rerun(

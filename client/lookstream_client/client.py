@@ -14,9 +14,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
-
 from lookstream_client import reading, submitting
-from lookstream_client.errors import GatewayUnreachable, NotNow
+from lookstream_client.errors import GatewayBusy, GatewayUnreachable
 from lookstream_client.http import (
     ANSWER_WITHIN_S,
     CHUNK,
@@ -54,8 +53,8 @@ from lookstream_client.options import (
     SubmitOptions,
     expand,
 )
-from lookstream_client.reading import Following
-from lookstream_client.submitting import BatchSubmitter, Steps, SubmitRequest, steps_of
+from lookstream_client.reading import EventStream
+from lookstream_client.submitting import BatchSubmitter, Progress, SubmitRequest, progress_of
 
 T = TypeVar("T")
 
@@ -140,9 +139,9 @@ class Client:
     Without ``base_url``, the client uses the environment variable ``LOOKSTREAM_GATEWAY``, or
     http://127.0.0.1:8000. An `AsyncClient` belongs to one event loop; a `Client` is thread-safe.
 
-    Every method raises `GatewayUnreachable` if there is no answer, `NotNow` if the gateway stays
-    unavailable, and `RequestRefused` with the problem's code if the gateway refuses. Temporary
-    errors are retried for ``retry_policy.total_s`` seconds; ``Retry-After`` is respected.
+    Every method raises `GatewayUnreachable` if there is no answer, `GatewayBusy` if the gateway
+    stays unavailable, and `RequestRefused` with the problem's code if the gateway refuses.
+    Temporary errors are retried for ``retry_policy.total_s`` seconds; ``Retry-After`` is respected.
     ``timeout_s`` limits the wait for an answer. ``patience`` is the old name of ``retry_policy``.
     """
 
@@ -172,7 +171,7 @@ class Client:
         """Submit one photo: a path, a URL, or bytes. Large photos go directly to the store.
 
         With ``once``, the same photo with the same options gets the same job for 24 hours.
-        ``idempotency_key`` is your own key for the same purpose. Raises `NothingThere` if the file
+        ``idempotency_key`` is your own key for the same purpose. Raises `PhotoNotFound` if the file
         cannot be read.
         """
         request = SubmitRequest(options, idempotency_key, once)
@@ -183,7 +182,7 @@ class Client:
         photos: Photo | Iterable[Photo],
         *,
         wait: bool = False,
-        progress: bool | Steps = False,
+        progress: bool | Progress = False,
         once: bool = False,
         parallel: int = 8,
         **options: Unpack[SubmitOptions],
@@ -199,7 +198,7 @@ class Client:
             self._gateway,
             self._transport.run,
             SubmitRequest(options, once=once),
-            steps_of(progress, wait=wait),
+            progress_of(progress, wait=wait),
             parallel,
             wait=wait,
         )
@@ -263,20 +262,20 @@ class Client:
         Without a job, yield the changes of a group or of all jobs from now on, without end. A
         broken connection is resumed at the last event.
         """
-        following = Following(self._gateway, job_id, group, last_event_id)
-        while not following.over:
+        events = EventStream(self._gateway, job_id, group, last_event_id)
+        while not events.over:
             try:
-                with self._transport.stream(following.request()) as (answer, lines):
-                    following.opened(answer)
+                with self._transport.stream(events.request()) as (answer, lines):
+                    events.opened(answer)
                     for line in lines:
-                        if change := following.heard(line):
+                        if change := events.line(line):
                             yield change
-                        if following.over:
+                        if events.over:
                             return
-                pause = following.ended()
-            except (GatewayUnreachable, NotNow) as error:
-                pause = following.ended(error)
-            if not following.over:
+                pause = events.disconnected()
+            except (GatewayUnreachable, GatewayBusy) as error:
+                pause = events.disconnected(error)
+            if not events.over:
                 sleep(pause.seconds)
 
     def download(self, job_id: str, folder: Path | str) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -91,10 +92,10 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
 
 def show_jobs(console: Console, jobs: Sequence[Job], counts: Counts | None) -> None:
     """Print one row per job, and the counts if there are any."""
-    made = table("job", "status", "submitted", "group", "caption or error")
+    made = table("job", "status", "submitted (UTC)", "group", "caption or error")
     made.columns[0].no_wrap = made.columns[1].no_wrap = True
     for job in jobs:
-        submitted = f"{job.submitted_at.astimezone():%Y-%m-%d %H:%M}" if job.submitted_at else ""
+        submitted = f"{job.submitted_at.astimezone(UTC):%Y-%m-%d %H:%M}" if job.submitted_at else ""
         cells = Text(submitted), Text(job.group or ""), Text(_result(job))
         made.add_row(job.job_id, job_status(job.status), *cells)
     console.print(made)

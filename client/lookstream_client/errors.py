@@ -1,13 +1,13 @@
 """Errors of the client and the command line. Each has a stable ``code``.
 
 LookstreamError
-├── NothingThere         the input is no photo, no folder of photos and no URL
+├── PhotoNotFound        the input is no photo, no folder of photos and no URL
 ├── GatewayUnreachable   no answer from the gateway, or the connection broke
 │   └── NotAGateway      the address is invalid, or another service answers there
 ├── WaitTimedOut         the job has not finished yet
 └── RequestRefused       the gateway refused: ``code`` and ``status`` come from its problem document
     ├── JobNotFound      the job does not exist
-    └── NotNow           the gateway or a store stayed unavailable for longer than the retry policy
+    └── GatewayBusy      the gateway or a store stayed unavailable until retries ended
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class LookstreamError(Exception):
     code = "error"
 
 
-class NothingThere(LookstreamError):
+class PhotoNotFound(LookstreamError):
     """The input is neither a readable file, nor a directory with photos, nor a URL."""
 
     code = "nothing-there"
@@ -66,7 +66,7 @@ class JobNotFound(RequestRefused):
     """The job does not exist."""
 
 
-class NotNow(RequestRefused):
+class GatewayBusy(RequestRefused):
     """The gateway stayed unavailable (429, 502, 503) for as long as the retry policy allows.
 
     ``retry_after_s`` is the delay that the gateway asked for last.

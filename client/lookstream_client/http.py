@@ -26,10 +26,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from lookstream_client.errors import (
+    GatewayBusy,
     GatewayUnreachable,
     JobNotFound,
     NotAGateway,
-    NotNow,
     RequestRefused,
 )
 from lookstream_client.options import DEFAULT_GATEWAY
@@ -306,7 +306,7 @@ def refusal(answer: Answer) -> RequestRefused | NotAGateway:
     document = answer.document()
     if answer.status in TEMPORARY:
         problem = document or {"code": "unavailable", "detail": f"{answer.url}: {answer.status}"}
-        return NotNow(
+        return GatewayBusy(
             {"status": answer.status, **problem}, retry_after_s(answer.headers.get("Retry-After"))
         )
     if document is not None:

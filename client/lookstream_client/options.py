@@ -12,7 +12,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from lookstream_client.errors import NothingThere
+from lookstream_client.errors import PhotoNotFound
 
 DEFAULT_GATEWAY = "http://127.0.0.1:8000"
 
@@ -149,7 +149,7 @@ def name_of(photo: Photo) -> str:
 
 
 def local(photo: Photo) -> InlinePhoto | StreamedPhoto:
-    """Read a photo; of a large file, read only the hash. Raises `NothingThere`."""
+    """Read a photo; of a large file, read only the hash. Raises `PhotoNotFound`."""
     if isinstance(photo, bytes):
         return _sized(photo)
     path = Path(photo)
@@ -159,7 +159,7 @@ def local(photo: Photo) -> InlinePhoto | StreamedPhoto:
         with path.open("rb") as file:
             return StreamedPhoto(path, hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
-        raise NothingThere(f"{path}: {error.strerror}") from None
+        raise PhotoNotFound(f"{path}: {error.strerror}") from None
 
 
 def _sized(content: bytes) -> InlinePhoto | StreamedPhoto:
@@ -182,7 +182,7 @@ def expand(photos: Photo | Iterable[Photo]) -> list[Photo]:
 
     Directories are searched for image suffixes, sorted by name. A file that is named directly may
     have any suffix. A pattern (``shirts/**/*.jpg``) stands for the files that match. Raises
-    `NothingThere`.
+    `PhotoNotFound`.
     """
     named = [photos] if isinstance(photos, str | bytes | Path) else photos
     return [photo for each in named for photo in _photos(each)]
@@ -205,13 +205,13 @@ def _photos(photo: Photo) -> list[Photo]:
         return [path]
     if WILD.intersection(str(photo)):
         return _matching(str(photo))
-    raise NothingThere(f"{photo}: no such file or directory")
+    raise PhotoNotFound(f"{photo}: no such file or directory")
 
 
 def _within(folder: Path) -> list[Photo]:
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not found:
-        raise NothingThere(f"{folder}: no photo in this directory")
+        raise PhotoNotFound(f"{folder}: no photo in this directory")
     return list(found)
 
 
@@ -220,5 +220,5 @@ def _matching(pattern: str) -> list[Photo]:
     names = glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     found = sorted(path for path in map(Path, names) if path.is_file())
     if not found:
-        raise NothingThere(f"{pattern}: no file matches")
+        raise PhotoNotFound(f"{pattern}: no file matches")
     return list(found)

@@ -14,7 +14,7 @@ from time import monotonic
 from urllib.parse import quote, urlsplit
 
 from lookstream_client import models
-from lookstream_client.errors import LookstreamError, NotNow, WaitTimedOut
+from lookstream_client.errors import GatewayBusy, LookstreamError, WaitTimedOut
 from lookstream_client.http import Answer, Flow, Gateway, Pause, Request, Work, checked
 from lookstream_client.models import (
     FINAL,
@@ -226,7 +226,7 @@ def _suffix(url: str) -> str:
     return Path(urlsplit(url).path).suffix or ".jpg"
 
 
-# --- Following changes ------------------------------------------------------------------------
+# --- Event streams ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ class SseReader:
         self._data: list[str] = []
 
 
-class Following:
+class EventStream:
     """The state of one stream of changes. ``over`` is True once the stream has ended.
 
     The stream of one job ends when the job has finished. The stream of a group, or of all jobs, has
@@ -323,7 +323,7 @@ class Following:
         if answer.status == HTTP_NO_CONTENT:
             self.over = True
 
-    def heard(self, line: str) -> JobEvent | None:
+    def line(self, line: str) -> JobEvent | None:
         """Read one line; return the change that the line completes, each change once."""
         self._failures = 0
         event = self._reader.read(line)
@@ -334,12 +334,12 @@ class Following:
             self.over = True
         return change if self._is_new(change) else None
 
-    def ended(self, error: LookstreamError | None = None) -> Pause:
+    def disconnected(self, error: LookstreamError | None = None) -> Pause:
         """Return the pause before the next attempt. Raises ``error`` when retrying has ended."""
         if self._failures == 0:
             self._failing_since = monotonic()
         self._failures += 1
-        asked = error.retry_after_s if isinstance(error, NotNow) else self._reader.retry_s
+        asked = error.retry_after_s if isinstance(error, GatewayBusy) else self._reader.retry_s
         pause = self._gateway.retry_policy.pause_s(self._failures, asked)
         failing = monotonic() - self._failing_since + pause
         if error is not None and failing > self._gateway.longest_s:

@@ -14,10 +14,10 @@ from threading import Event
 from typing import Protocol
 
 from lookstream_client.errors import (
+    GatewayBusy,
     JobNotFound,
     LookstreamError,
-    NothingThere,
-    NotNow,
+    PhotoNotFound,
     RequestRefused,
 )
 from lookstream_client.http import Answer, Flow, Gateway, Pause, Request, T, Work, opened, refused
@@ -70,7 +70,7 @@ class SubmitRequest:
 
 
 def submit(gateway: Gateway, photo: Photo, request: SubmitRequest) -> Flow[Accepted]:
-    """Submit one photo. Raises `NothingThere`, `RequestRefused`, `GatewayUnreachable`."""
+    """Submit one photo. Raises `PhotoNotFound`, `RequestRefused`, `GatewayUnreachable`."""
     found: str | InlinePhoto | StreamedPhoto
     if isinstance(photo, str) and is_url(photo):
         found = photo
@@ -159,7 +159,7 @@ def _replayed(answer: Answer) -> bool:
 # --- Many photos ------------------------------------------------------------------------------
 
 
-class Steps(Protocol):
+class Progress(Protocol):
     """Receives the progress of many photos. All calls come from one thread or event loop."""
 
     def begin(self, total: int) -> None:
@@ -185,7 +185,7 @@ class _NoSteps:
     def end(self) -> None: ...
 
 
-def steps_of(progress: bool | Steps, *, wait: bool) -> Steps:
+def progress_of(progress: bool | Progress, *, wait: bool) -> Progress:
     """Return progress bars for True, no progress for False, or the caller's own steps."""
     if progress is True:
         from lookstream_client.display import bars
@@ -218,9 +218,9 @@ def waited_for(gateway: Gateway, outcome: Outcome, job_id: str, poll_s: float) -
 
 def fails_alone(error: LookstreamError) -> bool:
     """Tell whether an error affects only one photo."""
-    if isinstance(error, NothingThere):
+    if isinstance(error, PhotoNotFound):
         return True
-    if isinstance(error, NotNow):
+    if isinstance(error, GatewayBusy):
         return False
     return isinstance(error, RequestRefused) and error.code not in SHARED_FAULTS
 
@@ -237,7 +237,7 @@ class AsyncBatchSubmitter:
         gateway: Gateway,
         perform: Callable[[Flow[Outcome]], Awaitable[Outcome]],
         request: SubmitRequest,
-        steps: Steps,
+        steps: Progress,
         parallel: int,
         *,
         wait: bool,
@@ -289,7 +289,7 @@ class BatchSubmitter:
         gateway: Gateway,
         perform: Callable[[Flow[Outcome]], Outcome],
         request: SubmitRequest,
-        steps: Steps,
+        steps: Progress,
         parallel: int,
         *,
         wait: bool,

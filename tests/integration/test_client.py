@@ -17,7 +17,7 @@ from rich.console import Console
 from serving import LIMITS, Serving, embedded_broker, serving
 
 from gateway.http.limits import Limits
-from lookstream import Client, GatewayUnreachable, JobNotFound, NothingThere, RequestRefused
+from lookstream import Client, GatewayUnreachable, JobNotFound, PhotoNotFound, RequestRefused
 from tests.vectors import along, like
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
@@ -218,7 +218,7 @@ def test_errors_have_codes(client: Client, tmp_path: Path) -> None:
     assert (missing.value.code, missing.value.status) == ("job-not-found", 404)
     with pytest.raises(JobNotFound):
         next(client.stream(NOBODY))
-    with pytest.raises(NothingThere):
+    with pytest.raises(PhotoNotFound):
         client.submit(tmp_path / "no-such.jpg")
     with pytest.raises(RequestRefused) as refused:
         client.predict("ftp://example.com/a.jpg")

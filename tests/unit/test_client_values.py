@@ -28,7 +28,7 @@ from lookstream_client.options import (
 from lookstream_client.reading import ServerEvent, SseReader, artifacts
 
 import lookstream
-from lookstream import NothingThere
+from lookstream import PhotoNotFound
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -62,6 +62,7 @@ CLIENT_NAMES = [
     "Client",
     "Counts",
     "Failure",
+    "GatewayBusy",
     "GatewayUnreachable",
     "Info",
     "Job",
@@ -72,14 +73,14 @@ CLIENT_NAMES = [
     "Links",
     "LookstreamError",
     "NotAGateway",
-    "NotNow",
-    "NothingThere",
     "Original",
     "Outcome",
     "Page",
+    "PhotoNotFound",
     "Picture",
     "Pose",
     "Prediction",
+    "Progress",
     "Replay",
     "ReplayFailure",
     "RequestRefused",
@@ -88,7 +89,6 @@ CLIENT_NAMES = [
     "Shot",
     "Similar",
     "Stage",
-    "Steps",
     "WaitTimedOut",
 ]
 
@@ -98,20 +98,22 @@ def test_the_public_names() -> None:
         "Accepted",
         "AsyncClient",
         "Client",
+        "GatewayBusy",
         "GatewayUnreachable",
         "Job",
         "JobEvent",
         "JobNotFound",
         "LookstreamError",
-        "NotNow",
-        "NothingThere",
         "Outcome",
+        "PhotoNotFound",
         "RequestRefused",
         "RetryPolicy",
         "WaitTimedOut",
     ]
     assert all(hasattr(lookstream, name) for name in lookstream.__all__)
     assert lookstream.Patience is lookstream.RetryPolicy
+    assert lookstream.NotNow is lookstream.GatewayBusy
+    assert lookstream.NothingThere is lookstream.PhotoNotFound
     assert lookstream_client.__all__ == CLIENT_NAMES
     assert all(hasattr(lookstream_client, name) for name in lookstream_client.__all__)
     with pytest.raises(AttributeError):
@@ -283,7 +285,7 @@ def test_names_of_photos(tmp_path: Path) -> None:
     ]
     assert expand(tmp_path / "a.heic") == [tmp_path / "a.heic"]
     for missing in ("none.jpg", "*.gif"):
-        with pytest.raises(NothingThere):
+        with pytest.raises(PhotoNotFound):
             expand(str(tmp_path / missing))
     assert listed(["# a list", "", " a.jpg \n"]) == ["a.jpg"]
 
