@@ -29,7 +29,7 @@ import httpx
 from benchmarks import wardrobe
 from benchmarks.running import resident_mb
 from deploy.local.server import accepts, free_port
-from gateway.live.backfill import OVERLAP
+from gateway.live.live_jobs import OVERLAP
 from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import JobUpdate, StageCompleted
 from streams.broker.connection import EmbeddedBroker

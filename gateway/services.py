@@ -13,7 +13,7 @@ from gateway.http.metrics import Metrics
 from gateway.http.readiness import Readiness
 from gateway.live.live_jobs import LiveJobs
 from gateway.pages.render import Pages
-from gateway.replays.service import Replays
+from gateway.replays.service import ReplayService
 from gateway.search.similar import SimilarJobs
 from gateway.submissions.submitter import SubmissionPublisher, Submitter
 
@@ -28,7 +28,7 @@ class Services:
     publisher: SubmissionPublisher
     similar: SimilarJobs
     live: LiveJobs
-    replays: Replays
+    replays: ReplayService
     readiness: Readiness
     pages: Pages
 
@@ -53,7 +53,7 @@ class Services:
             publisher=SubmissionPublisher(deps, metrics),
             similar=SimilarJobs(deps.jobs),
             live=LiveJobs(deps.job_updates.feed, deps.jobs),
-            replays=Replays(deps),
+            replays=ReplayService(deps),
             readiness=Readiness(checks),
             pages=Pages(),
         )

@@ -1,4 +1,4 @@
-"""Producing to a broker and reading it back, as the tests of brokers do."""
+"""Produce to a broker and read it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The golden records: one of every released version of every topic, as it lies on Kafka."""
+"""The golden records: one Kafka record for each released version of each topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A publisher in memory: the port that processors and the sweeper publish through."""
+"""A publisher in memory, for tests of processors and of the sweeper."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.events.models import Event
 
 
 class MemoryPublisher:
-    """Keeps what is published. Fails the next ``failures`` calls, and what is ``too_large``."""
+    """Stores what is published. Fails the next ``failures`` calls, and what is ``too_large``."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -33,6 +33,6 @@ class MemoryPublisher:
         if self.failures:
             self.failures -= 1
             self.refused += 1
-            raise BrokerUnavailable("the broker is away")
+            raise BrokerUnavailable("the broker is unavailable")
         if any(self.too_large(each) for each in published):
-            raise EventTooLarge("the broker takes less")
+            raise EventTooLarge("the record is too large")

@@ -1,4 +1,4 @@
-"""A small stage, sewing, for the tests of the stage contract."""
+"""A small example stage, "sewing", for the tests of the stage processor."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def sew(event: Cut, _: ArtifactStore) -> Sewn:
 
 
 class Sewing:
-    """The stage under test, its work counted, and all that it publishes."""
+    """The stage under test, its calls, and all its published events."""
 
     def __init__(self, root: Path) -> None:
         self.artifacts = DirectoryArtifacts(
@@ -77,7 +77,7 @@ class Sewing:
         self.deleted: set[str] = set()
 
     async def process(self, work: Handle, *events: Event | Record) -> list[Event]:
-        """Run the events through a sewing stage that works like this; return what it published."""
+        """Process the events by a stage with the handler ``work``; return the published events."""
 
         def counted(given: Sequence[Any], artifacts: ArtifactStore) -> Any:
             self.calls += [number_of(event) for event in given]
@@ -118,7 +118,7 @@ def record(event: Event, offset: int = 0) -> Record:
 
 
 def raising(error: Exception, *culprits: int, times: int = 99) -> Handle:
-    """Sew, but fail for the culprits (all, when none is named), so many times each."""
+    """Return a handler that raises ``error`` ``times`` times for each culprit (default: all)."""
     left: dict[int, int] = {}
 
     def work(event: Cut, artifacts: ArtifactStore) -> Sewn:
@@ -132,7 +132,7 @@ def raising(error: Exception, *culprits: int, times: int = 99) -> Handle:
 
 
 def as_a_whole(work: Handle, error: Exception, culprit: int) -> Handle:
-    """Work, but fail every batch that the culprit is in."""
+    """Return a handler that raises ``error`` for every batch that contains the culprit."""
 
     def handle(events: Sequence[Any], artifacts: ArtifactStore) -> Any:
         if culprit in map(number_of, events):

@@ -222,4 +222,4 @@ def save_source(source: Source, record: SourceRecord, artifacts: ArtifactStore) 
 
 
 def _source_key(source: Source) -> str:
-    return keys.source_memory(source.url or source.object or "")
+    return keys.source_record(source.url or source.object or "")

@@ -1,4 +1,4 @@
-"""Server-Sent Events over HTTP: the wire format, and a response that notices who is gone.
+"""Server-Sent Events (SSE): the event ids, the wire format, and a response with heartbeats.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -6,8 +6,10 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Self
 
 import anyio
@@ -16,34 +18,82 @@ from pydantic import Field
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from gateway.live.event_ids import JobMark
 from gateway.views.models import Failure, Shape
 from storage.jobs.store import FINAL, Job, JobStatus
 from streams.events.models import JobUpdated
 
+log = structlog.get_logger(__name__)
 
-# A job's state as listeners are told it: short, and the same from the broker and the store.
+HEARTBEAT_S = 15.0
+# A client that accepts no bytes for this long is treated as disconnected.
+STALLED_S = 60.0
+RETRY_MS = 2000
+KEEP_ALIVE = b": keep-alive\n\n"
+
+_JOB_ID = re.compile(r"(\d{1,10})\.(\d{1,18})", re.ASCII)
+_TIME_ID = re.compile(r"\d{1,13}", re.ASCII)
+
+
+@dataclass(frozen=True, order=True)
+class JobEventId:
+    """An event id on the stream of one job: one state of the job. Later states are greater."""
+
+    run: int
+    revision: int
+
+    def __str__(self) -> str:
+        return f"{self.run}.{self.revision}"
+
+    @classmethod
+    def parse(cls, text: str) -> JobEventId | None:
+        """Parse an event id. Return None for any other text: the stream then starts afresh."""
+        found = _JOB_ID.fullmatch(text)
+        return cls(int(found[1]), int(found[2])) if found else None
+
+
+@dataclass(frozen=True)
+class TimeEventId:
+    """An event id on the stream of many jobs: the gateway's clock in UTC milliseconds."""
+
+    ms: int
+
+    def __str__(self) -> str:
+        return str(self.ms)
+
+    @classmethod
+    def now(cls) -> TimeEventId:
+        return cls(int(datetime.now(UTC).timestamp() * 1000))
+
+    @classmethod
+    def parse(cls, text: str) -> TimeEventId | None:
+        """Parse an event id. Return None for any other text: the stream then starts afresh."""
+        return cls(int(text)) if _TIME_ID.fullmatch(text) else None
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromtimestamp(self.ms / 1000, UTC)
+
+
 class JobEvent(Shape):
     """The data of an event ``job``. A stage that has not run yet is not in ``stages``."""
 
     job_id: str
     status: JobStatus
-    run: int = Field(description="how often it has been processed, from 1")
-    revision: int = Field(description="grows with every change; a lower one is older news")
+    run: int = Field(description="number of the run, from 1")
+    revision: int = Field(description="grows with every change; ignore an event with a lower one")
     group: str | None
     updated_at: datetime
     stages: dict[str, str]
     error: Failure | None = Field(default=None, exclude_if=lambda error: error is None)
 
     @classmethod
-    def heard(cls, update: JobUpdated) -> Self:
-        """Make one of what the broker says."""
-        told = update.model_dump(include=set(cls.model_fields))
-        return cls.model_validate(told)
+    def from_update(cls, update: JobUpdated) -> Self:
+        """Build the event from a `job-updated` event of the broker."""
+        return cls.model_validate(update.model_dump(include=set(cls.model_fields)))
 
     @classmethod
-    def read(cls, job: Job) -> Self:
-        """Make one of what the store says."""
+    def from_job(cls, job: Job) -> Self:
+        """Build the event from a job of the job store."""
         return cls(
             job_id=job.job_id,
             status=job.status,
@@ -56,46 +106,40 @@ class JobEvent(Shape):
         )
 
     @property
-    def mark(self) -> JobMark:
-        """Which state of the job this is."""
-        return JobMark(self.run, self.revision)
+    def event_id(self) -> JobEventId:
+        """The job's state as an event id."""
+        return JobEventId(self.run, self.revision)
 
     @property
     def final(self) -> bool:
-        """Nothing comes after it, unless the job is run again."""
+        """Whether this is the last event of the job's current run."""
         return self.status in FINAL
 
 
-log = structlog.get_logger(__name__)
+def format_preamble(event_id: object | None = None) -> bytes:
+    """Return the first lines of a stream: the retry delay, and the current event id.
 
-HEARTBEAT_S = 15.0
-# A listener that takes nothing for so long is not there any more.
-STALLED_S = 60.0
-RETRY_MS = 2000
-KEEP_ALIVE = b": keep-alive\n\n"
-
-
-def opening(event_id: object | None = None) -> bytes:
-    """Return a stream's first lines. The id is there before anything has happened, so that a
-    listener that is cut then knows where to go on."""
-    return f"retry: {RETRY_MS}\n".encode() + (position(event_id) if event_id else b"\n")
+    The event id lets a client resume that is disconnected before the first event.
+    """
+    return f"retry: {RETRY_MS}\n".encode() + (format_id(event_id) if event_id else b"\n")
 
 
-def position(event_id: object) -> bytes:
-    """Return an id without an event: the listener remembers it, and is told nothing."""
+def format_id(event_id: object) -> bytes:
+    """Return an event id without data: the client stores the id and dispatches no event."""
     return f"id: {event_id}\n\n".encode()
 
 
-def event(name: str, data: str, event_id: object) -> bytes:
+def format_event(name: str, data: str, event_id: object) -> bytes:
     """Return one event; ``data`` is one line."""
     return f"event: {name}\nid: {event_id}\ndata: {data}\n\n".encode()
 
 
 class EventStream(StreamingResponse):
-    """Sends frames as they come, and a comment when none has come for a while.
+    """Sends each frame, and a comment after ``heartbeat_s`` without a frame.
 
-    Ends when the frames do, when the listener is gone, and when it takes nothing for a minute;
-    the frames' generator is closed in each case. Starlette watches for the disconnect.
+    The response ends with the last frame, when the client disconnects, or when the client accepts
+    no bytes for ``stalled_s``. The generator of frames is closed in each case. Starlette detects
+    the disconnect.
     """
 
     media_type = "text/event-stream"
@@ -107,7 +151,7 @@ class EventStream(StreamingResponse):
         heartbeat_s: float = HEARTBEAT_S,
         stalled_s: float = STALLED_S,
     ) -> None:
-        # Between us and the listener nobody may keep it, or hold it back to fill a buffer.
+        # Proxies must neither cache nor buffer the stream.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(frames, headers=headers)
         self._frames = frames
@@ -131,7 +175,7 @@ class EventStream(StreamingResponse):
                 await self._send(send, frame)
             await self._send(send, b"", more=False)
         except TimeoutError:
-            log.info("listener_stalled")
+            log.info("event_stream_stalled")
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close(upcoming)
@@ -145,7 +189,7 @@ class EventStream(StreamingResponse):
 
     async def _close(self, upcoming: asyncio.Task[bytes | None] | None) -> None:
         if upcoming is not None:
-            while not upcoming.done():  # not every library lets itself be cancelled the first time
+            while not upcoming.done():  # some libraries swallow the first cancellation
                 upcoming.cancel()
                 await asyncio.wait({upcoming}, timeout=1.0)
         await self._frames.aclose()

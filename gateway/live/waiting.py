@@ -1,4 +1,4 @@
-"""Read a job, and wait for its end."""
+"""Read one job, and wait until its run ends (long poll)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gateway.deps import GatewayDeps
 from gateway.http.problems import Problem
 from storage.jobs.store import FINAL, Job
 
-# The follower may miss a change while Kafka is away, so a long poll looks for itself as well.
+# Job updates can be lost while Kafka is down, so a long poll also reads the store this often.
 REREAD_S = 1.0
 
 
-def canonical(job_id: str, code: str = "job-not-found") -> str:
-    """Return the id as it is stored. Raises `Problem` of ``code`` for what is no id at all."""
+def canonical_id(job_id: str, code: str = "job-not-found") -> str:
+    """Return the id in the form that the store uses. Raises `Problem` of ``code`` if not a UUID."""
     try:
         return str(UUID(job_id))
     except ValueError:
@@ -24,7 +24,7 @@ def canonical(job_id: str, code: str = "job-not-found") -> str:
 
 
 async def get_job(deps: GatewayDeps, job_id: str) -> Job:
-    """Return the job. Raises `Problem` when there is none, or none any more."""
+    """Return the job. Raises `Problem` if the job does not exist or was deleted."""
     job = await deps.jobs.get(job_id)
     if job is None or job.status == "deleted":
         raise Problem("job-not-found", f"no job {job_id}")
@@ -32,13 +32,15 @@ async def get_job(deps: GatewayDeps, job_id: str) -> Job:
 
 
 async def wait_for_job(deps: GatewayDeps, request: Request, job_id: str, wait_s: float) -> Job:
-    """Return the job at its end, or as it is after ``wait_s`` seconds, or when nobody waits any
-    more. Raises `Problem` when there is none."""
+    """Return the job once its run ends, after ``wait_s`` seconds, or once the client disconnects.
+
+    Raises `Problem` if the job does not exist or was deleted.
+    """
     deadline = monotonic() + wait_s
-    with deps.job_updates.subscribe(job_id) as watch:
+    with deps.job_updates.subscribe(job_id) as subscription:
         while True:
             job = await get_job(deps, job_id)
             left = deadline - monotonic()
             if job.status in FINAL or left <= 0 or await request.is_disconnected():
                 return job
-            await watch.changed(min(left, REREAD_S))
+            await subscription.changed(min(left, REREAD_S))

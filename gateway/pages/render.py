@@ -1,8 +1,4 @@
-"""The colour to show where a thumbnail will be, read from its thumbhash.
-
-Source: https://evanw.github.io/thumbhash/, whose first 18 bits are the picture's average as
-luminance, yellow-blue and red-green.
-"""
+"""Render HTML pages from the templates in `gateway/pages/templates`."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from typing import Any
 from fastapi import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-# Pages made of the templates in `gateway/pages/templates`.
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src * blob: data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -37,11 +32,11 @@ class Pages:
         self._environment.filters["json"] = _json
 
     def text(self, name: str, **values: Any) -> str:
-        """Return the template ``name`` filled in."""
+        """Return the rendered template ``name``."""
         return self._environment.get_template(name).render(values)
 
     def answer(self, name: str, *, status: int = 200, **values: Any) -> Response:
-        """Answer with a page of this moment."""
+        """Return the rendered template as a response that must not be cached."""
         headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-store"}
         return Response(
             self.text(name, **values), status_code=status, media_type=MEDIA_TYPE, headers=headers
@@ -53,22 +48,26 @@ def _percent(share: float, digits: int = 0) -> str:
 
 
 def _json(value: object) -> str:
-    # As text: the filter of jinja2's own escapes it for a script.
+    # Jinja's own `tojson` escapes for scripts, but this text goes into HTML.
     return json.dumps(value, ensure_ascii=False)
 
 
-HEAD = 3
+HEAD_BYTES = 3
 
 
 def average_colour(thumbhash: str) -> str | None:
-    """Return ``#rrggbb``, or None for what is no thumbhash in base64."""
+    """Return a thumbhash's average colour as ``#rrggbb``, or None for an invalid thumbhash.
+
+    Source: https://evanw.github.io/thumbhash/. The first 18 bits are the average colour: luminance,
+    yellow-blue and red-green. ``thumbhash`` is in base64.
+    """
     try:
         content = base64.b64decode(thumbhash, validate=True)
     except (binascii.Error, ValueError):
         return None
-    if len(content) < HEAD:
+    if len(content) < HEAD_BYTES:
         return None
-    head = int.from_bytes(content[:HEAD], "little")
+    head = int.from_bytes(content[:HEAD_BYTES], "little")
     luminance = (head & 63) / 63
     yellow_blue = (head >> 6 & 63) / 31.5 - 1
     red_green = (head >> 12 & 63) / 31.5 - 1

@@ -1,8 +1,8 @@
-"""What processing a job once more means: pure, shared by running again and by replaying.
+"""Build the event that starts the next run of a job. Pure functions.
 
-A job that was validated goes on from what validation found, so that its photo is neither fetched
-nor opened again; any other is submitted again. The job store is told of a submission either way,
-so that the sweeper finds it should the event never be published.
+The next run of a validated job starts from the validation result: the photo is neither fetched nor
+decoded again. Any other job is submitted again. In both cases the job store records a submission,
+so that the sweeper can publish the event if the gateway fails before the publish.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LAST_RUN = 2**31 - 1
 
 @dataclass(frozen=True)
 class NextRun:
-    """The event that starts a job's next run, and what the job store keeps of it."""
+    """The event that starts a job's next run, and the update that records the run."""
 
     event: ImageValidated | ImageSubmitted
     recorded: Submitted
@@ -39,17 +39,17 @@ def next_run(
     lane: Lane | None = None,
     revalidate: bool = False,
 ) -> NextRun | None:
-    """Return the job's next run; None when nothing is known of its photo.
+    """Return the job's next run; None if the job has no readable source or no run number left.
 
-    ``stages`` are those asked for, with all they need; without any, those of the present run.
-    ``revalidate`` submits a validated photo again, which naming validation with ``force`` does
-    as well. Results of the run before stay until the new ones come. Raises `UnknownStage`.
+    ``stages`` are the requested stages; the stages that they depend on are added. The default is
+    the stages of the current run. ``revalidate`` validates the photo again, and so does ``force``
+    with validation in ``stages``. Old results stay until new ones arrive. Raises `UnknownStage`.
     """
     wanted = graph.closure(stages or [name for name in job.wanted if name in graph.nodes])
     run, way = job.run + 1, lane or ("bulk" if job.lane == "bulk" else "interactive")
     if run > LAST_RUN:
         return None
-    validated = validation_of(job)
+    validated = validation_result(job)
     again = revalidate or (force and VALIDATION in stages)
     try:
         event = (
@@ -57,13 +57,13 @@ def next_run(
             if validated and not again
             else _from_source(validated, job, run, way, wanted, force)
         )
-    except ValidationError:  # a document without a source, or one that nobody of ours wrote
+    except ValidationError:  # no source in the job, or an unknown kind of source
         return None
     return NextRun(event, _recorded(job, event, at))
 
 
-def validation_of(job: Job) -> Validated | None:
-    """Return what validation found of the job's photo, if that can be read."""
+def validation_result(job: Job) -> Validated | None:
+    """Return the job's validation result, or None if there is no readable one."""
     state = job.stages.get(VALIDATION)
     try:
         return Validated.model_validate(state.result) if state and state.result else None

@@ -1,4 +1,4 @@
-"""Run replays beside the requests: one at a time, each told of as it goes."""
+"""Run replays in the background of a gateway, one at a time, and store their progress."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import uuid_utils
 
 from gateway.deps import GatewayDeps
 from gateway.http.problems import Problem
+from gateway.replays.reruns import LAST_RUN
 from gateway.replays.state import (
     INTERRUPTED,
     SAVE_EVERY_S,
@@ -32,13 +33,12 @@ from streams.events.tracing import start_traces
 log = structlog.get_logger(__name__)
 
 BATCH = 100
-WAITING = 16
-LAST_RUN = 2**31 - 1
+MAX_REPLAYS = 16
 
 
 @dataclass(frozen=True)
-class ReplayOrder:
-    """What an operator wants replayed; ``rate`` is in events a second."""
+class ReplayCommand:
+    """One request for a replay; ``rate`` is in events per second."""
 
     topic: str
     plan: ReplayPlan
@@ -50,28 +50,30 @@ class ReplayOrder:
 
 @dataclass
 class Progress:
-    """Where a replay is: written by its own thread and task, read by whoever asks."""
+    """Counters of a running replay. The replay's thread and task write, other tasks read."""
 
     found: TopicScan = field(default_factory=TopicScan)
     published: int = 0
-    left_out: int = 0
+    skipped: int = 0
     stopping: bool = False
 
-    def seen_in(self, state: ReplayState, now: datetime) -> ReplayState:
-        """Return ``state`` with how far it is."""
+    def apply_to(self, state: ReplayState, now: datetime) -> ReplayState:
+        """Return ``state`` with the current counters."""
         changed = {
             "read": self.found.read,
             "matched": len(self.found.newest),
             "published": self.published,
-            "skipped": self.found.undecodable + self.left_out,
+            "skipped": self.found.undecodable + self.skipped,
             "heard_at": now,
         }
         return state.model_copy(update=changed)
 
 
-class Replays:
-    """The replays of this gateway. They take turns: two at once would raise runs past each other,
-    and hold twice the jobs in memory."""
+class ReplayService:
+    """The replays of this gateway, one at a time.
+
+    Two at once could raise the run of the same job twice, and need twice the memory.
+    """
 
     def __init__(self, deps: GatewayDeps) -> None:
         self._deps = deps
@@ -80,10 +82,12 @@ class Replays:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[str, tuple[ReplayState, Progress]] = {}
 
-    async def start(self, order: ReplayOrder) -> ReplayState:
-        """Begin a replay and return it as it begins. Raises `Problem` and `StoreUnavailable`."""
-        if len(self._tasks) >= WAITING:
-            raise Problem("too-many-replays", f"{WAITING} replays wait; come back later")
+    async def start(self, order: ReplayCommand) -> ReplayState:
+        """Queue a replay and return its first state. Raises `Problem` and `StoreUnavailable`."""
+        if len(self._tasks) >= MAX_REPLAYS:
+            raise Problem(
+                "too-many-replays", f"{MAX_REPLAYS} replays are running or queued; try again later"
+            )
         now = datetime.now(UTC)
         state = ReplayState(
             replay_id=str(uuid_utils.uuid7()),
@@ -99,23 +103,23 @@ class Replays:
         return state
 
     async def find(self, replay_id: str) -> ReplayState | None:
-        """Return a replay as it is, whichever gateway runs it or ran it; None for no replay."""
+        """Return the state of a replay of any gateway, or None if there is no such replay."""
         now = datetime.now(UTC)
         if running := self._running.get(replay_id):
-            return running[1].seen_in(running[0], now)
+            return running[1].apply_to(running[0], now)
         state = await asyncio.to_thread(load, replay_id, self._deps.artifacts)
-        return state and state.seen(now)
+        return state and state.as_of(now)
 
     async def close(self) -> None:
-        """Break off what runs; it is kept as interrupted."""
+        """Cancel all replays. Their stored state becomes failed, with the code `interrupted`."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, order: ReplayOrder, state: ReplayState) -> None:
+    async def _run(self, order: ReplayCommand, state: ReplayState) -> None:
         progress, error = Progress(), None
         self._running[state.replay_id] = state, progress
-        telling = asyncio.create_task(self._keep_telling(state, progress))
+        saving = asyncio.create_task(self._save_regularly(state, progress))
         try:
             async with self._turn:
                 await self._replay(order, progress)
@@ -130,13 +134,13 @@ class Replays:
             error = ReplayError(code="internal-error", message=type(cause).__name__)
         finally:
             progress.stopping = True
-            telling.cancel()
+            saving.cancel()
             now = datetime.now(UTC)
-            await self._keep(progress.seen_in(state, now).ended(now, error))
+            await self._save_final(progress.apply_to(state, now).finish(now, error))
             del self._running[state.replay_id]
 
-    async def _keep(self, state: ReplayState) -> None:
-        with contextlib.suppress(StorageError):  # it is then seen as interrupted
+    async def _save_final(self, state: ReplayState) -> None:
+        with contextlib.suppress(StorageError):  # readers then see it as interrupted
             await asyncio.to_thread(save, state, self._deps.artifacts)
         log.info(
             "replay_ended",
@@ -146,16 +150,14 @@ class Replays:
             published=state.published,
         )
 
-    async def _keep_telling(self, state: ReplayState, progress: Progress) -> None:
+    async def _save_regularly(self, state: ReplayState, progress: Progress) -> None:
         while True:
             await asyncio.sleep(SAVE_EVERY_S)
             with contextlib.suppress(StorageError):
-                seen = progress.seen_in(state, datetime.now(UTC))
+                seen = progress.apply_to(state, datetime.now(UTC))
                 await asyncio.to_thread(save, seen, self._deps.artifacts)
 
-    # -- the work --------------------------------------------------------------------------
-
-    async def _replay(self, order: ReplayOrder, progress: Progress) -> None:
+    async def _replay(self, order: ReplayCommand, progress: Progress) -> None:
         await asyncio.to_thread(self._read, order, progress)
         began = asyncio.get_running_loop().time()
         newest = list(progress.found.newest.values())
@@ -164,7 +166,7 @@ class Replays:
             await self._pace(order.rate, start, began)
             await self._publish(newest[start : start + size], order, progress)
 
-    def _read(self, order: ReplayOrder, progress: Progress) -> None:
+    def _read(self, order: ReplayCommand, progress: Progress) -> None:
         for envelope in self._deps.history.read(order.topic, order.selection.since):
             progress.found.add(envelope, order.selection)
             if progress.stopping:
@@ -175,21 +177,23 @@ class Replays:
             await asyncio.sleep(max(0.0, began + done / rate - asyncio.get_running_loop().time()))
 
     async def _publish(
-        self, envelopes: Sequence[Envelope], order: ReplayOrder, progress: Progress
+        self, envelopes: Sequence[Envelope], order: ReplayCommand, progress: Progress
     ) -> None:
         jobs = await asyncio.gather(*(self._deps.jobs.get(each.event.job_id) for each in envelopes))
         found = [_next(each.event, job, order) for each, job in zip(envelopes, jobs, strict=True)]
         events = [event for event in found if event is not None]
-        progress.left_out += len(found) - len(events)
+        progress.skipped += len(found) - len(events)
         if not order.dry_run:
             with start_traces(self._tracer, "replay", events) as traced:
                 await self._deps.publisher.publish_all(traced)
             progress.published += len(events)
 
 
-def _next(event: Event, job: Job | None, order: ReplayOrder) -> Event | None:
-    """Return the event that begins the job's next run; None for a job that there is not, or not
-    any more, or that wants nothing of what the topic leads to."""
+def _next(event: Event, job: Job | None, order: ReplayCommand) -> Event | None:
+    """Return the event that starts the job's next run, or None to skip the job.
+
+    A job is skipped if it is missing or deleted, or if it wants no stage after the topic.
+    """
     if job is None or job.status == "deleted" or job.run >= LAST_RUN:
         return None
     stages = order.plan.wanted({*job.wanted, *job.stages})

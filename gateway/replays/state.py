@@ -1,4 +1,4 @@
-"""How a replay fares: kept as an artifact, so that any gateway can tell, and after a restart."""
+"""The state of a replay, stored as an artifact: every gateway can read it, also after a restart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.artifacts.store import ArtifactStore
 from storage.errors import ArtifactNotFound
 
 SAVE_EVERY_S = 2.0
-SILENT_FOR = timedelta(seconds=15)
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 
 
 class ReplayError(BaseModel):
@@ -25,12 +25,12 @@ class ReplayError(BaseModel):
 
 
 INTERRUPTED = ReplayError(
-    code="interrupted", message="The gateway that ran it ended. Run it again."
+    code="interrupted", message="The gateway stopped during this replay. Start the replay again."
 )
 
 
 class ReplayState(BaseModel):
-    """A replay as it is. ``heard_at`` is when the gateway that runs it last said that it lives."""
+    """Progress of one replay. ``heard_at`` is the heartbeat of the gateway that runs the replay."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -47,27 +47,27 @@ class ReplayState(BaseModel):
     finished_at: datetime | None = None
     heard_at: datetime
 
-    def seen(self, now: datetime) -> ReplayState:
-        """Return it as it is at ``now``: failed, where nobody runs it any more."""
-        if self.status != "running" or now - self.heard_at < SILENT_FOR:
+    def as_of(self, now: datetime) -> ReplayState:
+        """Return the state at ``now``: failed if the last heartbeat is too old."""
+        if self.status != "running" or now - self.heard_at < HEARTBEAT_TIMEOUT:
             return self
-        return self.ended(self.heard_at, INTERRUPTED)
+        return self.finish(self.heard_at, INTERRUPTED)
 
-    def ended(self, at: datetime, error: ReplayError | None = None) -> ReplayState:
-        """Return it at its end."""
+    def finish(self, at: datetime, error: ReplayError | None = None) -> ReplayState:
+        """Return the final state: failed with ``error``, else completed."""
         status = "failed" if error else "completed"
         changed = {"status": status, "error": error, "finished_at": at, "heard_at": at}
         return self.model_copy(update=changed)
 
 
 def save(state: ReplayState, artifacts: ArtifactStore) -> None:
-    """Keep it. Blocking. Raises `StoreUnavailable`."""
+    """Store the state. Blocking. Raises `StoreUnavailable`."""
     data = state.model_dump_json().encode()
     artifacts.put(keys.replay(state.replay_id), data, content_type="application/json")
 
 
 def load(replay_id: str, artifacts: ArtifactStore) -> ReplayState | None:
-    """Return what is kept, or None. Blocking. Raises `StoreUnavailable`."""
+    """Return the stored state, or None. Blocking. Raises `StoreUnavailable`."""
     try:
         return ReplayState.model_validate_json(artifacts.get(keys.replay(replay_id)))
     except (ArtifactNotFound, ValidationError):

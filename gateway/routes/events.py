@@ -8,9 +8,8 @@ from fastapi import APIRouter, Header, Query, Response
 
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.event_ids import JobMark, TimeMark
-from gateway.live.event_stream import EventStream, JobEvent
-from gateway.live.waiting import canonical
+from gateway.live.event_stream import EventStream, JobEvent, JobEventId, TimeEventId
+from gateway.live.waiting import canonical_id
 from gateway.services import Gateway, JobIdPath, Services
 from gateway.views.examples import JOB_EVENTS
 from storage.errors import StoreUnavailable
@@ -68,10 +67,10 @@ async def follow_job(
     has received the final state; it stops an `EventSource` from reconnecting. A comment is sent
     after 15 seconds without an event.
     """
-    job_id, since = canonical(job_id), JobMark.parse(header or query or "")
+    job_id, since = canonical_id(job_id), JobEventId.parse(header or query or "")
     if await _has_ended(gateway, job_id, since):
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
-    return EventStream(gateway.live.of_job(job_id, since))
+    return EventStream(gateway.live.follow_job(job_id, since))
 
 
 @router.get(
@@ -97,11 +96,11 @@ async def follow_jobs(
     jobs wait for the listener; then it resumes. A deleted job has no group, so every listener
     receives its deletion. A comment is sent after 15 seconds without an event.
     """
-    since = TimeMark.parse(header or query or "")
-    return EventStream(gateway.live.of_group(group, since))
+    since = TimeEventId.parse(header or query or "")
+    return EventStream(gateway.live.follow_group(group, since))
 
 
-async def _has_ended(gateway: Services, job_id: str, since: JobMark | None) -> bool:
+async def _has_ended(gateway: Services, job_id: str, since: JobEventId | None) -> bool:
     """Tell whether ``since`` is the job's final state. Raises `Problem` if there is no such job."""
     try:
         job = await gateway.deps.jobs.get(job_id)
@@ -111,5 +110,5 @@ async def _has_ended(gateway: Services, job_id: str, since: JobMark | None) -> b
         return False  # the job existed, and the broker reports its changes
     if job is None or (job.status == "deleted" and since is None):
         raise Problem("job-not-found", f"no job {job_id}")
-    state = JobEvent.read(job)
-    return state.final and state.mark == since
+    state = JobEvent.from_job(job)
+    return state.final and state.event_id == since

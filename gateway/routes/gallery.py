@@ -9,14 +9,14 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.http.problem_responses import as_problem
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical, get_job
+from gateway.live.waiting import canonical_id, get_job
 from gateway.search.gallery import (
     MOST_COUNTED,
     PATH,
     STATUSES,
     Card,
     Filters,
-    how_many,
+    count_label,
     suggestions,
 )
 from gateway.search.similar import vector_of
@@ -60,7 +60,7 @@ async def _gallery(gateway: Services, filters: Filters, cursor: str) -> Response
         filters=filters,
         statuses=STATUSES,
         cards=cards,
-        total=how_many(total, filters),
+        total=count_label(total, filters),
         later=bool(cursor),
         more=filters.address(page.cursor) if page.cursor else None,
         suggested={name: suggestions(cards, name) for name in ("type", "colour")},
@@ -68,18 +68,18 @@ async def _gallery(gateway: Services, filters: Filters, cursor: str) -> Response
 
 
 async def _job(gateway: Services, job_id: str) -> Response:
-    job = await get_job(gateway.deps, canonical(job_id))
+    job = await get_job(gateway.deps, canonical_id(job_id))
     comparable = vector_of(job) is not None
     return gateway.pages.answer("job.html", card=Card.of(job, gateway.link), comparable=comparable)
 
 
 async def _card(gateway: Services, job_id: str) -> Response:
-    job = await get_job(gateway.deps, canonical(job_id))
+    job = await get_job(gateway.deps, canonical_id(job_id))
     return gateway.pages.answer("card.html", card=Card.of(job, gateway.link))
 
 
 async def _similar(gateway: Services, job_id: str) -> Response:
-    job = await get_job(gateway.deps, canonical(job_id))
+    job = await get_job(gateway.deps, canonical_id(job_id))
     found = await gateway.similar.to(job, limit=MOST_SIMILAR)
     cards = [Card.of(each, gateway.link, similarity) for each, similarity in found]
     return gateway.pages.answer("similar.html", to=Card.of(job, gateway.link), cards=cards)
@@ -91,4 +91,4 @@ async def _or_problem_page(gateway: Services, page: Awaitable[Response]) -> Resp
         return await page
     except (Problem, StorageError) as error:
         problem = as_problem(error)
-        return gateway.pages.answer("trouble.html", status=problem.status, code=problem.code)
+        return gateway.pages.answer("error.html", status=problem.status, code=problem.code)

@@ -15,8 +15,8 @@ from gateway.http.context import traceparent
 from gateway.http.openapi import JOB_LINKS, SUBMISSION_LINKS
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical, get_job, wait_for_job
-from gateway.replays.reruns import NextRun, next_run, validation_of
+from gateway.live.waiting import canonical_id, get_job, wait_for_job
+from gateway.replays.reruns import NextRun, next_run, validation_result
 from gateway.routes.listing import Text
 from gateway.services import (
     REPLAYED,
@@ -142,7 +142,7 @@ async def read(
 ) -> JobView:
     """Return the job: at once, or when it has finished, at most `wait` seconds later."""
     response.headers["Cache-Control"] = "no-store"
-    job = await wait_for_job(gateway.deps, request, canonical(job_id), wait)
+    job = await wait_for_job(gateway.deps, request, canonical_id(job_id), wait)
     return job_view(job, gateway.link)
 
 
@@ -171,7 +171,7 @@ async def similar(
     different models are not compared.
     """
     response.headers["Cache-Control"] = "no-store"
-    job = await get_job(gateway.deps, canonical(job_id))
+    job = await get_job(gateway.deps, canonical_id(job_id))
     found = await gateway.similar.to(job, limit=limit, group=group or None)
     return SimilarListView(
         jobs=[similar_view(each, similarity, gateway.link) for each, similarity in found]
@@ -196,7 +196,7 @@ async def delete(gateway: Gateway, job_id: JobIdPath) -> Response:
     completes an interrupted deletion.
     """
     jobs, artifacts = gateway.deps.jobs, gateway.deps.artifacts
-    job = await jobs.get(canonical(job_id))
+    job = await jobs.get(canonical_id(job_id))
     if job is None:
         raise Problem("job-not-found", f"no job {job_id}")
     if job.status != "deleted":
@@ -242,7 +242,7 @@ async def run_again(
 ) -> Response:
     """Return the number of the new run. Results of the earlier run stay until the new results are
     ready. Without `force`, known results of the same photo and model are reused."""
-    job = await get_job(gateway.deps, canonical(job_id))
+    job = await get_job(gateway.deps, canonical_id(job_id))
     coming = await _next_run(gateway, job, asked)
     await gateway.publisher.record([coming.recorded])
     await gateway.publisher.publish([coming.event], traceparent(request))
@@ -270,7 +270,7 @@ async def _next_run(gateway: Services, job: Job, asked: RunRequest) -> NextRun:
 def _stored_copies(gateway: Services, job: Job) -> tuple[bool, bool]:
     """Tell whether the working copy is stored, and whether any copy of the photo is."""
     artifacts = gateway.deps.artifacts
-    if validated := validation_of(job):
+    if validated := validation_result(job):
         original = artifacts.exists(validated.original)
         return original and artifacts.exists(validated.working), original
     if uploaded := job.source.get("object"):

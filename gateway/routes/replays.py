@@ -12,8 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from gateway.http.openapi import REPLAY_LINKS
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical
-from gateway.replays.service import ReplayOrder
+from gateway.live.waiting import canonical_id
+from gateway.replays.service import ReplayCommand
 from gateway.replays.state import ReplayError, ReplayState
 from gateway.services import Gateway
 from gateway.submissions.options import StageNames, stage_names
@@ -160,7 +160,7 @@ async def start(
     Every stage from the topic onwards runs again, unless it has a result for the same photo and
     version. Results of the earlier run stay until the new results are ready.
     """
-    order = ReplayOrder(
+    order = ReplayCommand(
         topic=asked.topic,
         plan=ReplayPlan.of(gateway.deps.graph, asked.topic, stage_names(asked.stages)),
         selection=_selection(asked),
@@ -192,7 +192,7 @@ async def read(
     replay_id: Annotated[str, Path(description="as returned by `POST /v1/replays`")],
 ) -> ReplayView:
     """Return the counts so far. If the gateway of a replay has stopped, the replay has failed."""
-    state = await gateway.replays.find(canonical(replay_id, "replay-not-found"))
+    state = await gateway.replays.find(canonical_id(replay_id, "replay-not-found"))
     if state is None:
         raise Problem("replay-not-found", f"no replay {replay_id}")
     response.headers["Cache-Control"] = "no-store"

@@ -15,7 +15,7 @@ from gateway.http.context import traceparent
 from gateway.http.openapi import SUBMISSION_LINKS, UPLOAD_LINKS
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
-from gateway.live.waiting import canonical
+from gateway.live.waiting import canonical_id
 from gateway.services import REPLAYED, Gateway, IdempotencyKey, Services, replayed_header
 from gateway.submissions.idempotency import KEPT, checked_key, job_id
 from gateway.submissions.options import Options, plain
@@ -159,7 +159,7 @@ async def complete(
     ] = NO_OPTIONS,
 ) -> Response:
     """Make a job with the upload's id. Repeating the request changes nothing."""
-    job_id = canonical(upload_id, "upload-not-found")
+    job_id = canonical_id(upload_id, "upload-not-found")
     gateway.deps.graph.closure(asked.names)
     job = await gateway.deps.jobs.get(job_id)
     if job is not None and not _is_upload(job):

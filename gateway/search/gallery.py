@@ -1,4 +1,4 @@
-"""What the gallery shows: which jobs, and of each what a card needs. Pure."""
+"""The gallery: its filters and the data of a card. Pure functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_COUNTED = 10_000
 
 @dataclass(frozen=True)
 class Filters:
-    """The filter form as it was filled in; an empty field is no condition."""
+    """The values of the filter form; an empty field does not filter."""
 
     q: str = ""
     type: str = ""
@@ -31,14 +31,14 @@ class Filters:
 
     @classmethod
     def read(cls, params: Mapping[str, str]) -> Self:
-        """Make them of a query string. People type these: what makes no sense is left out."""
+        """Build filters from a query string, without invalid values and unprintable characters."""
         given = {name: _plain(params.get(name, "")) for name in cls.__dataclass_fields__}
         if given["status"] not in STATUSES:
             given["status"] = ""
         return cls(**given)
 
     def query(self, cursor: str | None = None) -> JobQuery:
-        """Return the question for the job store."""
+        """Return the query for the job store."""
         return JobQuery(
             statuses=frozenset(status for status in STATUSES if self.status in ("", status)),
             group=self.group or None,
@@ -50,7 +50,7 @@ class Filters:
         )
 
     def address(self, cursor: str | None = None) -> str:
-        """Return where the gallery is filtered so."""
+        """Return the gallery's path and query string with these filters."""
         given = {name: text for name, text in asdict(self).items() if text}
         if cursor:
             given["cursor"] = cursor
@@ -62,8 +62,11 @@ class Filters:
 
 @dataclass(frozen=True)
 class Card:
-    """One job in the gallery. ``mark`` changes with every change of the job; ``colour`` stands in
-    for the thumbnail until it is there; ``similarity``, -1 to 1, is that with another's photo."""
+    """One job in the gallery.
+
+    ``mark`` changes with every change of the job. The page shows ``colour`` until the thumbnail
+    loads. ``similarity`` to another job's photo is from -1 to 1.
+    """
 
     job: JobView
     mark: str
@@ -77,14 +80,14 @@ class Card:
         return cls(view, f"{job.run}.{job.revision}", colour, similarity)
 
 
-def how_many(total: int, filters: Filters) -> str:
-    """Say how many photos there are, of which no more than one beyond the most were counted."""
+def count_label(total: int, filters: Filters) -> str:
+    """Return the number of photos as text; the store counts at most `MOST_COUNTED` + 1."""
     number = f"more than {MOST_COUNTED:,}" if total > MOST_COUNTED else f"{total:,}"
-    return f"{number} photo{'' if total == 1 else 's'}{' that fit' if filters else ''}"
+    return f"{number} {'matching ' if filters else ''}photo{'' if total == 1 else 's'}"
 
 
 def suggestions(cards: Iterable[Card], attribute: str) -> list[str]:
-    """Return what the cards have for ``attribute``, to be offered in the filter form."""
+    """Return the values of ``attribute`` on the cards, as suggestions in the filter form."""
     found = (card.job.attributes.get(attribute) for card in cards)
     return sorted({each.value for each in found if each is not None})
 

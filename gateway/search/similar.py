@@ -1,8 +1,8 @@
-"""Which jobs' photos are like one job's photo: an index of vectors, and keeping it fresh.
+"""Find jobs with similar photos, in an index of vectors that follows the job store.
 
-The index is filled from the job store when somebody asks for the first time, and each time after
-that it takes over what was written since. So nothing is kept for whoever never asks, and an answer
-knows all that was in the store when it was asked for.
+The first search fills the index from the job store. Each later search first reads the jobs that
+changed since. So a gateway without searches needs no memory for the index, and each answer includes
+all jobs that were in the store when the search started.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway.http.problems import Problem
-from gateway.live.backfill import OVERLAP
+from gateway.live.live_jobs import OVERLAP
 from gateway.views.jobs import payload
 from storage.jobs.store import Job, JobStore, JobVector
 from streams.events.models import Classified, Validated
 
 if TYPE_CHECKING:
-    from gateway.search.vector_index import Likeness, VectorIndex
+    from gateway.search.vector_index import Neighbour, VectorIndex
 
-MOST = 100_000  # vectors in memory; of more jobs, those that were written last are compared
-PAGE = 500  # jobs read at a time, so that others get at the store in between
-AT_ONCE = 20  # jobs read side by side
+MOST = 100_000  # vectors in memory; with more jobs, the most recently written ones are kept
+PAGE = 500  # jobs per read, so that other requests can use the store in between
+AT_ONCE = 20  # jobs read concurrently
 TRIES = 3
 
 START = datetime.fromtimestamp(0, UTC), ""
@@ -33,7 +33,7 @@ Similar = tuple[Job, float]
 
 
 class SimilarJobs:
-    """Finds the jobs whose photos are most alike."""
+    """Finds the jobs with the most similar photos."""
 
     def __init__(self, jobs: JobStore, *, most: int = MOST, page: int = PAGE) -> None:
         self._jobs = jobs
@@ -41,42 +41,42 @@ class SimilarJobs:
         self._page = page
         self._index: VectorIndex | None = None
         self._after = START
-        self._begun: datetime | None = None  # while what was written is being read
+        self._refresh_started: datetime | None = None  # start of an unfinished refresh
         self._fresh_at = -1.0
         self._turn = asyncio.Lock()
 
     async def to(self, job: Job, *, limit: int, group: str | None = None) -> list[Similar]:
-        """Return the jobs and how alike their photos are, -1 to 1, at most ``limit``, the best
-        first: never ``job`` itself, and of several jobs with one photo, one.
+        """Return at most ``limit`` jobs with their similarity, -1 to 1, the most similar first.
 
-        Compared is what the same model made. Raises `Problem` when ``job`` has no vector, and
+        ``job`` itself is never returned. Of several jobs with the same photo, one is returned. Only
+        vectors of the same model are compared. Raises `Problem` if ``job`` has no vector, and
         `StoreUnavailable`.
         """
-        asked = vector_of(job)
-        if asked is None:
-            raise Problem("no-embedding", _why_none(job))
+        vector = vector_of(job)
+        if vector is None:
+            raise Problem("no-embedding", _reason_for_no_vector(job))
         found: list[Similar] = []
         for _ in range(TRIES):
-            nearest = await self._nearest(asked, limit, group)
-            jobs = await self._living(nearest)
+            nearest = await self._nearest(vector, limit, group)
+            jobs = await self._existing(nearest)
             found = [(jobs[one.job_id], one.similarity) for one in nearest if one.job_id in jobs]
             if len(found) == len(nearest):
                 break
             await self._forget([one.job_id for one in nearest if one.job_id not in jobs])
         return found
 
-    async def _nearest(self, asked: JobVector, limit: int, group: str | None) -> list[Likeness]:
+    async def _nearest(self, vector: JobVector, limit: int, group: str | None) -> list[Neighbour]:
         since = monotonic()
         async with self._turn:
-            index = self._index or await self._made()
-            if self._fresh_at < since:  # and nobody who waited with us has been at it since
+            index = self._index or await self._create_index()
+            if self._fresh_at < since:  # no other search has refreshed the index since
                 began = monotonic()
-                await self._catch_up(index)
+                await self._refresh(index)
                 self._fresh_at = began
-            return await asyncio.to_thread(index.nearest, asked, group=group, limit=limit)
+            return await asyncio.to_thread(index.nearest, vector, group=group, limit=limit)
 
-    async def _made(self) -> VectorIndex:
-        """Return the index, empty. It loads numpy: a gateway that is never asked does without."""
+    async def _create_index(self) -> VectorIndex:
+        """Create the empty index. The import loads numpy, so the first search does it."""
 
         def make() -> VectorIndex:
             from gateway.search.vector_index import VectorIndex
@@ -86,24 +86,24 @@ class SimilarJobs:
         self._index = await asyncio.to_thread(make)
         return self._index
 
-    async def _catch_up(self, index: VectorIndex) -> None:
-        """Take over what was written since the last time, or go on where that was cut short.
+    async def _refresh(self, index: VectorIndex) -> None:
+        """Add the jobs that changed since the last refresh, or resume an interrupted refresh.
 
-        The next time begins a little before this one, as for what is told live: what was written
-        by a clock that is late, or is being written now, is not there yet.
+        The next refresh starts `OVERLAP` before this one started: this one can miss a write by a
+        slow clock, or a write under way.
         """
-        self._begun = self._begun or datetime.now(UTC)
+        self._refresh_started = self._refresh_started or datetime.now(UTC)
         more = True
         while more:
             written = await self._jobs.vectors(after=self._after, limit=self._page)
             await asyncio.to_thread(index.write, written)
             if more := len(written) == self._page:
                 self._after = written[-1].written_at, written[-1].job_id
-        self._after = self._begun - OVERLAP, ""
-        self._begun = None
+        self._after = self._refresh_started - OVERLAP, ""
+        self._refresh_started = None
 
-    async def _living(self, found: Sequence[Likeness]) -> dict[str, Job]:
-        """Return the jobs that are still there."""
+    async def _existing(self, found: Sequence[Neighbour]) -> dict[str, Job]:
+        """Return the jobs that still exist."""
         jobs: dict[str, Job] = {}
         for start in range(0, len(found), AT_ONCE):
             ids = [each.job_id for each in found[start : start + AT_ONCE]]
@@ -117,7 +117,7 @@ class SimilarJobs:
 
 
 def vector_of(job: Job) -> JobVector | None:
-    """Return what the job's photo is compared by; None where it has nothing of that kind."""
+    """Return the vector of the job's photo, or None if there is no vector."""
     classified = payload(job, "classification", Classified)
     if classified is None or classified.embedding is None:
         return None
@@ -132,12 +132,12 @@ def vector_of(job: Job) -> JobVector | None:
     )
 
 
-def _why_none(job: Job) -> str:
+def _reason_for_no_vector(job: Job) -> str:
     state = job.stages.get("classification")
     if "classification" not in job.wanted and state is None:
-        return "classification was not wanted of this job; run it, and ask again"
+        return "this job did not request classification; run classification and try again"
     if state is None or state.status == "pending":
-        return "classification is not done yet; ask again"
+        return "classification is not done yet; try again later"
     if state.result is None:
         return f"classification is {state.status}"
-    return "the model of its classification makes no vectors; run it again"
+    return "the classification model made no vector; run classification again"

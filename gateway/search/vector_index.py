@@ -1,6 +1,6 @@
-"""The vectors of many jobs in one matrix in memory, and which of them are nearest to another.
+"""An in-memory index of job vectors, with an exact nearest-neighbour search.
 
-Exact: every vector is compared. 100,000 of them are 51 MB, and their jobs' names 20 MB more.
+A search compares every vector. 100,000 vectors need 51 MB, and their job ids another 20 MB.
 """
 
 from __future__ import annotations
@@ -23,34 +23,33 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Numbers = NDArray[np.intp]
 
-FURTHER = 8  # times as many are looked at where too few different photos were among the nearest
+GROWTH = 8  # how many times more candidates, if the nearest had too few distinct photos
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """How alike a job's photo is: the cosine, -1 to 1."""
+class Neighbour:
+    """A job and the cosine similarity of its photo, -1 to 1."""
 
     job_id: str
     similarity: float
 
 
 class VectorIndex:
-    """Holds the vectors of at most ``most`` jobs; of more, those that were written last.
+    """Holds the vectors of at most ``most`` jobs; the least recently written job is evicted.
 
-    Each job has a row. Beside its vector stand its model, its group and its photo as numbers, which
-    are hashes of 64 bits. A row whose model is 0 is empty. Safe to use from several threads, which
-    wait for each other.
+    Each job has a row: the vector, and 64-bit hashes of model, group and photo. A row with model 0
+    is empty. Thread-safe.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # Memory that nothing was written to yet costs nothing.
+        # The operating system allocates this memory at the first write.
         self._vectors = np.empty((most, SIZE), np.float32)
         self._models = np.zeros(most, np.uint64)
         self._groups = np.zeros(most, np.uint64)
         self._photos = np.zeros(most, np.uint64)
         self._jobs: list[str] = []  # by row
-        self._rows: OrderedDict[str, int] = OrderedDict()  # those written last at the end
+        self._rows: OrderedDict[str, int] = OrderedDict()  # least recently written first
         self._empty: list[int] = []
         self._lock = Lock()
 
@@ -58,7 +57,7 @@ class VectorIndex:
         return len(self._rows)
 
     def write(self, written: Iterable[JobVector]) -> None:
-        """Take over what was written, in its order; a job without a vector is forgotten."""
+        """Insert or replace jobs in order of writing; a job without a vector is removed."""
         with self._lock:
             rows, halves = [], []
             for each in written:
@@ -71,31 +70,30 @@ class VectorIndex:
                 self._fill(rows, b"".join(halves))
 
     def forget(self, job_ids: Iterable[str]) -> None:
-        """Leave these jobs out from now on."""
+        """Remove these jobs."""
         with self._lock:
             for job_id in job_ids:
                 self._forget(job_id)
 
-    def nearest(self, to: JobVector, *, group: str | None, limit: int) -> list[Likeness]:
-        """Return the ``limit`` photos that are most alike, the best first, each once.
+    def nearest(self, to: JobVector, *, group: str | None, limit: int) -> list[Neighbour]:
+        """Return the ``limit`` most similar photos, the most similar first, each photo once.
 
-        Compared are the vectors of the same model, of all groups where ``group`` is None, and never
-        that of the very job. Of several jobs with the same photo one is told. Raises ValueError
-        when ``to`` has no vector.
+        Only vectors of the same model are compared, of all groups if ``group`` is None, without
+        the job ``to`` itself. Raises ValueError if ``to`` has no vector.
         """
-        asked = np.array(decode(to.embedding or ""), np.float32)
+        query = np.array(decode(to.embedding or ""), np.float32)
         with self._lock:
             used = len(self._jobs)
-            wanted = self._models[:used] == _number(to.model)
+            wanted = self._models[:used] == _hash(to.model)
             if group is not None:
-                wanted &= self._groups[:used] == _number(group)
+                wanted &= self._groups[:used] == _hash(group)
             if (own := self._rows.get(to.job_id)) is not None:
                 wanted[own] = False
-            likeness = self._vectors[:used] @ (asked / np.linalg.norm(asked))
+            likeness = self._vectors[:used] @ (query / np.linalg.norm(query))
             likeness[~wanted] = -np.inf
             best = _best(likeness, self._photos[:used], min(limit, int(wanted.sum())))
             return [
-                Likeness(self._jobs[row], float(np.clip(likeness[row], -1.0, 1.0)))
+                Neighbour(self._jobs[row], float(np.clip(likeness[row], -1.0, 1.0)))
                 for row in best
                 if wanted[row]
             ]
@@ -106,9 +104,9 @@ class VectorIndex:
             row = self._empty_row()
         self._rows[each.job_id] = row
         self._jobs[row] = each.job_id
-        self._models[row] = _number(each.model)
-        self._groups[row] = _number(each.group)
-        self._photos[row] = _number(each.sha256 or each.job_id)
+        self._models[row] = _hash(each.model)
+        self._groups[row] = _hash(each.group)
+        self._photos[row] = _hash(each.sha256 or each.job_id)
         return row
 
     def _empty_row(self) -> int:
@@ -126,8 +124,7 @@ class VectorIndex:
             self._empty.append(row)
 
     def _fill(self, rows: Sequence[int], halves: bytes) -> None:
-        """Write vectors, with what they lost of their length to rounding; a row whose vector is
-        none, which no event brings, stays empty."""
+        """Write vectors, normalised to length 1; a row with an invalid vector stays empty."""
         vectors = np.frombuffer(halves, "<f2").reshape(-1, SIZE).astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1)
         none = ~(np.abs(lengths - 1.0) <= LENGTH_TOLERANCE)
@@ -137,27 +134,29 @@ class VectorIndex:
 
 
 def _best(likeness: Floats, photos: NDArray[np.uint64], limit: int) -> Numbers:
-    """Return the rows of the ``limit`` likest photos, the best first, each photo once."""
-    looked_at = min(2 * limit, len(likeness))
+    """Return the rows of the ``limit`` most similar photos, the most similar first, each once."""
+    candidates = min(2 * limit, len(likeness))
     while True:
-        rows = np.argpartition(-likeness, looked_at - 1)[:looked_at] if looked_at else np.arange(0)
+        rows = (
+            np.argpartition(-likeness, candidates - 1)[:candidates] if candidates else np.arange(0)
+        )
         rows = rows[np.argsort(-likeness[rows], kind="stable")]
         first = np.sort(np.unique(photos[rows], return_index=True)[1])
-        if len(first) >= limit or looked_at == len(likeness):
+        if len(first) >= limit or candidates == len(likeness):
             best: Numbers = rows[first[:limit]]
             return best
-        looked_at = min(FURTHER * looked_at, len(likeness))
+        candidates = min(GROWTH * candidates, len(likeness))
 
 
 def _halves(each: JobVector) -> bytes | None:
     try:
         return half_floats(each.embedding) if each.embedding and each.model else None
-    except ValueError:  # written by a version that we do not read
+    except ValueError:  # written by an incompatible version
         return None
 
 
-def _number(text: str | None) -> int:
-    """Return a number that stands for a text, never 0, and 0 for none."""
+def _hash(text: str | None) -> int:
+    """Return a 64-bit hash of the text, never 0; 0 for None."""
     if text is None:
         return 0
     return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()) or 1

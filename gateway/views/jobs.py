@@ -1,4 +1,4 @@
-"""From a stored job to what REST says of it: pure."""
+"""Convert stored jobs to their REST models. Pure functions."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ SHOWN = frozenset(stage.name for stage in BUILT_IN if stage.shows)
 
 
 def links(job_id: str) -> Links:
-    """Return where a job can be read on."""
+    """Return the links to a job and to its page."""
     return Links(self=f"/v1/jobs/{job_id}", page=f"/#{job_id}")
 
 
 def job_view(job: Job, link: Link) -> JobView:
-    """Return what REST says of ``job``, which is not deleted; ``link`` makes a URL of a key."""
+    """Return the REST model of a job that is not deleted; ``link`` turns a key into a URL."""
     return JobView(
         job_id=job.job_id,
         status=cast(Status, job.status),
@@ -55,10 +55,10 @@ def job_view(job: Job, link: Link) -> JobView:
         lane=job.lane,
         stages=_stages(job),
         error=_failure(job.error),
-        **_words(job),
+        **_texts(job),
         **_pictures(job, link),
         models=_models(job),
-        results=_others(job),
+        results=_other_results(job),
         source=dict(job.source),
         group=job.group,
         metadata=dict(job.metadata),
@@ -69,7 +69,7 @@ def job_view(job: Job, link: Link) -> JobView:
 
 
 def similar_view(job: Job, similarity: float, link: Link) -> SimilarView:
-    """Return what REST says of a job that is found by its photo; ``similarity`` is a cosine."""
+    """Return the REST model of a job with a similar photo; ``similarity`` is a cosine."""
     captioned = payload(job, "captioning", Captioned)
     return SimilarView(
         job_id=job.job_id,
@@ -87,8 +87,8 @@ def _stages(job: Job) -> dict[str, StageView]:
 
 
 def _stage(job: Job, name: str, state: StageState | None) -> StageView:
-    # A wanted stage whose state is of an earlier run has not run in this one yet; its old result
-    # is shown until the new one is there.
+    # A wanted stage with the state of an earlier run has not run in this run. REST shows the old
+    # result until the new result arrives.
     if state is None or (name in job.wanted and state.run < job.run):
         return StageView(
             status="pending",
@@ -115,7 +115,7 @@ def _failure(error: StageError | None) -> Failure | None:
     return Failure(stage=error.stage, code=error.code, message=error.message)
 
 
-def _words(job: Job) -> dict[str, Any]:
+def _texts(job: Job) -> dict[str, Any]:
     captioned = payload(job, "captioning", Captioned)
     classified = payload(job, "classification", Classified)
     posed = payload(job, "pose", Posed)
@@ -181,7 +181,7 @@ def _models(job: Job) -> dict[str, str]:
     }
 
 
-def _others(job: Job) -> dict[str, Any]:
+def _other_results(job: Job) -> dict[str, Any]:
     return {
         name: dict(state.result)
         for name, state in job.stages.items()
@@ -190,12 +190,12 @@ def _others(job: Job) -> dict[str, Any]:
 
 
 def payload(job: Job, stage: str, kind: type[P]) -> P | None:
-    """Return what a stage found of ``job``; None where it has not, or where we cannot read it."""
+    """Return a stage's payload; None if the payload is missing or unreadable."""
     state = job.stages.get(stage)
     if state is None or state.result is None:
         return None
     try:
         return kind.model_validate(state.result)
     except ValidationError:
-        # Written by a version that we do not read: the rest of the job must stay readable.
+        # Another version wrote the payload. The rest of the job must stay readable.
         return None

@@ -1,4 +1,4 @@
-"""A caption in the shapes that marketplaces want: one small pure function each."""
+"""Listing texts in the format of each marketplace. One pure function for each marketplace."""
 
 from __future__ import annotations
 
@@ -8,35 +8,37 @@ from streams.events.models import Captioned
 
 Listing = dict[str, str]
 
-SURE = 0.6
+MIN_CONFIDENCE = 0.6
 _DEPARTMENTS = {"men": "Men", "women": "Women", "boys": "Kids", "girls": "Kids"}
 
 
-def ebay(said: Captioned) -> Listing:
+def ebay(captioned: Captioned) -> Listing:
     """eBay: a title of at most 80 characters."""
-    return {"title": said.caption[:80], "description": said.description}
+    return {"title": captioned.caption[:80], "description": captioned.description}
 
 
-def poshmark(said: Captioned) -> Listing:
-    """Poshmark: a title of at most 80 characters, the wearer as a department."""
-    listing = {"title": said.caption[:80], "description": said.description}
-    department = _DEPARTMENTS.get(_sure(said, "gender"))
+def poshmark(captioned: Captioned) -> Listing:
+    """Poshmark: a title of at most 80 characters, and a department from the attribute `gender`."""
+    listing = {"title": captioned.caption[:80], "description": captioned.description}
+    department = _DEPARTMENTS.get(_attribute(captioned, "gender"))
     return {**listing, "department": department} if department else listing
 
 
-def vinted(said: Captioned) -> Listing:
-    """Vinted: a title in sentence case, the colour in a field of its own."""
-    title = said.caption[:1] + said.caption[1:].lower()
-    listing = {"title": title, "description": said.description}
-    colour = _sure(said, "colour")
+def vinted(captioned: Captioned) -> Listing:
+    """Vinted: a title in sentence case, and a separate field for the colour."""
+    title = captioned.caption[:1] + captioned.caption[1:].lower()
+    listing = {"title": title, "description": captioned.description}
+    colour = _attribute(captioned, "colour")
     return {**listing, "colour": colour} if colour else listing
 
 
-def depop(said: Captioned) -> Listing:
-    """Depop: no title, and a description that ends in at most five hashtags."""
-    named = [_sure(said, name) for name in ("type", "colour", "pattern", "gender", "neckline")]
-    tags = ["#" + "".join(filter(str.isalnum, word)) for word in named if word]
-    return {"description": " ".join([said.description, *tags[:5]])}
+def depop(captioned: Captioned) -> Listing:
+    """Depop: no title; the description ends with at most five hashtags."""
+    words = [
+        _attribute(captioned, name) for name in ("type", "colour", "pattern", "gender", "neckline")
+    ]
+    tags = ["#" + "".join(filter(str.isalnum, word)) for word in words if word]
+    return {"description": " ".join([captioned.description, *tags[:5]])}
 
 
 FORMATS: Mapping[str, Callable[[Captioned], Listing]] = {
@@ -47,12 +49,12 @@ FORMATS: Mapping[str, Callable[[Captioned], Listing]] = {
 }
 
 
-def listings(said: Captioned) -> dict[str, Listing]:
-    """The listing of every marketplace."""
-    return {name: shaped(said) for name, shaped in FORMATS.items()}
+def listings(captioned: Captioned) -> dict[str, Listing]:
+    """Return the listing for every marketplace, by name."""
+    return {name: build(captioned) for name, build in FORMATS.items()}
 
 
-def _sure(said: Captioned, name: str) -> str:
-    """An attribute's word where it is sure enough to be stated, else nothing."""
-    found = said.attributes.get(name)
-    return str(found.value) if found and found.confidence >= SURE else ""
+def _attribute(captioned: Captioned, name: str) -> str:
+    """Return the attribute's value, or an empty text below `MIN_CONFIDENCE`."""
+    found = captioned.attributes.get(name)
+    return str(found.value) if found and found.confidence >= MIN_CONFIDENCE else ""

@@ -139,7 +139,7 @@ def _hash_of_upload(artifacts: ArtifactStore, key: str) -> str | None:
     """Return the content hash of an uploaded object. The job may have been deleted before it knew
     the hash."""
     try:
-        known = json.loads(artifacts.get(keys.source_memory(key))) if key else {}
+        known = json.loads(artifacts.get(keys.source_record(key))) if key else {}
     except ArtifactNotFound:
         return None
     return known.get("sha256")
@@ -152,7 +152,7 @@ def _erase_source(artifacts: ArtifactStore, job_id: str, source: Mapping[str, st
     for key in quarantined:
         artifacts.delete(key)
     for place in {*source.values(), *quarantined}:
-        artifacts.delete(keys.source_memory(place))
+        artifacts.delete(keys.source_record(place))
 
 
 def _erase_content(

@@ -52,7 +52,7 @@ def result(sha256: str, stage: str, version: str) -> str:
     return f"results/{sha256}/{stage}@{version}.json"
 
 
-def source_memory(source: str) -> str:
+def source_record(source: str) -> str:
     """Content hash, ETag and Last-Modified of a URL or an uploaded object, as JSON."""
     return f"sources/{hashlib.sha256(source.encode()).hexdigest()}.json"
 

@@ -1,7 +1,4 @@
-"""The embedded broker: librdkafka's in-process cluster, real protocol on a loopback port.
-
-It keeps about 5 MB a partition, in memory only, and makes topics by itself, with 4 partitions.
-"""
+"""The connection to Kafka, and the embedded broker."""
 
 from __future__ import annotations
 
@@ -12,13 +9,12 @@ from confluent_kafka import KafkaException, Producer
 
 from streams.errors import BrokerUnavailable, InvalidBrokerUrl
 
-# ``LOOKSTREAM_KAFKA`` read into what each Kafka client wants to know.
 _SASL = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(frozen=True)
 class BrokerUrl:
-    """Where Kafka is and how to speak to it. ``bootstrap`` is ``host:port,host:port``."""
+    """Kafka's addresses and security settings. ``bootstrap`` is ``host:port,host:port``."""
 
     bootstrap: str
     embedded: bool = False
@@ -33,10 +29,13 @@ class BrokerUrl:
 
     @classmethod
     def parse(cls, url: str) -> BrokerUrl:
-        """Read a ``kafka://`` URL. Raises `InvalidBrokerUrl`."""
+        """Parse a URL ``kafka://[user:password@]host:port[,host:port][?tls=&ca=&sasl=]``.
+
+        Raises `InvalidBrokerUrl`.
+        """
         parts = urlsplit(url)
         if parts.scheme != "kafka" or not parts.netloc:
-            raise InvalidBrokerUrl("LOOKSTREAM_KAFKA is embedded:// or kafka://host:port")
+            raise InvalidBrokerUrl("LOOKSTREAM_KAFKA must be embedded:// or kafka://host:port")
         login, _, hosts = parts.netloc.rpartition("@")
         username, _, password = login.partition(":")
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
@@ -44,7 +43,7 @@ class BrokerUrl:
             raise InvalidBrokerUrl(f"unknown option {', '.join(sorted(unknown))}")
         sasl = query.get("sasl", "PLAIN" if username else None)
         if sasl is not None and sasl not in _SASL:
-            raise InvalidBrokerUrl(f"sasl is one of {', '.join(_SASL)}")
+            raise InvalidBrokerUrl(f"sasl must be one of {', '.join(_SASL)}")
         return cls(
             bootstrap=",".join(_with_port(host) for host in hosts.split(",")),
             embedded=query.get("embedded") == "true",
@@ -56,7 +55,7 @@ class BrokerUrl:
         )
 
     def confluent(self) -> dict[str, str]:
-        """Return the connection part of a confluent-kafka configuration."""
+        """Return the connection settings for a confluent-kafka client."""
         protocol = ("SASL_" if self.sasl else "") + ("SSL" if self.tls else "PLAINTEXT")
         config = {"bootstrap.servers": self.bootstrap, "security.protocol": protocol}
         if self.ca:
@@ -77,7 +76,10 @@ def _with_port(host: str) -> str:
 
 
 class EmbeddedBroker:
-    """A Kafka broker that lives as long as this object."""
+    """librdkafka's in-process broker: the real protocol on a loopback port, until `close`.
+
+    Keeps about 5 MB a partition, in memory only. Creates topics on demand, with 4 partitions.
+    """
 
     def __init__(self) -> None:
         self._owner: Producer | None = Producer(
@@ -89,7 +91,7 @@ class EmbeddedBroker:
         return f"kafka://{self.url.bootstrap}?embedded=true"
 
     def close(self) -> None:
-        """Stop the broker; everything it kept is gone."""
+        """Stop the broker and lose its records."""
         self._owner = None
 
 

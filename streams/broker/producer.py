@@ -1,4 +1,4 @@
-"""The idempotent producer: an event counts as published when all replicas have it."""
+"""The idempotent producer: an event is published once all in-sync replicas have it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from streams.events.models import Event
 
 DELIVERY_TIMEOUT_S = 10.0
 MAX_BYTES = 2_000_000
-"""A dead letter is a record that the broker took, with headers on top. The broker has the say."""
+"""Room for a dead letter: a record of at most 1 MB with added headers. The broker decides."""
 
 
 class EventProducer:
     """Publishes events and waits for the broker's acknowledgement (``acks=all``, idempotent).
 
-    ``source`` is the CloudEvents source of what it publishes. One a process is enough; use it from
-    one event loop. A producer that librdkafka declares broken is replaced by a new one.
+    ``source`` is the CloudEvents source of its events. One producer per process is enough. After
+    a fatal error of librdkafka's producer, a new one replaces it.
     """
 
     def __init__(self, broker: BrokerUrl, *, source: str) -> None:
@@ -56,29 +56,32 @@ class EventProducer:
     def _poll(self) -> None:
         while not self._closing.is_set():
             self._producer.poll(0.1)
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
-        """Tell the callers whose records have all been reported: one word for a whole burst."""
-        told: dict[asyncio.AbstractEventLoop, list[_Delivery]] = {}
+    def _report(self) -> None:
+        """Wake the callers whose records were all reported, with one call for each event loop."""
+        finished: dict[asyncio.AbstractEventLoop, list[_Delivery]] = {}
         while self._reported:
             with contextlib.suppress(IndexError):  # another thread took it
                 delivery = self._reported.popleft()
-                told.setdefault(delivery.loop, []).append(delivery)
-        for loop, deliveries in told.items():
-            with contextlib.suppress(RuntimeError):  # it was closed meanwhile: nobody listens
+                finished.setdefault(delivery.loop, []).append(delivery)
+        for loop, deliveries in finished.items():
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(_settle, deliveries)
 
     async def publish_all(self, events: Iterable[tuple[Event, str | None]]) -> None:
-        """Publish events with their traceparents, in order; returns when all are acknowledged."""
+        """Publish events with their traceparents, in order. Return once all are acknowledged.
+
+        Raises `BrokerUnavailable` or `EventTooLarge`; some events may be published then.
+        """
         await self.send(
             [encode(event, source=self._source, traceparent=trace) for event, trace in events]
         )
 
     async def send(self, records: Sequence[Encoded]) -> None:
-        """Produce records as they are.
+        """Produce records unchanged. Return once all are acknowledged.
 
-        Raises `BrokerUnavailable`, or `EventTooLarge`; some may have arrived then.
+        Raises `BrokerUnavailable` or `EventTooLarge`; some records may be published then.
         """
         if not records:
             return
@@ -98,7 +101,7 @@ class EventProducer:
                     on_delivery=delivery.report,
                 )
             except BufferError:
-                await asyncio.sleep(0.01)  # the local queue is full: let it drain
+                await asyncio.sleep(0.01)  # the local queue is full
             except KafkaException as error:
                 self._replace_if_broken(error)
                 raise _translated(error.args[0]) from error
@@ -109,28 +112,28 @@ class EventProducer:
         fault = error.args[0]
         if isinstance(fault, KafkaError) and fault.fatal():
             broken, self._producer = self._producer, self._connect()
-            # Whoever waits for one of its deliveries must hear that there will be none.
+            # Callers that wait for its deliveries get an error.
             broken.purge()
             broken.poll(0)
-            self._tell()
+            self._report()
 
     async def check(self) -> None:
-        """Return when the broker answers; raise `BrokerUnavailable` with the reason."""
+        """Return if the broker answers; raise `BrokerUnavailable` with the reason."""
         try:
             await asyncio.to_thread(self._producer.list_topics, timeout=2.0)
         except KafkaException as error:
             raise BrokerUnavailable(error.args[0].str()) from error
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Flush what is on its way, for at most ``timeout_s``, and stop."""
+        """Send the queued records, for at most ``timeout_s`` seconds, and stop."""
         self._producer.flush(timeout_s)
-        self._tell()
+        self._report()
         self._closing.set()
         self._poller.join(timeout=1.0)
 
 
 class _Delivery:
-    """Counts the acknowledgements of one call down, in the poller's thread, and joins
+    """Counts the acknowledgements of one call on the poller's thread. Appends itself to
     ``reported`` after the last."""
 
     def __init__(
@@ -163,7 +166,7 @@ def _settle(deliveries: Iterable[_Delivery]) -> None:
 
 
 def _translated(fault: Any) -> StreamError:
-    """Return our error for the driver's: waiting helps with all but a record that is too large."""
+    """Return the package's error. All errors except a record that is too large are temporary."""
     if not isinstance(fault, KafkaError):
         return BrokerUnavailable(str(fault))
     if fault.code() == KafkaError.MSG_SIZE_TOO_LARGE:

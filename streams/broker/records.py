@@ -1,4 +1,4 @@
-"""A Kafka record as it came, before anyone has made sense of it."""
+"""A Kafka record before decoding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True)
 class Record:
-    """Raw bytes and where they stood. ``key`` and ``value`` may be None, as Kafka allows."""
+    """A record's bytes and its position. ``key`` and ``value`` may be None."""
 
     topic: str
     partition: int
@@ -22,18 +22,18 @@ class Record:
 
     @classmethod
     def received(cls, message: Any) -> Record:
-        """Take a message of confluent-kafka's as it came."""
+        """Return the record of a confluent-kafka message."""
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
         place = message.topic(), message.partition(), message.offset()
         return cls(*place, message.key(), message.value(), headers)
 
     def header(self, name: str) -> bytes | None:
-        """Return the last header of that name, whatever its case."""
+        """Return the last header ``name`` (lower case). The case of headers is ignored."""
         found = [value for key, value in self.headers if key.lower() == name]
         return found[-1] if found else None
 
     def job_id(self) -> str | None:
-        """Return the job that the record's subject or key names, if it is a UUID."""
+        """Return the job id in the record's subject or key, or None if neither is a UUID."""
         for raw in (self.header("ce_subject"), self.key):
             try:
                 return str(UUID((raw or b"").decode("ascii")))

@@ -1,4 +1,4 @@
-"""Topic creation on a real broker."""
+"""The topics: names, partitions, retention and compaction, and their creation."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from streams.broker.connection import BrokerUrl
 from streams.errors import BrokerUnavailable
 
-# The topics: names, partitions, retention and compaction.
 DEAD_LETTERS = "dead-letters"
 JOB_UPDATED = "job-updated"
 JOB_DELETED = "job-deleted"
 OBJECT_CREATED = "object-created"
-"""The artifact store's own notifications of uploads, in its own words; read by `intake`."""
+"""The artifact store's notifications of uploads, in its own format; consumed by tracking."""
 DAY_MS = 86_400_000
-LETTER_BYTES = 2_000_000
-"""A dead letter is a record of up to the broker's limit (1 MB), with headers on top."""
+DEAD_LETTER_BYTES = 2_000_000
+"""A dead letter is a record of up to the broker's limit (1 MB) with added headers."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic as it is created. ``partitions`` bounds how far its readers scale."""
+    """One topic to create. ``partitions`` limits the number of parallel consumers."""
 
     name: str
     partitions: int
@@ -34,7 +33,7 @@ class Topic:
 
     @property
     def config(self) -> dict[str, str]:
-        """Kafka's own names for what is set."""
+        """The topic's settings by Kafka's names."""
         if self.compacted:
             return {"cleanup.policy": "compact"}
         config = {
@@ -47,22 +46,22 @@ class Topic:
 
 
 def system_topics(stage_topics: Iterable[str], partitions: int, retention_days: int) -> list[Topic]:
-    """Return every topic of the system: one a stage, failures, deletions, updates, dead letters.
+    """Return all topics: one for each stage, failures, deletions, updates, dead letters.
 
-    Job state is a projection of the topics, so their retention is how far back it can be rebuilt.
+    Jobs can be rebuilt from the topics as far back as ``retention_days``.
     """
     names = dict.fromkeys(("image-submitted", *stage_topics, "stage-failed", JOB_DELETED))
     return [
         *(Topic(name, partitions, retention_days=retention_days) for name in names),
         Topic(JOB_UPDATED, partitions, compacted=True),
-        Topic(DEAD_LETTERS, 1, retention_days=max(retention_days, 90), max_bytes=LETTER_BYTES),
+        Topic(DEAD_LETTERS, 1, retention_days=max(retention_days, 90), max_bytes=DEAD_LETTER_BYTES),
     ]
 
 
 def create_topics(broker: BrokerUrl, topics: Sequence[Topic], timeout_s: float = 30.0) -> list[str]:
-    """Create the topics that are missing and return their names; existing ones stay as they are.
+    """Create the missing topics and return their names. Existing topics do not change.
 
-    The embedded broker makes topics by itself, so nothing is done there. Raises
+    Does nothing on the embedded broker, which creates topics on demand. Raises
     `BrokerUnavailable`.
     """
     if broker.embedded:

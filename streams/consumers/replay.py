@@ -1,8 +1,8 @@
-"""What to replay of a topic, and as what: pure.
+"""Decide which events of a topic a replay publishes again, and how it changes them: pure.
 
-A replay publishes each job's newest event again, with ``run`` raised, so that every stage that
-reads the topic works on it once more. Stages before the topic keep their results of earlier runs
-and are no part of the new run: the job is completed when the stages from the topic on are.
+A replay publishes each job's newest event again as a new run. The stages that consume the topic,
+and those after them, process it again. Earlier stages keep their results and are not part of the
+new run. The job completes once the stages of the new run do.
 """
 
 from __future__ import annotations
@@ -19,29 +19,33 @@ from streams.events.codec import Envelope
 from streams.events.models import Event, StageResult
 from streams.stages.graph import StageGraph
 
-_BACK = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
+_DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """Read a time: ISO 8601 (UTC where it says no zone), or so long back, such as ``90m``, ``2h``
-    or ``7d``. Raises ValueError."""
-    if back := _BACK.fullmatch(text.strip()):
+    """Parse a time: ISO 8601 (UTC without a zone), or a duration before ``now``, such as ``90m``,
+    ``2h`` or ``7d``. Raises ValueError."""
+    if duration := _DURATION.fullmatch(text.strip()):
         try:
-            return now - timedelta(**{_UNITS[back[2]]: int(back[1])})
+            return now - timedelta(**{_UNITS[duration[2]]: int(duration[1])})
         except OverflowError as error:
-            raise ValueError("that is before the beginning of time") from error
+            raise ValueError("the time is before the year 1") from error
     try:
         time = datetime.fromisoformat(text.strip())
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError("write a time as 2026-01-31T12:00:00Z, or back from now as 2h") from error
+        raise ValueError(
+            "write a time as 2026-01-31T12:00:00Z, or a duration before now as 2h"
+        ) from error
 
 
 @dataclass(frozen=True)
 class EventFilter:
-    """Which events: made in ``since`` ≤ time < ``until``, of one of ``jobs`` (all when empty),
-    with each field of ``match`` (dotted for what lies deeper) as text what it says."""
+    """Selects events with ``since`` ≤ time < ``until``, of one of ``jobs`` (empty: all jobs).
+
+    ``match`` maps a dotted path to a text that a value at that path must equal.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -49,7 +53,7 @@ class EventFilter:
     match: Mapping[str, str] = field(default_factory=dict)
 
     def matches(self, envelope: Envelope) -> bool:
-        """Tell whether the event is one of them."""
+        """Tell whether the event is selected."""
         if self.since and envelope.time < self.since:
             return False
         if self.until and envelope.time >= self.until:
@@ -65,7 +69,7 @@ class EventFilter:
 
 
 def _values(data: Any, path: Sequence[str]) -> Iterator[Any]:
-    """Yield what is at ``path``; in a list, of each of its items."""
+    """Yield the values at ``path``; in a list, those of each item."""
     if isinstance(data, list):
         for item in data:
             yield from _values(item, path)
@@ -81,15 +85,15 @@ def _text(value: Any) -> str:
 
 @dataclass
 class TopicScan:
-    """What reading has found so far: how many records, how many that are no events, and each job's
-    newest event. It grows with the jobs, not with the events."""
+    """The state of reading a topic: the numbers of records and undecodable records, and the newest
+    selected event of each job. Memory grows with the number of jobs, not of events."""
 
     read: int = 0
     undecodable: int = 0
     newest: dict[str, Envelope] = field(default_factory=dict)
 
     def add(self, envelope: Envelope | None, selection: EventFilter) -> None:
-        """Take one record of the topic in."""
+        """Count one record; keep its event if that is selected and its job's newest."""
         self.read += 1
         if envelope is None:
             self.undecodable += 1
@@ -105,11 +109,11 @@ def _age(envelope: Envelope) -> tuple[int, datetime]:
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What a replay of a topic sets in motion.
+    """The stages that a replay of a topic runs.
 
-    ``stages`` are those from the topic on: the one that emits it, and all that follow. ``asked``
-    are the stages that the operator named, with all they need of these; empty for what each job
-    wanted.
+    ``stages`` are the stage that emits the topic, and all stages after it. ``readers`` consume the
+    topic. ``asked`` are the stages that the operator named, with the stages of ``stages`` that they
+    depend on; empty means the stages that each job wanted.
     """
 
     graph: StageGraph
@@ -119,25 +123,27 @@ class ReplayPlan:
 
     @classmethod
     def of(cls, graph: StageGraph, topic: str, asked: Iterable[str] = ()) -> ReplayPlan:
-        """Return the plan. Raises `TopicNotReplayable` and `UnknownStage`."""
+        """Return the plan for ``topic``. Raises `TopicNotReplayable` and `UnknownStage`."""
         readers = frozenset(name for name, node in graph.nodes.items() if node.consumes == topic)
         if not readers:
             topics = dict.fromkeys(node.consumes for node in graph.nodes.values())
-            raise TopicNotReplayable(f"no stage reads {topic!r}; there are {', '.join(topics)}")
+            raise TopicNotReplayable(
+                f"no stage consumes {topic!r}; stages consume {', '.join(topics)}"
+            )
         emitter = graph.emitter(topic)
         after = graph.downstream(emitter) if emitter else graph.names
         stages = (emitter, *after) if emitter else after
         names = tuple(asked)
         if names and (elsewhere := sorted(set(names) - set(after))):
             raise UnknownStage(
-                f"{topic} does not lead to {', '.join(elsewhere)}; it does to {', '.join(after)}"
+                f"{topic} does not lead to {', '.join(elsewhere)}, only to {', '.join(after)}"
             )
         wanted = graph.closure(names) if names else ()
         return cls(graph, stages, readers, tuple(name for name in wanted if name in stages))
 
     def wanted(self, of_job: Iterable[str]) -> tuple[str, ...]:
-        """Return the stages of a job's new run, in the graph's order; ``of_job`` are those that it
-        ever wanted. Empty where no stage would read the event."""
+        """Return the stages of a job's new run in the graph's order, or () if none consumes the
+        event. ``of_job`` are all stages that the job wanted in any run."""
         wanted = set(self.asked or of_job) & set(self.stages)
         if not wanted & self.readers:
             return ()
@@ -147,7 +153,7 @@ class ReplayPlan:
 def with_run(
     event: Event, *, run: int, stages: tuple[str, ...], force: bool, now: datetime
 ) -> Event:
-    """Return the event as it begins the new run ``run`` of its job, on the bulk lane."""
+    """Return the event as the start of the new run ``run``, on the bulk lane."""
     changed: dict[str, Any] = {"run": run, "stages": stages, "force": force, "lane": "bulk"}
     if isinstance(event, StageResult):
         changed |= {"attempts": 1, "started_at": now, "reused": True}

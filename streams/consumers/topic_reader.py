@@ -106,6 +106,8 @@ class TopicReader:
             return dict.fromkeys(partitions, OFFSET_BEGINNING)
         time_ms = max(0, int((since.timestamp() - margin_s) * 1000))
         wanted = [TopicPartition(self._topic, number, time_ms) for number in partitions]
+        if not wanted:  # librdkafka refuses an empty list
+            return {}
         with self._translated():
             found = self._consumer.offsets_for_times(wanted, timeout=OFFSETS_TIMEOUT_S)
         # A negative offset means that every record is older.

@@ -1,4 +1,4 @@
-"""The events as an AsyncAPI 3.0 document, generated from their models: pure.
+"""Generate the AsyncAPI 3.0 document from the event models: pure.
 
 Source: AsyncAPI 3.0.0, and its Kafka bindings 0.5.0. Headers are those of the CloudEvents Kafka
 protocol binding 1.0.2, binary mode.
@@ -22,21 +22,21 @@ _BINDING = "0.5.0"
 _UUID = {"type": "string", "format": "uuid"}
 
 _DESCRIPTION = """
-What travels through Lookstream. Every event is a CloudEvent 1.0 in binary content mode: its
-attributes are the record's headers, its data is the record's value, and the record's key is the
-job's id. Structured content mode is read as well.
+The events of Lookstream on Kafka. Every event is a CloudEvent 1.0 in binary content mode: its
+attributes are the headers of the record, its data is the value, and the key is the job's id.
+Lookstream also reads structured content mode.
 
-To hand a photo over, publish `image-submitted` with any Kafka client. Unknown fields are ignored,
-and fields are added over time: ignore those that you do not know.
+To submit a photo, publish `image-submitted` with any Kafka client. Lookstream ignores unknown
+fields. Later versions may add fields, so consumers must ignore unknown fields too.
 """
 
 
 def asyncapi(
     models: Iterable[type[Event]], topics: Iterable[Topic], *, broker: str, version: str
 ) -> dict[str, Any]:
-    """Return the document of ``models`` on their ``topics``; ``broker`` is a ``host:port``.
+    """Return the document of ``models`` on their ``topics``; ``broker`` is ``host:port``.
 
-    A topic without a model carries records as they came: the dead letters.
+    A topic without a model is described as the topic of dead letters.
     """
     by_topic = {model.topic: model for model in models}
     planned = {topic.name: topic for topic in topics}
@@ -63,7 +63,7 @@ def asyncapi(
 
 
 def _schemas(models: Iterable[type[Event]]) -> dict[str, Any]:
-    """Return the JSON Schema of each model and of what it is made of."""
+    """Return the JSON Schema of each model and of each nested model."""
     wanted: list[Any] = [(model, "validation") for model in models]
     _, found = models_json_schema(wanted, ref_template=_SCHEMAS + "{model}")
     schemas: dict[str, Any] = found.get("$defs", {})
@@ -94,7 +94,7 @@ def _channel(topic: Topic, models: Mapping[str, type[Event]]) -> dict[str, Any]:
 
 
 def _operations(topics: Iterable[str], models: Mapping[str, type[Event]]) -> dict[str, Any]:
-    """Say what the system does: it receives submissions, and sends all else."""
+    """Return the operations: the system receives `image-submitted` and sends all other topics."""
     operations = {}
     for topic in topics:
         action = "receive" if topic == "image-submitted" else "send"
@@ -108,7 +108,7 @@ def _operations(topics: Iterable[str], models: Mapping[str, type[Event]]) -> dic
 
 
 def _message(model: type[Event]) -> dict[str, Any]:
-    # Without words of its own a result is described by its payload.
+    # getdoc() returns the payload's docstring for a result without its own.
     summary, _, rest = (getdoc(model) or "").replace("``", "`").partition("\n\n")
     return {
         "name": event_type(model.topic),
@@ -128,7 +128,7 @@ def _headers(topic: str) -> dict[str, Any]:
         "required": ["ce_specversion", "ce_id", "ce_source", "ce_type"],
         "properties": {
             "ce_specversion": {"const": "1.0"},
-            "ce_id": {"type": "string", "description": "unique for its source"},
+            "ce_id": {"type": "string", "description": "unique for each ce_source"},
             "ce_source": {"type": "string", "format": "uri-reference"},
             "ce_type": {"const": event_type(topic)},
             "ce_subject": {**_UUID, "description": "the job's id"},
@@ -142,7 +142,7 @@ def _headers(topic: str) -> dict[str, Any]:
 _DEAD_LETTER: dict[str, Any] = {
     "name": DEAD_LETTERS,
     "title": "Dead letter",
-    "summary": "A record that could not be processed, untouched; its headers say why.",
+    "summary": "A record that could not be processed, unchanged; added headers give the reason.",
     "headers": {
         "type": "object",
         "properties": {

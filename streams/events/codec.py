@@ -1,7 +1,7 @@
-"""Events to and from Kafka records: CloudEvents 1.0 by the official SDK.
+"""Convert events to and from Kafka records as CloudEvents 1.0, with the official SDK.
 
-Written in binary content mode; read in binary and structured mode. Source of the mapping:
-CloudEvents Kafka protocol binding 1.0.2.
+Writes binary content mode; reads binary and structured mode. Source of the mapping: CloudEvents
+Kafka protocol binding 1.0.2.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FAULT_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class Envelope:
-    """A decoded event and what its CloudEvent says around it. ``time`` is UTC."""
+    """A decoded event with the attributes of its CloudEvent. ``time`` is UTC."""
 
     event: Event
     id: str
@@ -40,7 +40,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Encoded:
-    """An event ready to be produced."""
+    """An event as a Kafka record to produce."""
 
     topic: str
     key: bytes | None
@@ -54,7 +54,7 @@ def event_type(topic: str) -> str:
 
 
 def encode(event: Event, *, source: str, traceparent: str | None = None) -> Encoded:
-    """Make a record of an event; ``source`` is who says so, such as ``/lookstream/pose``."""
+    """Return the record of an event. ``source`` names the sender, such as ``/lookstream/pose``."""
     attributes: dict[str, Any] = {
         "specversion": "1.0",
         "id": str(uuid_utils.uuid7()),
@@ -73,7 +73,7 @@ def encode(event: Event, *, source: str, traceparent: str | None = None) -> Enco
 
 
 class Decoder:
-    """Knows the event model of each topic."""
+    """Decodes records by the event model of their topic."""
 
     def __init__(self, models: Iterable[type[Event]]) -> None:
         self._models: Mapping[str, type[Event]] = {model.topic: model for model in models}
@@ -82,11 +82,11 @@ class Decoder:
         """Return the event in a record. Raises `UndecodableEvent` with the reason."""
         model = self._models.get(record.topic)
         if model is None:
-            raise UndecodableEvent(f"no event is known on topic {record.topic}")
+            raise UndecodableEvent(f"topic {record.topic} has no event model")
         cloud_event = _cloud_event(record)
         if (found := cloud_event.get_type()) != event_type(record.topic):
             wanted = event_type(record.topic)
-            raise UndecodableEvent(_printable(f"type is {found!r}, wanted {wanted!r}"))
+            raise UndecodableEvent(_printable(f"the type is {found!r}, not {wanted!r}"))
         try:
             event = model.model_validate(_data(cloud_event))
         except ValidationError as error:
@@ -101,17 +101,17 @@ def _cloud_event(record: Record) -> CloudEvent:
     try:
         event = from_kafka(message, _FORMAT, CloudEvent)
     except Exception as error:
-        # The SDK lets json, dateutil, unicode and its own errors through; all mean the same here.
+        # The SDK also raises errors of json, dateutil and unicode; all mean the same here.
         raise UndecodableEvent(f"not a CloudEvent: {_printable(error)}") from error
     assert isinstance(event, CloudEvent)  # noqa: S101 - the factory above makes nothing else
     return event
 
 
 def _data(event: CloudEvent) -> Any:
-    """Return the data as JSON values, also where the content type was left out.
+    """Return the data as JSON values, even without a content type.
 
-    Python reads what no other JSON reader does: NaN, half surrogates, any depth. No store could
-    keep it, so it ends here.
+    Python's reader accepts NaN, half surrogates and any depth. Stores cannot keep these values, so
+    they are refused.
     """
     data = event.get_data()
     try:
@@ -134,15 +134,15 @@ def _time(event: CloudEvent) -> datetime:
     try:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except OverflowError as error:
-        raise UndecodableEvent(f"time is out of range: {time.isoformat()}") from error
+        raise UndecodableEvent(f"the time is out of range: {time.isoformat()}") from error
 
 
 def _traceparent(value: Any) -> str | None:
-    """Return a W3C trace context as it came; anything else is no trace."""
+    """Return ``value`` if it is a W3C trace context, else None."""
     return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
 
 
 def _printable(error: BaseException | str) -> str:
-    """Return the error's words, cut, without characters that cannot be encoded."""
+    """Return the error's text, shortened, without characters that cannot be encoded."""
     text = str(error)[:_FAULT_CHARACTERS]
     return text.encode(errors="backslashreplace").decode()

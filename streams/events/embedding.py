@@ -1,10 +1,10 @@
-"""The vector of a photo, by which photos are compared, as the text that events carry.
+"""The embedding of a photo: a vector for comparing photos, and its text form in events.
 
-A vector has 128 numbers (`SIZE`) without a unit, and length 1: the product of two is the cosine of
-the angle between them, 1 for the same, 0 for nothing in common, -1 for the opposite. As text it is
-base64 (RFC 4648) of little-endian half floats (IEEE 754 binary16): 256 bytes, 344 characters.
-Halves keep three digits of each number, and a cosine to within 0.001. Vectors of different models
-say nothing of each other.
+A vector has 128 numbers (`SIZE`) without a unit, and length 1. The product of two vectors is the
+cosine of their angle: 1 for equal directions, 0 for orthogonal, -1 for opposite. The text is base64
+(RFC 4648) of little-endian half floats (IEEE 754 binary16): 256 bytes, 344 characters. Half floats
+keep three digits of each number, and a cosine to within 0.001. Vectors of different models cannot
+be compared.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ CHARACTERS = 344
 
 _HALVES = struct.Struct(f"<{SIZE}e")
 LENGTH_TOLERANCE = 0.01
-"""How far from 1 the length of a vector may be. Halves take less than a tenth of that."""
+"""Allowed deviation of a length from 1. Rounding to half floats uses under a tenth of it."""
 
 
 def encode(vector: Iterable[float]) -> str:
-    """Return the text of ``vector``, `SIZE` numbers, which are scaled to length 1.
+    """Return the text of ``vector``, `SIZE` numbers, scaled to length 1.
 
-    Raises ValueError for another number of them, for what is not finite, and for zeros alone.
+    Raises ValueError for another size, for numbers that are not finite, and if all are zero.
     """
     numbers = [float(number) for number in vector]
     length = math.hypot(*numbers)
@@ -35,17 +35,17 @@ def encode(vector: Iterable[float]) -> str:
 
 
 def decode(text: str) -> tuple[float, ...]:
-    """Return the `SIZE` numbers in ``text``. Raises ValueError for what `encode` never writes."""
+    """Return the `SIZE` numbers in ``text``. Raises ValueError if their length is not 1."""
     numbers: tuple[float, ...] = _HALVES.unpack(half_floats(text))
-    if not abs(math.hypot(*numbers) - 1.0) <= LENGTH_TOLERANCE:  # nor anything that is not a number
+    if not abs(math.hypot(*numbers) - 1.0) <= LENGTH_TOLERANCE:  # also refuses NaN
         raise ValueError("an embedding is a vector of length 1")
     return numbers
 
 
 def half_floats(text: str) -> bytes:
-    """Return the half floats in ``text`` as they lie in memory, unread, for those who have many.
+    """Return the half floats in ``text`` as 256 bytes, for callers that decode many at once.
 
-    Raises ValueError for what is not base64 of so many bytes.
+    Does not check the numbers. Raises ValueError if ``text`` is not base64 of 256 bytes.
     """
     halves = b64decode(text, validate=True)
     if len(halves) != _HALVES.size:

@@ -1,4 +1,4 @@
-"""The AsyncAPI document as a page for people: pure."""
+"""Render the AsyncAPI document as Markdown: pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 _HEAD = """# The events
 
-Generated from the event models by `make contracts`; the AsyncAPI document is
-[asyncapi.json](asyncapi.json), and `/asyncapi.json` of a running gateway.
+Generated from the event models by `make contracts`. The AsyncAPI document is
+[asyncapi.json](asyncapi.json); a running gateway serves it at `/asyncapi.json`.
 """
 
 
 def events_page(document: Mapping[str, Any]) -> str:
-    """Return Markdown with one section a topic: what it says, and a table of its fields."""
+    """Return Markdown with one section for each topic: its summary and a table of its fields."""
     lines = [_HEAD, document["info"]["description"], ""]
     for topic, channel in document["channels"].items():
         (name,) = channel["messages"]
@@ -33,17 +33,21 @@ def _table(message: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
         f"| `{field}` | {_type(each)} | {'yes' if field in schema.get('required', ()) else ''} |"
         for field, each in schema["properties"].items()
     ]
-    parts = [line for name in _parts(schema, schemas) for line in _part(name, schemas[name])]
+    parts = [
+        line
+        for name in _nested_schemas(schema, schemas)
+        for line in _nested_schema(name, schemas[name])
+    ]
     return ["| field | type | required |", "|---|---|---|", *rows, "", *parts]
 
 
-def _part(name: str, schema: Mapping[str, Any]) -> list[str]:
+def _nested_schema(name: str, schema: Mapping[str, Any]) -> list[str]:
     fields = ", ".join(f"`{field}` {_type(each)}" for field, each in schema["properties"].items())
     return [f"`{name}`: {fields}.", ""]
 
 
-def _parts(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
-    """Return the names of what a schema is made of, each once, outer ones first."""
+def _nested_schemas(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
+    """Return the names of all nested schemas, each once, outer ones first."""
     found: dict[str, None] = {}
     waiting = list(_references(schema))
     while waiting:

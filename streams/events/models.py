@@ -1,7 +1,7 @@
-"""The events, as frozen values: the contract with producers and consumers in any language.
+"""The event models: the contract with producers and consumers in any language.
 
 Each event class names its topic; its CloudEvents type is ``lookstream.<topic>.v1``. Unknown
-fields are ignored, so that a newer producer never breaks an older consumer.
+fields are ignored, so that an older consumer can read a newer producer's events.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _canonical_uuid(value: str) -> str:
 
 
 def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what no database takes: whole numbers beyond 64 bits, and deep nesting."""
+    """Refuse values that databases cannot store: integers over 63 bits, and deep nesting."""
     level: list[Any] = [metadata]
     for _ in range(_MAX_DEPTH):
         if any(isinstance(value, int) and value.bit_length() > 63 for value in level):
@@ -66,13 +66,13 @@ Embedding = Annotated[
 
 
 class Value(BaseModel):
-    """A frozen value; unknown fields are ignored."""
+    """A frozen value that ignores unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Event(Value):
-    """What every event says: which job, which run of it (from 1), which lane."""
+    """Fields of every event: the job, its run (from 1), and the lane."""
 
     topic: ClassVar[str]
     job_id: JobId
@@ -81,7 +81,7 @@ class Event(Value):
 
 
 class Source(Value):
-    """Where the image is: exactly one of a public ``url`` or an ``object`` key of the store."""
+    """Where the image is: either a public ``url`` or an ``object`` key in the artifact store."""
 
     url: str | None = Field(default=None, max_length=4096)
     object: str | None = Field(default=None, max_length=512)
@@ -94,7 +94,7 @@ class Source(Value):
 
 
 class ImageSubmitted(Event):
-    """Someone handed over a photo. ``stages`` empty means all of them."""
+    """A photo was submitted. An empty ``stages`` requests all stages."""
 
     topic: ClassVar[str] = "image-submitted"
     source: Source
@@ -124,10 +124,10 @@ class ImageSubmitted(Event):
 
 
 class StageResult(Event):
-    """What every stage's result says besides its payload.
+    """Fields of every stage's result, beside its payload.
 
-    ``stages`` are the stages wanted in this run; ``reused`` tells that the payload was computed
-    earlier, for the same content and version; ``sha256`` names the content.
+    ``sha256`` identifies the content; ``stages`` are the stages requested in this run. ``reused``
+    is true if the payload was computed earlier for the same content and version.
     """
 
     sha256: Sha256
@@ -139,11 +139,11 @@ class StageResult(Event):
 
 
 class Payload(Value):
-    """What a stage found out: the part of its event that depends on the content alone."""
+    """The part of a stage's event that depends only on the content and the stage's version."""
 
 
 class Box(Value):
-    """A rectangle in 0–1 of the upright picture, from the top left."""
+    """A rectangle in fractions (0–1) of the upright image, from its top left."""
 
     left: Unit
     top: Unit
@@ -152,7 +152,7 @@ class Box(Value):
 
 
 class Validated(Payload):
-    """What the picture is. ``width`` and ``height`` are of the upright original, in pixels."""
+    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels."""
 
     sha256: Sha256
     perceptual_hash: str
@@ -166,14 +166,14 @@ class Validated(Payload):
 
 
 class Attribute(Value):
-    """One thing said of the garment, with the probability that it is so."""
+    """One attribute of the garment, with its probability."""
 
     value: str
     confidence: Unit
 
 
 class Captioned(Payload):
-    """A marketplace title of at most 80 characters and what it rests on."""
+    """A marketplace title of at most 80 characters, with the attributes it is made from."""
 
     caption: str = Field(max_length=80)
     description: str = ""
@@ -190,10 +190,10 @@ class Label(Value):
 
 
 class Classified(Payload):
-    """The five likeliest classes, best first, and a vector to find similar photos by.
+    """The five most probable classes, best first, and a vector for finding similar photos.
 
-    ``embedding`` is 128 numbers of length 1 together, as base64 of little-endian half floats. It is
-    compared with those of the same ``model`` only, and None where that makes none.
+    ``embedding`` is a vector of 128 numbers and length 1, as base64 of little-endian half floats.
+    Only vectors of the same ``model`` can be compared. It is absent if the model makes none.
     """
 
     top5: tuple[Label, ...]
@@ -202,7 +202,7 @@ class Classified(Payload):
 
 
 class Keypoint(Value):
-    """A named point in 0–1 of the upright picture."""
+    """A named point in fractions (0–1) of the upright image."""
 
     name: str
     x: Unit
@@ -211,9 +211,9 @@ class Keypoint(Value):
 
 
 class Posed(Payload):
-    """Where the garment is: on a wearer, laid out, or nowhere to be found.
+    """The garment's position. ``subject`` says whether it is worn, laid out, or not found.
 
-    ``box`` and ``cutout`` are None where ``subject`` is ``none``.
+    ``box`` and ``cutout`` are absent if ``subject`` is ``none``.
     """
 
     subject: Literal["worn", "laid-out", "none"]
@@ -224,7 +224,7 @@ class Posed(Payload):
 
 
 class Shot(Value):
-    """One view cut from the original: its label, object key, box and the reason for it."""
+    """One crop of the original: its label, object key, box and reason."""
 
     label: str
     key: str
@@ -234,13 +234,13 @@ class Shot(Value):
 
 
 class ShotsTaken(Payload):
-    """All views that the picture allows; none rather than a wrong one."""
+    """All crops that the image allows; none if the stage is not sure."""
 
     shots: tuple[Shot, ...] = ()
 
 
 class Thumbnail(Value):
-    """A small picture; ``width`` and ``height`` are its own, in pixels."""
+    """A thumbnail; ``width`` and ``height`` are its own, in pixels."""
 
     width: int = Field(ge=1)
     height: int = Field(ge=1)
@@ -248,14 +248,14 @@ class Thumbnail(Value):
 
 
 class Thumbnailed(Payload):
-    """The thumbnails, and a thumbhash (base64) to show before they load."""
+    """The thumbnails, and a thumbhash (base64) to show while they load."""
 
     thumbnails: tuple[Thumbnail, ...]
     thumbhash: str
 
 
 class Drawn(Payload):
-    """The picture, 1000 px wide, with its five likeliest classes drawn on it."""
+    """The image with its five most probable classes drawn on it, 1000 px wide."""
 
     key: str
     width: int = Field(ge=1)
@@ -291,7 +291,7 @@ class ImageAnnotated(Drawn, StageResult):
 
 
 class StageFailed(Event):
-    """A stage gave up: the input's own fault (``rejected``) or ours (``error``)."""
+    """A stage failed. ``kind`` is ``rejected`` for invalid input, or ``error`` for all else."""
 
     topic: ClassVar[str] = "stage-failed"
     stage: str
@@ -305,13 +305,13 @@ class StageFailed(Event):
 
 
 class JobDeleted(Event):
-    """The owner took the job back: agents skip it, and tracking forgets it for good."""
+    """The job was deleted. Agents skip its events; tracking keeps a tombstone only."""
 
     topic: ClassVar[str] = "job-deleted"
 
 
 class JobUpdated(Event):
-    """The job's new state, as tracking wrote it: what followers and caches read."""
+    """The job's new state, as tracking stored it."""
 
     topic: ClassVar[str] = "job-updated"
     status: Literal["pending", "processing", "completed", "failed", "deleted"]

@@ -1,7 +1,7 @@
-"""One trace a job: W3C trace contexts, carried from event to event as ``traceparent``.
+"""One trace for each job: events carry the W3C trace context as ``traceparent``.
 
-Spans are made by the tracer that one is handed. The one that keeps nothing passes the parent's
-context on, so that a trace goes through processes that do not record. Source: W3C Trace Context 1.
+The caller provides the tracer. A tracer that does not record passes the parent's context on, so
+that a trace continues through processes without tracing. Source: W3C Trace Context, level 1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def start_span(
     parent: str | None,
     attributes: Attributes,
 ) -> Span:
-    """Begin a span under a traceparent; without one it is the first of its trace."""
+    """Start a span with a traceparent as its parent, or a new trace without one."""
     return tracer.start_span(name, context=_context(parent), kind=kind, attributes=attributes)
 
 
@@ -42,9 +42,9 @@ def start_span(
 def start_traces(
     tracer: Tracer, name: str, events: Sequence[Event]
 ) -> Iterator[list[tuple[Event, str | None]]]:
-    """Begin a trace for each event that is about to be published; yield what each carries on.
+    """Start a trace for each event to publish; yield the events with their traceparents.
 
-    For what has no cause whose trace would still be looked at: a sweep, a replay.
+    For events without a causing event: those of a sweep or a replay.
     """
     spans = [
         start_span(
@@ -62,7 +62,7 @@ def start_traces(
 
 
 def traceparent_of(span: Span) -> str | None:
-    """Return what the span's events carry on; None where there is no trace."""
+    """Return the traceparent for events caused by the span; None without a trace."""
     context = span.get_span_context()
     if not context.is_valid:
         return None
@@ -70,21 +70,22 @@ def traceparent_of(span: Span) -> str | None:
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
-    """Return the trace's name, as logs and trace viewers write it."""
+    """Return the trace id in a traceparent, 32 hex digits."""
     return traceparent.split("-")[1] if traceparent else None
 
 
 def new_traceparent() -> str:
-    """Return the context of a new trace that nobody records: it still joins the logs of a job.
+    """Return the context of a new trace that is not recorded. It still joins the logs of a job.
 
-    Its numbers are names, no secrets, and cost no system call, as OpenTelemetry's own.
+    The ids are not secret, so `random` is enough and saves a system call; OpenTelemetry does the
+    same.
     """
     trace_id, span_id = random.getrandbits(128) or 1, random.getrandbits(64) or 1
     return f"00-{trace_id:032x}-{span_id:016x}-00"
 
 
 def _context(traceparent: str | None) -> Context:
-    """Return a context of the parent's alone, whatever span is current here."""
+    """Return a context with the parent only, independent of the current span."""
     if not traceparent:
         return Context()
     _, trace_id, span_id, flags = traceparent.split("-")

@@ -33,7 +33,7 @@ def captioned(system: System, name: str, group: str) -> Job:
 
 
 def failing(system: System, group: str, count: int) -> list[str]:
-    """Hand over what is no photo, which is soon done."""
+    """Submit files that are not images; their jobs fail quickly."""
     ids = system.submit(*(f"{group} {number}".encode() for number in range(count)), group=group)
     system.finish_all(ids)
     return ids
@@ -93,27 +93,27 @@ def test_it_filters(system: System, browser: Browser, scripts: bool) -> None:
         mark_this_page(browser)
     fill(browser, "group", group)
     click(browser, "#filters button")
-    wait(browser, lambda driver: texts(driver, "#total") == ["3 photos that fit"])
+    wait(browser, lambda driver: texts(driver, "#total") == ["3 matching photos"])
 
     Select(browser.find_element(By.ID, "status")).select_by_visible_text("failed")
     click(browser, "#filters button")
-    wait(browser, lambda driver: texts(driver, "#total") == ["2 photos that fit"])
-    assert texts(browser, ".card .cause")[0].startswith("validation: not-an-image")
+    wait(browser, lambda driver: texts(driver, "#total") == ["2 matching photos"])
+    assert "validation: not-an-image" in texts(browser, ".card .cause")[0]
 
     Select(browser.find_element(By.ID, "status")).select_by_visible_text("any")
     fill(browser, "type", job["attributes"]["type"]["value"].upper())
     fill(browser, "q", job["caption"].split()[-1])
     click(browser, "#filters button")
-    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 matching photo"])
     assert texts(browser, ".card .caption") == [job["caption"]]
     assert scripts == is_the_page_marked(browser)
 
     fill(browser, "q", "nosuchword")
     click(browser, "#filters button")
-    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photo fits. Show all of them."])
+    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photos match. Show all photos."])
     assert "q=nosuchword" in browser.current_url
     browser.back()
-    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 matching photo"])
     assert errors_of(browser) == []
 
 
@@ -150,7 +150,7 @@ def _mark(browser: Browser, job_id: str) -> str:
 def test_a_finished_job_appears_and_a_deleted_one_goes(system: System, browser: Browser) -> None:
     show(browser, system, group="live")
     mark_this_page(browser)
-    assert texts(browser, ".nothing") == ["No photo fits. Show all of them."]
+    assert texts(browser, ".nothing") == ["No photos match. Show all photos."]
     for number in (1, 2):
         job = captioned(system, f"live {number}", "live")
         wait(browser, lambda driver, n=number: texts(driver, ".status") == ["completed"] * n)
@@ -159,10 +159,10 @@ def test_a_finished_job_appears_and_a_deleted_one_goes(system: System, browser: 
     wait(browser, lambda driver: driver.execute_script(loaded))
     delete(system, job["job_id"])
     wait(browser, lambda driver: count(driver, ".card") == 1)
-    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 matching photo"])
     (left,) = browser.find_elements(By.CSS_SELECTOR, ".card")
     delete(system, str(left.get_attribute("id")).removeprefix("job-"))
-    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photo fits. Show all of them."])
+    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photos match. Show all photos."])
     assert is_the_page_marked(browser)
     assert errors_of(browser) == []
 
@@ -173,7 +173,7 @@ def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
     click(browser, ".card a")
     wait(browser, lambda driver: texts(driver, "h1") == [job["caption"]])
     assert texts(browser, ".shots figcaption")[0].startswith(job["shots"][0]["label"])
-    assert {"original", "annotated", "everything as JSON"} <= set(texts(browser, ".links a"))
+    assert {"original", "annotated", "all results as JSON"} <= set(texts(browser, ".links a"))
     assert count(browser, ".top5 li") == 5
     loaded = "return document.querySelector('.large img').naturalWidth === 1000"
     wait(browser, lambda driver: driver.execute_script(loaded))
@@ -185,7 +185,7 @@ def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
     wait(browser, lambda driver: driver.current_url == f"{system.gateway}/gallery")
     assert errors_of(browser) == []
     browser.get(f"{system.gateway}/gallery/{job['job_id']}")
-    assert texts(browser, "h1") == ["There is no such photo"]
+    assert texts(browser, "h1") == ["Photo not found"]
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
@@ -200,7 +200,7 @@ def test_similar_photos_are_a_click_away(system: System, browser: Browser, scrip
     if scripts:
         mark_this_page(browser)
     browser.find_element(By.CSS_SELECTOR, "#similar a").send_keys(Keys.ENTER)
-    wait(browser, lambda driver: texts(driver, ".likeness")[:2] == ["75% alike", "25% alike"])
+    wait(browser, lambda driver: texts(driver, ".similarity")[:2] == ["75% similar", "25% similar"])
     shown = [each.get_attribute("id") for each in browser.find_elements(By.CSS_SELECTOR, ".card")]
     assert shown[:2] == [f"job-{near}", f"job-{far}"]
     if scripts:
@@ -256,4 +256,4 @@ def test_everybody_can_use_it(system: System, browser: Browser) -> None:
         wrong = http.get("/gallery", params={"cursor": "not one of ours"})
     assert "unsafe" not in policy
     assert wrong.status_code == 422
-    assert "There is no such page" in wrong.text
+    assert "Page not found" in wrong.text

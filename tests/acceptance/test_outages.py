@@ -54,7 +54,7 @@ def test_minio_outage(system: System) -> None:
         # The other jobs may be completed; this job needs the store.
         again = {"job_id": new_job_id(), "source": {"object": f"originals/{known}"}, "force": True}
         job_ids.append(publish_event(system.info["kafka"], again))
-        until(system.worker_holds)
+        until(system.a_worker_waits)
         assert not [job for job in map(system.job, job_ids) if job and job["status"] == "failed"]
     _assert_all_completed(system, job_ids)
 

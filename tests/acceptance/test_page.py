@@ -42,7 +42,7 @@ def fake(tmp_path: Path, name: str) -> Path:
     return path
 
 
-def hand_over(browser: Browser, *photos: Path) -> None:
+def upload(browser: Browser, *photos: Path) -> None:
     browser.find_element(By.ID, "files").send_keys("\n".join(str(each) for each in photos))
 
 
@@ -108,7 +108,7 @@ def test_a_photo_is_processed_before_ones_eyes(
     browser.get(system.gateway)
     assert not browser.find_element(By.ID, "clear").is_displayed()
     browser.execute_script(WATCH_STAGES)
-    hand_over(browser, photo(tmp_path, "dress.jpg", "rebeccapurple"))
+    upload(browser, photo(tmp_path, "dress.jpg", "rebeccapurple"))
     text = row(browser, "dress.jpg", "completed")
     for stage in ("validation", "captioning", "classification", "pose", "shots", "annotation"):
         assert stage in text
@@ -131,7 +131,7 @@ def test_a_photo_is_processed_before_ones_eyes(
 
 def test_a_job_is_run_again_and_deleted(system: System, browser: Browser, tmp_path: Path) -> None:
     browser.get(system.gateway)
-    hand_over(browser, photo(tmp_path, "again.jpg", "goldenrod"))
+    upload(browser, photo(tmp_path, "again.jpg", "goldenrod"))
     row(browser, "again.jpg", "completed")
     job = job_id(browser)
 
@@ -160,7 +160,7 @@ def test_what_fails_is_shown_with_stage_and_cause(
     system: System, browser: Browser, tmp_path: Path
 ) -> None:
     browser.get(system.gateway)
-    hand_over(browser, fake(tmp_path, "notes.jpg"))
+    upload(browser, fake(tmp_path, "notes.jpg"))
     text = row(browser, "notes.jpg", "failed")
     assert "validation: not-an-image" in text
     assert "1 failed" in summary(browser)
@@ -171,7 +171,7 @@ def test_a_job_that_is_deleted_elsewhere_goes(
     system: System, browser: Browser, tmp_path: Path
 ) -> None:
     browser.get(system.gateway)
-    hand_over(browser, fake(tmp_path, "short-lived.jpg"))
+    upload(browser, fake(tmp_path, "short-lived.jpg"))
     row(browser, "short-lived.jpg", "failed")
     with system.http() as http:
         assert http.delete(f"/v1/jobs/{job_id(browser)}").status_code == 204
@@ -182,7 +182,7 @@ def test_without_a_stream_it_polls(system: System, browser: Browser, tmp_path: P
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/v1/events"]})
     browser.get(system.gateway)
-    hand_over(browser, fake(tmp_path, "polled.jpg"))
+    upload(browser, fake(tmp_path, "polled.jpg"))
     row(browser, "polled.jpg", "failed")
 
 
@@ -199,7 +199,7 @@ def test_a_page_that_nobody_looks_at_holds_no_stream(system: System, browser: Br
 
 def test_it_comes_back_with_the_gateway(system: System, browser: Browser, tmp_path: Path) -> None:
     browser.get(system.gateway)
-    hand_over(browser, fake(tmp_path, "before.jpg"))
+    upload(browser, fake(tmp_path, "before.jpg"))
     row(browser, "before.jpg", "failed")
     for process in system.running_as("gateway"):
         os.kill(process.pid, signal.SIGKILL)
@@ -207,7 +207,7 @@ def test_it_comes_back_with_the_gateway(system: System, browser: Browser, tmp_pa
     wait(browser, lambda driver: "does not answer" not in summary(driver))
     (failed,) = system.submit(b"no picture either")
     system.finish(failed)
-    hand_over(browser, fake(tmp_path, "after.jpg"))
+    upload(browser, fake(tmp_path, "after.jpg"))
     row(browser, "after.jpg", "failed")
     assert [url for url in requested(browser) if "wait=2" in url] == []
 
@@ -221,7 +221,7 @@ def test_photos_on_their_way_wait_for_the_gateway_and_are_not_left_behind(
     (gateway,) = system.running_as("gateway")
     os.kill(gateway.pid, signal.SIGSTOP)  # so that all of them are on their way
     names = [f"{number}.jpg" for number in range(6)]
-    hand_over(browser, *(fake(tmp_path, name) for name in names))
+    upload(browser, *(fake(tmp_path, name) for name in names))
     row(browser, names[-1], "waiting")
     assert holds_back(browser)
     os.kill(gateway.pid, signal.SIGKILL)
@@ -236,7 +236,7 @@ def test_text_is_never_run_and_bad_addresses_fail_alone(system: System, browser:
     browser.get(system.gateway)
     field = browser.find_element(By.ID, "urls")
     field.send_keys("ftp://example.com/a.jpg", Keys.ENTER, EVIL)
-    click(browser, "#intake button")
+    click(browser, "#upload button")
     assert "url-not-allowed" in row(browser, "ftp://example.com/a.jpg", "failed")
     assert "url-invalid" in row(browser, EVIL, "failed")
     assert browser.find_elements(By.CSS_SELECTOR, "#jobs img[src=x]") == []
@@ -252,8 +252,8 @@ def test_it_can_be_used_by_keyboard(system: System, browser: Browser) -> None:
         ActionChains(browser).send_keys(Keys.TAB).perform()
         active = browser.switch_to.active_element
         focused.append(active.get_attribute("id") or active.text)
-    pages = ["Skip to the content", "Lookstream", "Hand over", "Gallery"]
-    assert focused == [*pages, "files", "urls", "Submit addresses"]
+    pages = ["Skip to content", "Lookstream", "Upload", "Gallery"]
+    assert focused == [*pages, "files", "urls", "Add links"]
     for field in ("files", "urls"):
         assert browser.find_elements(By.CSS_SELECTOR, f"label[for={field}]")
     assert browser.find_element(By.ID, "summary").get_attribute("role") == "status"

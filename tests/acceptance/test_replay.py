@@ -36,7 +36,7 @@ def test_a_new_model_over_finished_jobs(
         old = jobs.models()
         workers = system.running_as("worker")
         _change(weights)
-        system.renew()
+        system.reload()
         assert system.running_as("worker") == workers
 
         computed, since = system.computed(), time.monotonic()
@@ -66,7 +66,7 @@ def test_a_model_that_cannot_be_read_changes_nothing(system: System, tmp_path: P
     with system.started_with(LOOKSTREAM_WEIGHTS=str(weights)):
         (before,) = system.completed(photo("before a bad model"))
         weights.write_bytes(b"not a model")
-        system.renew("reload_failed")
+        system.reload("reload_failed")
         (after,) = system.completed(photo("after a bad model"))
         assert after["models"] == before["models"]
 

@@ -1,4 +1,4 @@
-"""Job stores of both kinds, empty."""
+"""An empty job store of each kind."""
 
 from __future__ import annotations
 

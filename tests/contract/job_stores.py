@@ -1,4 +1,4 @@
-"""Updates for job stores, and readers of what they find."""
+"""Updates for job stores, and functions that read their listings."""
 
 from __future__ import annotations
 

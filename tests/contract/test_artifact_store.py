@@ -1,4 +1,4 @@
-"""What every artifact store does: the directory and a real MinIO under one suite."""
+"""The contract of artifact stores: one suite for the directory and a real MinIO."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_stream_comes_in_chunks_and_may_be_left_early(store: ArtifactStore) ->
 
 
 class Trickle(io.RawIOBase):
-    """A file of ``size`` bytes that is never in memory whole, and that notes how it is read."""
+    """A file of ``size`` bytes that is never in memory as a whole. Records the sizes of reads."""
 
     def __init__(self, size: int, breaks_at: int | None = None) -> None:
         self.left = size

@@ -1,4 +1,4 @@
-"""What every broker does for what we publish: the embedded one and Apache Kafka under one suite."""
+"""The contract of brokers: one suite for the embedded broker and Apache Kafka."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ async def test_records_go_as_they_are_and_in_order(broker: BrokerUrl) -> None:
 
 
 async def test_one_key_has_one_partition_whoever_asks(broker: BrokerUrl) -> None:
-    """Java's clients and ours put a job's events on the same partition: murmur2, of Kafka."""
+    """Java clients and this producer put a job's events on the same partition, by murmur2."""
     topic = new_topic(broker, partitions=4)
-    keys = [b"21", b"foobar", b"a-little-bit-long-string"]  # from Kafka's own tests of its hash
+    keys = [b"21", b"foobar", b"a-little-bit-long-string"]  # values from Kafka's own tests
     hashes = [-973932308, -790332482, -985981536]
     async with producing(broker) as producer:
         await producer.send([Encoded(topic, key, b"", ()) for key in keys])

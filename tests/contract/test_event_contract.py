@@ -1,4 +1,4 @@
-"""The AsyncAPI document: valid, true to the golden records, and kind to old clients."""
+"""The AsyncAPI document is valid, describes the golden records, and stays compatible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every job store does with updates: SQLite and the MongoDB protocol under one suite."""
+"""The contract of job stores: one suite for SQLite and the MongoDB protocol."""
 
 from __future__ import annotations
 

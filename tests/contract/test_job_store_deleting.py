@@ -1,4 +1,4 @@
-"""A deleted job leaves a tombstone in every job store, and is seen only by those who ask for it."""
+"""A deleted job leaves a tombstone, which only queries for deleted jobs find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listings of every job store: their order, their filters, and pages that stay exact."""
+"""Listings of job stores: order, filters, and exact pages."""
 
 from __future__ import annotations
 

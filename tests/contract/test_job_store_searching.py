@@ -1,4 +1,4 @@
-"""Jobs are found by what was seen on them, in every job store."""
+"""Job stores find jobs by attributes, classes and words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TYPES = ("dress", "t-shirt")
 
 
 def garment(number: int, colour: str, kind: str, **more: object) -> list[JobUpdate]:
-    """Return the updates of a job that is done; its class is ``kind`` in capitals."""
+    """Return the updates of a completed job; its class is ``kind`` in capitals."""
     caption = {
         "caption": f"Women's {colour.title()} {kind.title()} №{number}",
         "attributes": {"type": {"value": kind}, "colour": {"value": colour, "confidence": 0.9}},

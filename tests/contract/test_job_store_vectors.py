@@ -1,4 +1,4 @@
-"""What photos are compared by comes out of every job store in the order of its writing."""
+"""Job stores return vectors in the order of writing."""
 
 from __future__ import annotations
 

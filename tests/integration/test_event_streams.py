@@ -13,8 +13,7 @@ import pytest
 from starlette.types import Message
 
 from agents.tracking.projection import updated_event
-from gateway.live.event_ids import JobMark, TimeMark
-from gateway.live.event_stream import EventStream
+from gateway.live.event_stream import EventStream, JobEventId, TimeEventId
 from gateway.live.live_jobs import LiveJobs
 from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import Deleted, Job, JobUpdate, StageCompleted, Submitted
@@ -85,9 +84,9 @@ class Desk:
     ) -> AsyncIterator[Listener]:
         """Listen for one job, or for a group; hang up at the end."""
         frames = (
-            self.live.of_job(of, JobMark.parse(str(since)))
+            self.live.follow_job(of, JobEventId.parse(str(since)))
             if of
-            else self.live.of_group(group, TimeMark.parse(str(since)))
+            else self.live.follow_group(group, TimeEventId.parse(str(since)))
         )
         before = self.feed.listeners
         listener = Listener(EventStream(frames, **more))
@@ -210,7 +209,7 @@ async def test_a_store_built_anew_counts_from_one_again(desk: Desk) -> None:
 async def test_what_was_written_meanwhile_is_told_in_pages(desk: Desk) -> None:
     inside, outside = new_jobs(450), new_jobs(1)
     await desk.write(*(submitted(job, "spring") for job in inside), submitted(outside[0], "autumn"))
-    since = TimeMark(TimeMark.now().ms - 1)  # before the listener began, by its clock
+    since = TimeEventId(TimeEventId.now().ms - 1)  # before the listener began, by its clock
     async with desk.listening(group="spring", since=since) as listener:
         await eventually(lambda: {job for job, _ in listener.states} == set(inside))
         # Only now does the mark go on: cut before, a listener begins again where it was.
@@ -223,7 +222,7 @@ async def test_what_was_written_meanwhile_is_told_in_pages(desk: Desk) -> None:
 async def test_a_deletion_meanwhile_is_told(desk: Desk) -> None:
     [job] = new_jobs(1)
     await desk.write(submitted(job, "spring"))
-    since = TimeMark.now()
+    since = TimeEventId.now()
     await desk.write(Deleted(job, 1, datetime.now(UTC)))
     async with desk.listening(group="spring", since=since) as listener:
         await eventually(lambda: [event.data["status"] for event in listener.events] == ["deleted"])
@@ -239,7 +238,7 @@ async def test_a_gap_is_filled_from_the_store(desk: Desk) -> None:
 
 async def test_the_broker_is_heard_while_the_store_is_away(tmp_path: Path) -> None:
     before, after = new_jobs(2)
-    since = TimeMark.now()
+    since = TimeEventId.now()
     desk = Desk(tmp_path / "away" / "jobs.sqlite")
     await desk.write(submitted(before))
     [late] = await desk.write(submitted(after))

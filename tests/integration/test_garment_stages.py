@@ -1,4 +1,4 @@
-"""Pose, shots, thumbnails, annotation, caption and classes of drawn garments, on a real store."""
+"""All stages after validation, with drawn garments and a store in a directory."""
 
 from __future__ import annotations
 
@@ -146,7 +146,9 @@ def test_trousers_give_no_neck_and_no_sleeve(
     assert {shot.label for shot in taken.shots} == {"full", "zoom", "hem"}
 
 
-def test_someone_wears_it(store: DirectoryArtifacts, decoder: Decoder, posing: Stage) -> None:
+def test_a_worn_garment_has_a_wearer(
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
+) -> None:
     event = validated(draw_figure().resize((768, 960)), store, decoder)
     posed = run(posing, event, store, Posed)
     assert posed.subject == "worn"
@@ -175,7 +177,7 @@ def test_a_floor_without_a_garment_has_no_subject_and_no_shots(
     assert taken == ShotsTaken()
 
 
-def test_a_print_on_a_tshirt_is_no_wearer(
+def test_a_figure_printed_on_a_tshirt_is_not_a_wearer(
     store: DirectoryArtifacts, decoder: Decoder, posing: Stage
 ) -> None:
     shirt = tshirt((900, 1200), "white", "saddlebrown")
@@ -206,7 +208,7 @@ def test_thumbnails_fit_and_are_never_enlarged(
         assert thumbnail.width / thumbnail.height == pytest.approx(size[0] / size[1], rel=0.1)
 
 
-def test_versions_tell_what_they_depend_on(decoder: Decoder) -> None:
+def test_a_version_changes_with_the_sizes_and_the_model(decoder: Decoder) -> None:
     small, large = thumbnailing_stage(sizes=((64, 64),)), thumbnailing_stage(sizes=((512, 512),))
     assert small.version != large.version
     facts = {"job_id": str(uuid4()), "sha256": "a" * 64}
@@ -217,7 +219,7 @@ def test_versions_tell_what_they_depend_on(decoder: Decoder) -> None:
 
 
 class Counting:
-    """The shipped network, and how often it was asked."""
+    """The shipped network; counts the calls."""
 
     def __init__(self, model: GarmentModel) -> None:
         self._model = model

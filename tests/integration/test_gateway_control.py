@@ -99,7 +99,7 @@ def test_what_validation_found_last_is_erased_though_the_job_was_not_told(
     incoming = keys.incoming(entry["job_id"])
     found = validated(gateway, b"just validated")
     memory = json.dumps({"sha256": found["sha256"]}).encode()
-    gateway.artifacts.put(keys.source_memory(incoming), memory)
+    gateway.artifacts.put(keys.source_record(incoming), memory)
     http.delete(f"/v1/jobs/{entry['job_id']}")
     assert kept(gateway) == before
 

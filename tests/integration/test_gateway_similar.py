@@ -201,6 +201,6 @@ def test_the_gallery_has_a_page_of_them(gateway: Serving, http: httpx.Client, mo
 
     without = job(gateway, None, model)
     assert "/similar" not in http.get(f"/gallery/{without}").text
-    trouble = http.get(f"/gallery/{without}/similar")
-    assert trouble.status_code == 409
-    assert "There is nothing to compare it by" in trouble.text
+    error = http.get(f"/gallery/{without}/similar")
+    assert error.status_code == 409
+    assert "Similar photos are not available" in error.text

@@ -1,4 +1,4 @@
-"""A job file of an earlier version opens, and is searched like one of this."""
+"""A job file of version 1 opens and can be searched."""
 
 from __future__ import annotations
 

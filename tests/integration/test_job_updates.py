@@ -80,7 +80,7 @@ async def running(broker: BrokerUrl) -> AsyncIterator[Running]:
 
 
 async def told(mailbox: Mailbox, revision: int) -> list[JobUpdated]:
-    """Return the news up to that revision."""
+    """Return the updates up to that revision."""
     found: list[JobUpdated] = []
 
     async def complete() -> bool:

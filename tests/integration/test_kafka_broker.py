@@ -1,4 +1,4 @@
-"""What Apache Kafka alone can show: topics as planned, limits of its own, and going away."""
+"""Behaviour of Apache Kafka only: topic settings, size limits, restarts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_dead_letter_may_be_larger_than_the_record_that_died(
         )
         topic = new_topic(broker)
         incompressible = b"".join(uuid.uuid4().bytes for _ in range(80_000))
-        with pytest.raises(EventTooLarge):  # the broker's word, where the topic has no such limit
+        with pytest.raises(EventTooLarge):  # the broker's limit, if the topic has none
             await producer.send(letters(topic, incompressible))
 
 

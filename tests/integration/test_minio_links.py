@@ -1,4 +1,4 @@
-"""MinIO's own signed links, followed by a client that knows nothing else."""
+"""Links that are signed for MinIO work for a client without credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another writer gets between a read and a write: MongoJobs notices and folds once more."""
+"""If another writer changes a job between read and write, MongoJobs folds the updates again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def completed(stage: str) -> StageCompleted:
 
 
 class AfterReading(monitoring.CommandListener):
-    """Does something each time that the database has answered a ``find``, before its reader."""
+    """Calls ``action`` after each answer to a ``find``, before the caller gets it."""
 
     def __init__(self) -> None:
         self.action: Callable[[], object] | None = None
@@ -51,7 +51,7 @@ monitoring.register(LISTENER)
 
 
 class Rival:
-    """Another writer, driven from inside the first one's read."""
+    """Another writer, called during the first writer's read."""
 
     def __init__(self, jobs: Collection[dict[str, Any]]) -> None:
         self.jobs = jobs

@@ -1,4 +1,4 @@
-"""Who describes is a setting; one that is not whole stops the worker with a sentence."""
+"""The settings choose the captioner. Incomplete settings stop the worker with a message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Shipped:
         return []
 
     def warm_up(self) -> None:
-        """Nothing to do."""
+        """Load nothing."""
 
 
 def built(settings: Settings, local: Callable[[], Captioner]) -> Stage:
@@ -38,7 +38,7 @@ def built(settings: Settings, local: Callable[[], Captioner]) -> Stage:
 
 
 @pytest.mark.parametrize("given", [{}, GEMINI, OPENAI, {**OPENAI, "openai_api_key": "k"}])
-def test_what_is_whole_is_taken(given: dict[str, Any]) -> None:
+def test_complete_settings_are_accepted(given: dict[str, Any]) -> None:
     check_captions(Settings(**given))
 
 
@@ -61,7 +61,7 @@ def test_what_is_whole_is_taken(given: dict[str, Any]) -> None:
         (DIRECTORY, "LOOKSTREAM_CAPTIONS_DIRECTORY: there is no model in /nowhere"),
     ],
 )
-def test_what_is_missing_or_malformed_is_named(given: dict[str, Any], said: str) -> None:
+def test_a_missing_or_malformed_setting_is_named(given: dict[str, Any], said: str) -> None:
     with pytest.raises(CannotStart) as raised:
         check_captions(Settings(**given))
     assert said in str(raised.value)
@@ -79,12 +79,12 @@ def test_keys_come_from_the_environment_by_their_own_names_and_stay_private(
     assert "hush" not in repr(settings) + settings.model_dump_json()
 
 
-def test_by_default_the_shipped_network_speaks() -> None:
+def test_the_default_captioner_is_the_shipped_network() -> None:
     stage = built(Settings(), Shipped)
     assert (stage.version, stage.threads) == ("shipped-1", 0)
 
 
-def test_the_shipped_network_is_loaded_only_where_it_may_speak() -> None:
+def test_the_shipped_network_loads_only_if_it_may_be_used() -> None:
     def never() -> Shipped:
         raise AssertionError("half a gigabyte for nothing")
 
@@ -95,7 +95,7 @@ def test_the_shipped_network_is_loaded_only_where_it_may_speak() -> None:
 
 
 @pytest.mark.parametrize(("fallback", "questions"), [("none", 4), ("local", 6)])
-def test_a_stage_has_time_and_threads_for_its_questions(fallback: str, questions: int) -> None:
+def test_the_stage_has_time_and_threads_for_its_requests(fallback: str, questions: int) -> None:
     settings = Settings(
         **OPENAI, captions_fallback=fallback, captions_timeout_s=100, captions_at_once=7
     )
@@ -105,7 +105,7 @@ def test_a_stage_has_time_and_threads_for_its_questions(fallback: str, questions
     assert stage.timeout_s > questions * 100
 
 
-def test_a_changed_prompt_is_another_version() -> None:
+def test_a_changed_prompt_changes_the_version() -> None:
     def version(**more: Any) -> str:
         return built(Settings(**{**GEMINI, **more}), Shipped).version
 

@@ -1,4 +1,4 @@
-"""Events to records and back; and whatever else a topic may hold ends as `UndecodableEvent`."""
+"""Events encode to records and decode back. All other records raise `UndecodableEvent`."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ WRONG: dict[str, tuple[Record, str]] = {
     "another type": (binary(ce_type=b"com.example.v1"), "type is 'com.example.v1'"),
     "another version of ours": (
         binary(ce_type=b"lookstream.image-submitted.v2"),
-        "wanted 'lookstream.image-submitted.v1'",
+        "not 'lookstream.image-submitted.v1'",
     ),
     "another specversion": (binary(ce_specversion=b"0.3"), "specversion"),
     "no type": (binary(ce_type=None), "not a CloudEvent"),
@@ -152,7 +152,7 @@ WRONG: dict[str, tuple[Record, str]] = {
         )),
         "nested deeper",
     ),
-    "a topic of others": (record(b"{}", (), topic="elsewhere"), "no event is known on topic"),
+    "a topic of others": (record(b"{}", (), topic="elsewhere"), "has no event model"),
 }  # fmt: skip
 
 

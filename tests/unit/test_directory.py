@@ -1,4 +1,4 @@
-"""What the directory store leaves behind on the disk."""
+"""The files of the directory store on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents of other versions stay readable, and time sorts as text."""
+"""Documents of other versions are readable, and times sort as text."""
 
 from __future__ import annotations
 

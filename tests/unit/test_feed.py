@@ -1,4 +1,4 @@
-"""Who hears of what."""
+"""Each listener gets the updates that it subscribed to."""
 
 from __future__ import annotations
 

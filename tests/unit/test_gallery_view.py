@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.pages.render import Pages
-from gateway.search.gallery import MOST_COUNTED, STATUSES, Card, Filters, how_many, suggestions
+from gateway.search.gallery import MOST_COUNTED, STATUSES, Card, Filters, count_label, suggestions
 from storage.jobs.store import Job, StageError
 from tests.unit.test_views import RESULTS, done, job
 
@@ -57,8 +57,8 @@ def test_no_other_status_is_asked_for() -> None:
 )
 def test_how_many_there_are(total: int, text: str) -> None:
     assert total <= MOST_COUNTED + 1
-    assert how_many(total, Filters()) == text
-    assert how_many(total, Filters(q="red")) == f"{text} that fit"
+    assert count_label(total, Filters()) == text
+    assert count_label(total, Filters(q="red")) == text.replace("photo", "matching photo")
 
 
 def test_suggestions_are_what_the_cards_have() -> None:

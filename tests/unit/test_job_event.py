@@ -6,8 +6,7 @@ import json
 from datetime import UTC, datetime
 
 from agents.tracking.projection import updated_event
-from gateway.live.event_ids import JobMark
-from gateway.live.event_stream import JobEvent
+from gateway.live.event_stream import JobEvent, JobEventId
 from gateway.views.examples import JOB_EVENTS
 from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
 from storage.jobs.transition import fold
@@ -23,9 +22,9 @@ def test_heard_and_read_are_the_same() -> None:
     validated = StageCompleted(JOB, 1, NOW, "validation", {}, WANTED)
     job = fold(None, [submitted, validated, StageFailure(JOB, 1, NOW, error, WANTED)])
     assert job is not None
-    told = JobEvent.read(job)
-    assert told == JobEvent.heard(updated_event(job))
-    assert told.mark == JobMark(1, 3)
+    told = JobEvent.from_job(job)
+    assert told == JobEvent.from_update(updated_event(job))
+    assert told.event_id == JobEventId(1, 3)
     assert told.final
     assert json.loads(told.model_dump_json()) == {
         "job_id": JOB,
@@ -42,7 +41,7 @@ def test_heard_and_read_are_the_same() -> None:
 def test_a_job_under_way_has_no_error() -> None:
     job = fold(None, [Submitted(JOB, 1, NOW, {"url": "http://a/b"}, WANTED)])
     assert job is not None
-    told = JobEvent.read(job)
+    told = JobEvent.from_job(job)
     assert not told.final
     assert "error" not in json.loads(told.model_dump_json())
 

@@ -1,4 +1,4 @@
-"""What waits for a listener: the newest state of each job, oldest news first, bounded."""
+"""A mailbox holds the newest state of each job, oldest update first, up to a limit."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_gap_is_told_once() -> None:
 @pytest.mark.parametrize("stir", [lambda box: box.put(update(0)), Mailbox.mark_gap, Mailbox.close])
 async def test_a_listener_wakes_for_everything_that_it_must_know(stir: object) -> None:
     mailbox = Mailbox()
-    await mailbox.wait(0.01)  # nothing yet
+    await mailbox.wait(0.01)  # no update yet
     waiting = asyncio.create_task(mailbox.wait())
     await asyncio.sleep(0)
     assert callable(stir)

@@ -1,4 +1,4 @@
-"""Which of MongoDB's errors are waited for, and which are the document's own fault."""
+"""Which errors of MongoDB are temporary, and which are permanent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any JSON survives the way through MongoDB's smaller world."""
+"""Any JSON value survives storage in MongoDB."""
 
 from __future__ import annotations
 

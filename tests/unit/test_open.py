@@ -1,4 +1,4 @@
-"""A URL picks the adapter; what cannot be read is refused, and no secret is repeated."""
+"""A URL selects the adapter. Malformed URLs are refused, and errors contain no secret."""
 
 from __future__ import annotations
 

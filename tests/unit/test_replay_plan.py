@@ -1,4 +1,4 @@
-"""What a replay takes of a topic, and what it makes of it."""
+"""Which events of a topic a replay selects, and the new runs that it starts."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_is_no_time_says_so(text: str) -> None:
         parse_time(text, NOON)
 
 
-# -- which events ----------------------------------------------------------------------------
+# -- filters ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_what_is_not_selected_is_not_kept() -> None:
     assert (found.read, found.newest) == (1, {})
 
 
-# -- what it sets in motion ------------------------------------------------------------------
+# -- the plan --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A link opens one object, one way, for a while, and nobody else can write one."""
+"""A link gives access to one object, for one method, until it expires. It cannot be forged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an S3 store's links lead, by the option ``links`` of its address."""
+"""The option ``links`` of an S3 URL decides where signed links lead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job is found by, and that a search says it in the same way."""
+"""Jobs and queries give the same search terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The topics as they are created."""
+"""The settings of all topics."""
 
 from __future__ import annotations
 

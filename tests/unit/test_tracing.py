@@ -1,4 +1,4 @@
-"""Traces: an event's context comes from its span, and its span's parent from its event."""
+"""Traces: an event carries the context of its span, and a span's parent is its event's context."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TRACE_ID = trace_id_of(TRACE)
 
 
 class Traces:
-    """A tracer, and the spans that it has finished."""
+    """A tracer and its finished spans."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -137,7 +137,7 @@ async def test_a_stage_s_failure_is_told_in_its_span(sewing: Sewing, traces: Tra
 async def test_tracking_writes_in_the_trace_of_what_it_writes(
     traces: Traces, tmp_path: Path
 ) -> None:
-    """What came without a trace gets one from its stage; a second one would split the job's."""
+    """Tracking starts no trace for a submission without one: the first stage does."""
     jobs, published = SqliteJobs(tmp_path / "jobs.sqlite"), MemoryPublisher()
     tracking = TrackingProcessor(
         RESULT_EVENTS,

@@ -1,4 +1,4 @@
-"""A job's state is a function of what happened, not of the order in which it was told."""
+"""A job's state depends on its updates, not on their order or repetition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests with an idempotency key are kept once, in every job store, until they expire."""
+"""Job stores keep one record for each idempotency key until it expires."""
 
 from __future__ import annotations
 
