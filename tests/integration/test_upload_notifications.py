@@ -51,7 +51,7 @@ def test_an_upload_by_link_is_notified_once(
     store: MinioArtifacts, kafka_server: KafkaServer
 ) -> None:
     for _ in range(3):
-        store.announce("uploads/", NOTIFICATION_TARGET)
+        store.add_notification("uploads/", NOTIFICATION_TARGET)
     job_id = str(uuid4())
     store.put(keys.incoming(job_id), b"of no interest")
     follow(store.signed_link(keys.upload(job_id), expires_s=60, method="PUT"), b"a photo")
@@ -71,4 +71,4 @@ def test_an_upload_by_link_is_notified_once(
 
 def test_a_store_without_a_kafka_target_raises(minio_server: MinioServer) -> None:
     with pytest.raises(StorageError):
-        opened(minio_server).announce("uploads/", NOTIFICATION_TARGET)
+        opened(minio_server).add_notification("uploads/", NOTIFICATION_TARGET)
