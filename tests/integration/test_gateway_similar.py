@@ -182,7 +182,7 @@ def test_a_job_without_a_vector_says_why(gateway: Serving, http: httpx.Client, m
     apply(gateway, StageFailure(new[1], 1, now, error, WANTED))
     assert "not done yet" in why(new[0])
     assert "failed" in why(new[1])
-    assert "not wanted" in why(new[2])
+    assert "did not request" in why(new[2])
 
 
 def test_the_gallery_has_a_page_of_them(gateway: Serving, http: httpx.Client, model: str) -> None:
