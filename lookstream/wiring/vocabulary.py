@@ -1,8 +1,4 @@
-"""Load the user's vocabulary and check its words against the classes of the network.
-
-The gateway imports this module, and its extra installs neither torch nor OpenCV. So functions
-import the networks' modules.
-"""
+"""Load the user's vocabulary and check its words against the classes of the network."""
 
 from __future__ import annotations
 
@@ -10,7 +6,10 @@ import json
 from pathlib import Path
 
 import yaml
+from safetensors import SafetensorError, safe_open
 
+from agents.vision.networks.weights import SHIPPED
+from agents.vision.text.caption import EXTRA_WORDS
 from agents.vision.text.vocabulary import PLAIN, SECTIONS, Vocabulary, VocabularyError
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
@@ -20,8 +19,6 @@ def open_vocabulary(settings: Settings) -> Vocabulary:
     """Return the vocabulary in the settings' file; `PLAIN` without one. Raises `CannotStart`."""
     if not settings.vocabulary:
         return PLAIN
-    from agents.vision.text.caption import EXTRA_WORDS
-
     try:
         return Vocabulary.load(Path(settings.vocabulary), classes(settings), EXTRA_WORDS)
     except VocabularyError as error:
@@ -30,8 +27,6 @@ def open_vocabulary(settings: Settings) -> Vocabulary:
 
 def every_word(settings: Settings) -> str:
     """Return a vocabulary file that maps every word of the network to itself."""
-    from agents.vision.text.caption import EXTRA_WORDS
-
     known = classes(settings)
     sections = {section: known[head] for section, head in SECTIONS.items()}
     sections["words"] = sorted(EXTRA_WORDS)
@@ -44,10 +39,6 @@ def classes(settings: Settings) -> dict[str, list[str]]:
 
     Raises `CannotStart` if the file is not a garment model.
     """
-    from safetensors import SafetensorError, safe_open
-
-    from agents.vision.networks.weights import SHIPPED
-
     weights = Path(settings.weights) if settings.weights else SHIPPED
     try:
         with safe_open(weights, framework="numpy") as file:
