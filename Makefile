@@ -24,6 +24,7 @@ $(VENV)/.ready: pyproject.toml client/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else f"Python 3.11 or 3.12 is needed, this is {v[0]}.{v[1]}; try: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable ./client --editable '.[all]'
+	@test -x $(BIN)/lookstream || $(PIP) --force-reinstall --no-deps --editable ./client
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
@@ -92,4 +93,4 @@ benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline
 
 clean: ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info client/build client/*.egg-info

@@ -15,6 +15,9 @@ import typer
 if TYPE_CHECKING:
     from streams.broker.topics import Topic
 
+OWN_PACKAGES = ("streams", "storage", "agents", "gateway", "lookstream", "lookstream_client")
+"""A missing module of these is a fault of the installation and not a missing extra."""
+
 Insecure = Annotated[
     bool,
     typer.Option(
@@ -136,20 +139,14 @@ def vocabulary(
 
     `lookstream vocabulary --check words.yaml`
     """
-    from lookstream.errors import CannotStart
-    from lookstream.settings import Settings
-    from lookstream.wiring.vocabulary import every_word, open_vocabulary
+    with _starting() as settings:
+        from lookstream.wiring.vocabulary import every_word, open_vocabulary
 
-    settings = Settings()
-    try:
         if check is None:
             typer.echo(every_word(settings), nl=False)
             return
         open_vocabulary(settings.model_copy(update={"vocabulary": str(check)}))
-    except CannotStart as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    typer.echo(f"{check} is valid. Use it with LOOKSTREAM_VOCABULARY={check}")
+        typer.echo(f"{check} is valid. Use it with LOOKSTREAM_VOCABULARY={check}")
 
 
 @contextmanager
@@ -179,6 +176,8 @@ def _starting(**options: Any) -> Iterator[Any]:
         typer.echo(f"lookstream: {error}", err=True)
         raise typer.Exit(2) from None
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in OWN_PACKAGES:
+            raise
         typer.echo(
             f"lookstream: {error.name} is not installed: pip install 'lookstream[all]'", err=True
         )

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
@@ -20,10 +20,11 @@ from lookstream.errors import UnsafeBind
 from lookstream.settings import Settings
 from lookstream.telemetry import open_telemetry
 from lookstream.wiring import gateway as wiring
-from lookstream.wiring import workers as worker_wiring
 from lookstream.wiring.stages import NETWORK_STAGES
-from lookstream.wiring.workers import WorkerParts
 from streams.broker.connection import BrokerUrl
+
+if TYPE_CHECKING:
+    from lookstream.wiring.workers import WorkerParts
 
 log = structlog.get_logger()
 
@@ -95,10 +96,11 @@ def limit_numeric_threads() -> None:
 
 async def _run_worker(settings: Settings, names: Sequence[str]) -> None:
     from agents.runtime.health import HealthServer
+    from lookstream.wiring.workers import build_worker
 
     telemetry = open_telemetry(settings.otlp, "lookstream-worker")
     # In the event loop's thread, because Faust stores the current loop.
-    parts = worker_wiring.build_worker(settings, names, telemetry)
+    parts = build_worker(settings, names, telemetry)
     worker, loading = parts.worker, dict.fromkeys(parts.loading, "loading")
     reload = asyncio.Event()
     on_hangup(reload)  # before the health server: `up` sends SIGHUP only to a worker that answers

@@ -40,7 +40,7 @@ def failing(system: System, group: str, count: int) -> list[str]:
 
 
 def claim(system: System, stage: str, topic: str, **said: object) -> str:
-    """Publish a result as a stage of another make would; return its job's id."""
+    """Publish a stage result like a foreign producer; return the job id."""
     job_id = new_job_id()
     data = {"job_id": job_id, "sha256": "ab" * 32, "stages": [stage], "model": "astray", **said}
     with system.http() as http:
@@ -82,7 +82,7 @@ def is_the_page_marked(browser: Browser) -> bool:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_it_filters(system: System, browser: Browser, scripts: bool) -> None:
+def test_filters_select_cards(system: System, browser: Browser, scripts: bool) -> None:
     group = f"filtered with scripts {scripts}"
     job = captioned(system, group, group)
     failing(system, group, 2)
@@ -117,7 +117,7 @@ def test_it_filters(system: System, browser: Browser, scripts: bool) -> None:
     assert errors_of(browser) == []
 
 
-def test_more_is_appended(system: System, browser: Browser) -> None:
+def test_show_more_appends_cards(system: System, browser: Browser) -> None:
     ids = failing(system, "many", A_PAGE + 2)
     show(browser, system, group="many")
     mark_this_page(browser)
@@ -131,7 +131,7 @@ def test_more_is_appended(system: System, browser: Browser) -> None:
     last = browser.switch_to.active_element.get_attribute("href")
     assert last == f"{system.gateway}/gallery/{ids[1]}"
 
-    with system.http() as http:  # a change reaches those that were appended as well
+    with system.http() as http:  # a change also updates the appended cards
         assert http.post(f"/v1/jobs/{ids[0]}/runs").status_code == 202
     wait(browser, lambda driver: _mark(driver, ids[0]).startswith("2."))
 
@@ -147,7 +147,7 @@ def _mark(browser: Browser, job_id: str) -> str:
     return str(browser.find_element(By.ID, f"job-{job_id}").get_attribute("data-mark"))
 
 
-def test_a_finished_job_appears_and_a_deleted_one_goes(system: System, browser: Browser) -> None:
+def test_a_new_job_appears_and_a_deleted_job_disappears(system: System, browser: Browser) -> None:
     show(browser, system, group="live")
     mark_this_page(browser)
     assert texts(browser, ".nothing") == ["No photos match. Show all photos."]
@@ -189,7 +189,7 @@ def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_similar_photos_are_a_click_away(system: System, browser: Browser, scripts: bool) -> None:
+def test_similar_photos_are_shown_on_click(system: System, browser: Browser, scripts: bool) -> None:
     asked, far, near = (
         compared(system, vector, f"{number:064x}")
         for number, vector in enumerate((along(0), like(0.25), like(0.75)))
@@ -214,7 +214,7 @@ def test_similar_photos_are_a_click_away(system: System, browser: Browser, scrip
         delete(system, job_id)
 
 
-def test_what_others_wrote_stays_text(system: System, browser: Browser) -> None:
+def test_text_from_users_is_never_html(system: System, browser: Browser) -> None:
     claimed = claim(system, "captioning", "image-captioned", caption=EVIL[:80])
     metadata = json.dumps({EVIL: EVIL, "nested": [{"a": EVIL}]})
     (given,) = system.submit(b"hostile", group=EVIL, metadata=metadata)
@@ -231,7 +231,7 @@ def test_what_others_wrote_stays_text(system: System, browser: Browser) -> None:
     assert errors_of(browser) == []
 
 
-def test_everybody_can_use_it(system: System, browser: Browser) -> None:
+def test_the_gallery_is_accessible(system: System, browser: Browser) -> None:
     failing(system, "for everybody", 2)
     show(browser, system, group="for everybody")
     for field in browser.find_elements(By.CSS_SELECTOR, "input, select"):

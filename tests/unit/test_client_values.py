@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +33,27 @@ from lookstream import NothingThere
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DOCS = Path(__file__).parents[2] / "docs"
 
+SHAPES = {
+    "AcceptedEntry": lookstream_client.Accepted,
+    "Attribute": lookstream_client.Attribute,
+    "Box": lookstream_client.Box,
+    "Counts": lookstream_client.Counts,
+    "Failure": lookstream_client.Failure,
+    "Info": lookstream_client.Info,
+    "JobListView": lookstream_client.Page,
+    "JobView": lookstream_client.Job,
+    "Keypoint": lookstream_client.Keypoint,
+    "Label": lookstream_client.Label,
+    "Original": lookstream_client.Original,
+    "Pose": lookstream_client.Pose,
+    "ReplayError": lookstream_client.ReplayFailure,
+    "ReplayView": lookstream_client.Replay,
+    "RunView": lookstream_client.Rerun,
+    "ShotView": lookstream_client.Shot,
+    "SimilarView": lookstream_client.Similar,
+    "SizedPicture": lookstream_client.Picture,
+    "StageView": lookstream_client.Stage,
+}
 CLIENT_NAMES = [
     "Accepted",
     "AsyncClient",
@@ -94,6 +116,14 @@ def test_the_public_names() -> None:
     assert all(hasattr(lookstream_client, name) for name in lookstream_client.__all__)
     with pytest.raises(AttributeError):
         lookstream.nothing  # noqa: B018
+
+
+def test_the_client_has_every_field_of_the_api() -> None:
+    """Each field of a REST answer is a field of the client's dataclass."""
+    schemas = json.loads((DOCS / "openapi.json").read_text())["components"]["schemas"]
+    for schema, kind in SHAPES.items():
+        names = {field.name for field in fields(kind)}
+        assert set(schemas[schema]["properties"]) <= names, schema
 
 
 def test_both_clients_do_the_same() -> None:

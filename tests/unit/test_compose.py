@@ -1,4 +1,4 @@
-"""What docker-compose.yaml promises, service by service."""
+"""Security and completeness of docker-compose.yaml, for each service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the image promises, read off the Dockerfile: there is no Docker where the tests run."""
+"""Rules for the Dockerfile, checked on its text: the tests have no Docker."""
 
 from __future__ import annotations
 

@@ -1,5 +1,0 @@
-"""Run the command line: ``python -m lookstream_client``."""
-
-from lookstream_client.cli import main
-
-main()
