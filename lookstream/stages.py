@@ -16,6 +16,7 @@ from storage.artifacts.keys import of_stage as artifact_key
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import (
     Event,
+    ImageAnnotated,
     ImageCaptioned,
     ImageClassified,
     ImageThumbnailed,
@@ -31,6 +32,7 @@ __all__ = [
     "BadAnswer",
     "CachedResult",
     "FallbackResult",
+    "ImageAnnotated",
     "ImageCaptioned",
     "ImageClassified",
     "ImageThumbnailed",

@@ -1,4 +1,4 @@
-"""Turn every error into a problem document, and say so in the OpenAPI document."""
+"""Turn every error into a problem document, and describe the problems in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ HANDLED: tuple[type[Exception], ...] = (
     StreamError,
     ClientDisconnect,
 )
+UNPARSED = "There was an error parsing the body"
+"""FastAPI's detail for a body that its JSON parser cannot handle, such as one nested too deep."""
 BY_STATUS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
 def render(problem: Problem, instance: str) -> Response:
-    """Return the response for ``problem``; ``instance`` is the path it happened to."""
+    """Return the response for ``problem``; ``instance`` is the request's path."""
     document = problem.document(instance)
     return Response(
         document.model_dump_json(),
@@ -43,10 +45,10 @@ def render(problem: Problem, instance: str) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error that a route can raise with a problem document."""
+    """Answer every error of a route with a problem document."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        problem = as_problem(error)
+        problem = _as_media_type_problem(request, error) or as_problem(error)
         if problem.code == "method-not-allowed":
             problem.headers["Allow"] = ", ".join(_methods(request))
         return render(problem, request.url.path)
@@ -56,7 +58,7 @@ def install(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> list[str]:
-    """Return all methods of this address; each route knows of its own only."""
+    """Return the methods of all routes with this path."""
     routes = request.app.router.routes
     return [
         method
@@ -68,41 +70,64 @@ def _methods(request: Request) -> list[str]:
 
 
 def as_problem(error: Exception) -> Problem:
-    """Return the problem that ``error`` amounts to; what nobody foresaw is `internal-error`."""
+    """Return the problem for ``error``; an unexpected error is `internal-error`."""
     match error:
         case Problem():
             return error
         case RequestValidationError():
-            return invalid_request(error.errors())
+            return _as_body_problem(error) or invalid_request(error.errors())
         case HTTPException():
             code = BY_STATUS.get(error.status_code, "internal-error")
+            if error.detail == UNPARSED:
+                return Problem("malformed-body", "the body cannot be parsed as JSON")
             detail = error.detail if code == "bad-request" else ""
             return Problem(code, detail, headers=error.headers)
         case ClientDisconnect():
             return Problem("bad-request", "the body ended too early")
         case InvalidCursor():
-            return Problem("cursor-invalid", "take the cursor of an answer as it is")
+            return Problem("cursor-invalid", "use the cursor of an earlier answer, unchanged")
         case StoreUnavailable() | BrokerUnavailable():
-            # The reason names internal addresses: it is for the log, not for the caller.
+            # The reason contains internal addresses, so only the log gets it.
             log.warning("dependency_unavailable", code=error.code, reason=str(error))
-            return Problem(error.code, "a service behind the gateway is out of reach; try again")
+            return Problem(error.code, "a service behind the gateway is unavailable; try again")
         case StorageError() | StreamError() if error.code in PROBLEMS:
             return Problem(error.code, str(error))
-    return Problem("internal-error", "the error is in our log under this request's X-Request-ID")
+    return Problem("internal-error", "the server log has the error under this X-Request-ID")
+
+
+def _as_media_type_problem(request: Request, error: Exception) -> Problem | None:
+    """Return the problem of a body that is not declared as JSON. FastAPI leaves such a body
+    unparsed."""
+    if isinstance(error, RequestValidationError) and isinstance(error.body, bytes):
+        return Problem("unsupported-media-type", "send application/json")
+    return None
+
+
+def _as_body_problem(error: RequestValidationError) -> Problem | None:
+    """Return the problem of a body that is no JSON."""
+    first = error.errors()[0]
+    if first.get("type") == "json_invalid":
+        return Problem("malformed-body", str(first.get("ctx", {}).get("error", first["msg"])))
+    return None
 
 
 def invalid_request(errors: Sequence[Any]) -> Problem:
-    """Return one problem for all that pydantic found wrong; never repeats the input."""
+    """Return one problem for all validation errors. It never contains the input."""
     found = [
-        {"where": ".".join(str(part) for part in error["loc"]), "message": error["msg"]}
+        {"where": ".".join(map(str, _place(error["loc"]))), "message": error["msg"]}
         for error in errors
     ]
     words = "; ".join(f"{item['where']}: {item['message']}" for item in found[:3])
     return Problem("invalid-request", words, errors=found)
 
 
+def _place(loc: Sequence[Any]) -> Sequence[Any]:
+    """Return where an error is, without FastAPI's prefix for body fields."""
+    return loc[1:] if len(loc) > 1 and loc[0] == "body" else loc
+
+
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return the ``responses=`` of a route that may answer with these problem codes."""
+    """Return the ``responses=`` of a route with these problem codes."""
     responses: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         kind = PROBLEMS[code]

@@ -21,25 +21,26 @@ LARGEST = 2**63 - 1
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 _TEXT = {"type": "string", "pattern": r"^[^\u0000]*$"}
-_REFERENCE = {"$ref": "#/components/schemas/MetadataValue"}
+_SCALARS: list[dict[str, Any]] = [
+    {"type": "boolean"},
+    {"type": "number", "minimum": -LARGEST, "maximum": LARGEST},
+    _TEXT,
+    {"type": "null"},
+]
+_VALUES = [
+    *_SCALARS,
+    {"type": "array", "items": {"anyOf": _SCALARS}},
+    {"type": "object", "additionalProperties": {"anyOf": _SCALARS}, "propertyNames": _TEXT},
+]
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "additionalProperties": _REFERENCE,
+    "additionalProperties": {"anyOf": _VALUES},
     "propertyNames": _TEXT,
-    "description": "anything that you want to find in the job again, at most 16 kB as JSON",
+    "description": "any JSON object, at most 16 kB and 31 levels deep; deeper levels hold the same "
+    "kinds of values",
 }
-COMPONENTS: dict[str, Any] = {
-    "MetadataValue": {
-        "description": "a value in metadata, at most 31 levels deep",
-        "anyOf": [
-            {"type": ["null", "boolean"]},
-            {"type": "number", "minimum": -LARGEST, "maximum": LARGEST},
-            _TEXT,
-            {"type": "array", "items": _REFERENCE},
-            {"type": "object", "additionalProperties": _REFERENCE, "propertyNames": _TEXT},
-        ],
-    }
-}
+"""Metadata for the OpenAPI document. Client generators cannot handle a recursive schema, so only
+two levels are described."""
 
 
 def _kept(metadata: dict[str, Any]) -> dict[str, Any]:

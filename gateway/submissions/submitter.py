@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import anyio
+import anyio.to_thread
 import structlog
 import uuid_utils
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +19,6 @@ from gateway.http.problems import Problem
 from gateway.submissions.body import Submission
 from gateway.submissions.idempotency import KEPT, fingerprint, job_id
 from gateway.submissions.photos import Photo, Upload
-from gateway.submissions.storing import Storing
 from storage.artifacts import keys
 from storage.artifacts.erasure import erase_job
 from storage.jobs.store import Deleted, IdempotencyRecord, Job, Submitted
@@ -78,6 +79,8 @@ def submitted(event: ImageSubmitted, at: datetime) -> Submitted:
 
 
 PARALLEL = 8
+THREADS = 16
+"""Threads that store photos. Eight saturate a local directory; the others serve remote stores."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Submitter:
 
     deps: GatewayDeps
     metrics: Metrics
-    storing: Storing
+    uploads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(THREADS))
 
     async def accept(
         self, submission: Submission, *, key: str | None = None, traceparent: str | None = None
@@ -158,7 +161,9 @@ class Submitter:
                 return Source(url=photo.url)
             key = keys.incoming(job_id)
             async with turns:
-                await self.storing.put(key, photo.file)
+                await anyio.to_thread.run_sync(
+                    self.deps.artifacts.put, key, photo.file, limiter=self.uploads
+                )
             return Source(object=key)
 
         if len(taken) == 1:

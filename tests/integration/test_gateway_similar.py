@@ -173,7 +173,7 @@ def test_a_job_without_a_vector_says_why(gateway: Serving, http: httpx.Client, m
         return str(answer.json()["detail"])
 
     old = job(gateway, None, model)
-    assert "makes no vectors" in why(old)
+    assert "made no vector" in why(old)
 
     now, new = datetime.now(UTC), [f"01a20801-845d-768b-82dd-9{each:011d}" for each in range(3)]
     apply(gateway, *(Submitted(each, 1, now, {"url": "u"}, WANTED) for each in new[:2]))
@@ -182,7 +182,7 @@ def test_a_job_without_a_vector_says_why(gateway: Serving, http: httpx.Client, m
     apply(gateway, StageFailure(new[1], 1, now, error, WANTED))
     assert "not done yet" in why(new[0])
     assert "failed" in why(new[1])
-    assert "not wanted" in why(new[2])
+    assert "did not request" in why(new[2])
 
 
 def test_the_gallery_has_a_page_of_them(gateway: Serving, http: httpx.Client, model: str) -> None:
@@ -195,8 +195,8 @@ def test_the_gallery_has_a_page_of_them(gateway: Serving, http: httpx.Client, mo
     assert page.status_code == 200
     assert f'href="/gallery/{near}"' in page.text
     assert page.text.index("&lt;b&gt;Hat&lt;/b&gt;") < page.text.index("Blue Sock")
-    assert "90% alike" in page.text
-    assert "0% alike" in page.text
+    assert "90% similar" in page.text
+    assert "0% similar" in page.text
     assert "-50%" not in page.text
 
     without = job(gateway, None, model)

@@ -1,6 +1,6 @@
-"""The Kubernetes manifests, rendered by Kustomize and held against the schemas of what reads them.
+"""The Kubernetes manifests, rendered by Kustomize and checked against the schemas.
 
-Kubernetes' own come with `kubernetes-validate`, KEDA's from its Go module.
+Kubernetes' schemas come from `kubernetes-validate`, KEDA's from its Go module.
 """
 
 from __future__ import annotations
