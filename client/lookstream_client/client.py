@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
+
 from lookstream_client import reading, submitting
 from lookstream_client.errors import GatewayBusy, GatewayUnreachable
 from lookstream_client.http import (
