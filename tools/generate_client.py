@@ -14,6 +14,7 @@ from pathlib import Path
 import unasync
 
 PACKAGE = Path(__file__).parents[1] / "client" / "lookstream_client"
+TARGET = PACKAGE / "client.py"
 NAMES = {
     "AsyncClient": "Client",
     "AsyncBatchSubmitter": "BatchSubmitter",
@@ -39,23 +40,22 @@ def generated() -> str:
         rule = unasync.Rule(str(source), str(target), additional_replacements=NAMES)
         unasync.unasync_files([str(source / "client.py")], [rule])
         body = (target / "client.py").read_text().split('"""', 2)[2]
-        made = target / "client.py"
-        made.write_text(f'{HEAD}"""{body}')
-        for command in (["check", "--fix", "--quiet", "--select", "I"], ["format", "--quiet"]):
-            subprocess.run(  # noqa: S603 - our own tool
-                [sys.executable, "-m", "ruff", *command, "--config", str(_settings()), str(made)],
-                check=True,
-            )
-        return made.read_text()
-
-
-def _settings() -> Path:
-    return PACKAGE.parents[1] / "pyproject.toml"
+    # Read as the file itself, so that ruff sorts the imports as in the package.
+    made = f'{HEAD}"""{body}'
+    for command in (["check", "--fix", "--quiet", "--select", "I"], ["format", "--quiet"]):
+        made = subprocess.run(  # noqa: S603 - our own tool
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(TARGET), "-"],
+            input=made,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    return made
 
 
 def main() -> int:
     """Write or check the file; return the exit status."""
-    target, text = PACKAGE / "client.py", generated()
+    target, text = TARGET, generated()
     if "--check" in sys.argv:
         current = target.exists() and target.read_text() == text
         if not current:
