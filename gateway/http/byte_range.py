@@ -1,4 +1,4 @@
-"""Single byte ranges (RFC 9110, section 14): pure."""
+"""Parse a single byte range (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SINGLE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ByteRange:
-    """``length`` bytes (1 or more) from ``offset``, all of them inside the object."""
+    """``length`` bytes (at least 1) from ``offset``, all inside the object."""
 
     offset: int
     length: int
@@ -22,10 +22,10 @@ class ByteRange:
 
 
 def parse_range(header: str | None, size: int) -> ByteRange | None:
-    """Return the range asked of an object of ``size`` bytes, or None for all of it.
+    """Return the requested range of an object of ``size`` bytes, or None for the whole object.
 
-    A header that is not a single range is ignored, as the RFC allows. Raises `Problem` when the
-    range lies outside the object.
+    A header that is no single range is ignored, as the RFC allows. Raises `Problem` if the range
+    lies outside the object.
     """
     match = _SINGLE.fullmatch((header or "").strip())
     if match is None or match.groups() == ("", ""):

@@ -1,7 +1,8 @@
-"""A request's place in its trace (W3C Trace Context), which goes on through every event of a job.
+"""The outermost middleware: request id, safe headers, log context, metrics, trace, last error
+handler.
 
-FastAPI makes the request's span, and this module says how; where spans are not kept, the caller's
-trace goes on as it came.
+FastAPI creates the request's span. Without tracing, the caller's trace (W3C Trace Context)
+continues unchanged through every event of a job.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from gateway.http.metrics import Metrics
 from gateway.http.problem_responses import as_problem, render
 from streams.events.tracing import new_traceparent, trace_id_of, traceparent_of
 
-# What every request gets: an id, safe headers, a log line's context, a metric, a last resort.
 log = structlog.get_logger(__name__)
 
 SAFE_HEADERS = {
@@ -36,7 +36,8 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestContext:
-    """The outermost middleware. An error that nobody caught ends here: logged, never leaked."""
+    """Adds a request id and safe headers. Logs an unexpected error and answers 500 without its
+    text."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -65,10 +66,10 @@ class RequestContext:
             except Exception as error:
                 log.exception("request_failed", path=scope["path"])
                 if status:
-                    raise  # half an answer is out: only breaking the connection tells the client
+                    raise  # the answer has begun, so only a broken connection can report the error
                 await render(as_problem(error), scope["path"])(scope, receive, send_safely)
             finally:
-                # A stream of events may go on for hours: what counts is when it began.
+                # An event stream may last for hours, so the time until its start is measured.
                 self._metrics.answered(scope, status or 500, (told or perf_counter()) - began)
 
 
@@ -81,12 +82,12 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 
-# Asked all day long, or, as links to artifacts, with a signature in the address.
+# Probes are too frequent to trace, and artifact links contain a signature.
 _UNTRACED = ("/health/", "/metrics", "/v1/artifacts/")
 
 
 def request_tracing(tracers: TracerProvider) -> TelemetryConfig:
-    """Return how FastAPI traces requests: one span each, continuing the caller's trace."""
+    """Return FastAPI's tracing settings: one span per request, as part of the caller's trace."""
     return {
         "tracer_provider": tracers,
         "exclude": _untraced,
@@ -98,9 +99,9 @@ def request_tracing(tracers: TracerProvider) -> TelemetryConfig:
 
 
 def join_trace(scope: Scope) -> str:
-    """Return the traceparent of what this request causes, and let its headers say the same.
+    """Return the traceparent of this request, and store it in the request's headers.
 
-    That is the request's own span; where none is kept, the caller's; else that of a new trace.
+    It is the request's own span, else the caller's traceparent, else a new trace.
     """
     asked = Headers(scope=scope).get("traceparent", "")
     known = asked if _TRACEPARENT.fullmatch(asked) else None
@@ -110,7 +111,7 @@ def join_trace(scope: Scope) -> str:
 
 
 def traceparent(request: Request) -> str:
-    """Return what the events that a request causes carry on, once it has joined its trace."""
+    """Return the traceparent for the events of a request, after `join_trace`."""
     return request.headers["traceparent"]
 
 

@@ -1,8 +1,7 @@
-"""Who may ask: programs, and the gateway's own pages, but no page of another site.
+"""Refuse requests from pages of other sites, and requests for other host names.
 
-A web page runs on its visitor's machine, whoever wrote it. Without more it can post; and where the
-gateway is reached on this machine alone, a name that its writer has led to 127.0.0.1 (DNS
-rebinding) would have it read everything.
+Any web page can send requests from its visitor's machine. With DNS rebinding, the host name of such
+a page leads to 127.0.0.1, and the page could then read everything on a local gateway.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class HostCheck:
-    """Refuse requests under a name that is not ours, and changes that another site's page asks for.
+    """Refuses requests for unknown host names, and changes requested by pages of other sites.
 
-    ``names`` are hosts; None for any. Health and metrics, which probes ask for by a container's own
-    name, are for everyone.
+    ``names`` are the allowed hosts, None for any. Health and metrics are always allowed, because
+    probes use a container's own name.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str] | None) -> None:
@@ -43,17 +42,17 @@ class HostCheck:
 
 
 def names_of(host: str, public_url: str) -> frozenset[str] | None:
-    """Return the names under which the gateway is asked; None where others may reach it.
+    """Return the host names of a gateway that only this machine can reach; None for others.
 
-    It is on this machine alone where it is bound to loopback, and where its clients see it there,
-    as behind a port that Docker publishes.
+    Only this machine can reach a gateway that is bound to loopback, or whose public URL is on
+    loopback, for example behind a port that Docker publishes.
     """
     public = urlsplit(public_url).hostname or host
     return LOOPBACK | {host, public} if is_loopback(host) or is_loopback(public) else None
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Tell whether an address is a loopback address."""
     if host == "localhost":
         return True
     try:
@@ -65,11 +64,11 @@ def is_loopback(host: str) -> bool:
 def _refused(names: frozenset[str] | None, method: str, headers: Headers) -> Problem | None:
     asked = headers.get("host", "")
     if names is not None and _hostname(asked) not in names:
-        detail = f"{asked!r} is not this gateway; LOOKSTREAM_PUBLIC_URL names another address of it"
+        detail = f"{asked!r} is not a name of this gateway; set LOOKSTREAM_PUBLIC_URL to add a name"
         return Problem("host-not-allowed", detail)
-    # Browsers say so of themselves, and no page can unsay it.
+    # Browsers set this header, and pages cannot change it.
     if method not in SAFE and headers.get("sec-fetch-site") == "cross-site":
-        return Problem("cross-site-request", "another site's page may change nothing here")
+        return Problem("cross-site-request", "a page of another site must not change anything")
     return None
 
 

@@ -1,4 +1,4 @@
-"""How much one request may ask for, and the middleware that stops reading beyond it."""
+"""The limits of one request, and the middleware that enforces the body limit."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.http.problem_responses import render
 from gateway.http.problems import Problem
 
-# What a JSON body may have besides one photo as base64: URLs, stages.
+# Bytes of a JSON body besides one photo as base64: URLs, stages.
 JSON_MARGIN = 1_000_000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """``max_bytes`` is for one photo, ``max_request_bytes`` for one request's whole body;
-    ``predict_s`` is how long `POST /v1/predict` waits."""
+    """``max_bytes`` limits one photo, ``max_request_bytes`` the body of a request, ``max_photos``
+    the photos of a request. ``predict_s`` is the longest wait of `POST /v1/predict` in seconds."""
 
     max_bytes: int = 50_000_000
     max_request_bytes: int = 1_000_000_000
@@ -24,16 +24,16 @@ class Limits:
     predict_s: float = 30.0
 
     def body(self, content_type: str) -> int:
-        """Return the most bytes that a body of this type may have."""
+        """Return the largest size of a body of this type, in bytes."""
         if content_type.startswith("multipart/"):
             return self.max_request_bytes
         return min(self.max_request_bytes, self.max_bytes * 4 // 3 + JSON_MARGIN)
 
 
 class BodyLimit:
-    """Refuse a body that is too large: at once when its length is announced, else while it comes.
+    """Refuses a body that is too large: by its Content-Length, or while it arrives.
 
-    Counts what really arrives, so that chunked or lying requests are stopped all the same.
+    It counts received bytes, so chunked bodies and false lengths are limited too.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
@@ -70,6 +70,6 @@ def _counted(receive: Receive, limit: int) -> Receive:
 def _too_large(limit: int) -> Problem:
     return Problem(
         "too-large",
-        f"the body has more than the {limit} bytes allowed",
+        f"the body has more than {limit} bytes",
         headers={"Connection": "close"},
     )

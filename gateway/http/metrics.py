@@ -1,4 +1,4 @@
-"""The gateway's own numbers, in a registry of its own."""
+"""The gateway's Prometheus metrics, in a registry of their own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import Scope
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Long polls may take a minute on purpose.
+# A long poll may take a minute.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """Counts requests by route template, so that no label grows with the traffic."""
+    """Counts requests by route template, so that the number of label values is bounded."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -23,32 +23,32 @@ class Metrics:
         )
         self._seconds = Histogram(
             "lookstream_gateway_request_seconds",
-            "Time until the answer begins, long polls included",
+            "Time until the answer begins, including long polls",
             ["route", "method"],
             buckets=BUCKETS,
             registry=self.registry,
         )
         self._photos = Counter(
             "lookstream_gateway_photos_total",
-            "Photos handed over: accepted, or rejected by code",
+            "Submitted photos: accepted, or rejected by code",
             ["outcome", "code"],
             registry=self.registry,
         )
         self._unpublished = Counter(
             "lookstream_gateway_unpublished_total",
-            "Photos accepted while Kafka was out of reach, left to the sweeper",
+            "Photos accepted while Kafka was unavailable; the sweeper publishes them",
             registry=self.registry,
         )
 
         self._photos.labels("accepted", "")
         self.sse_listeners = Gauge(
             "lookstream_gateway_sse_listeners",
-            "Streams of events that are open",
+            "Open event streams",
             registry=self.registry,
         )
 
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count one request; ``scope`` has been routed, unless nothing matched."""
+        """Count one request by the route in ``scope``."""
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._requests.labels(route, method, status).inc()
@@ -64,5 +64,5 @@ class Metrics:
         self._unpublished.inc(photos)
 
     def exposition(self) -> bytes:
-        """Return all numbers in Prometheus' text format."""
+        """Return all metrics in Prometheus text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""Whether what the gateway depends on is there."""
+"""Check the gateway's dependencies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ LIMIT_S = 2.0
 
 
 class Readiness:
-    """Runs the dependencies' checks beside each other, each for at most two seconds.
+    """Runs the checks of all dependencies in parallel, with a time limit of ``limit_s`` seconds
+    each.
 
-    A check that hangs keeps running, and later calls wait for that one instead of starting
-    another: a probe every second would use up all threads while a store is out of reach.
+    A hanging check keeps running, and later calls wait for it instead of starting another.
+    Otherwise frequent probes would use all threads while a store is unavailable.
     """
 
     def __init__(self, checks: Mapping[str, Check], limit_s: float = LIMIT_S) -> None:
@@ -25,7 +26,7 @@ class Readiness:
         self._running: dict[str, asyncio.Task[str | None]] = {}
 
     async def reasons(self) -> dict[str, str | None]:
-        """Return for each dependency why it is down, or None when it is up."""
+        """Return the reason why each dependency is down, or None if it is up."""
         found = await asyncio.gather(*(self._reason(name) for name in self._checks))
         return dict(zip(self._checks, found, strict=True))
 
@@ -43,6 +44,6 @@ async def _verdict(check: Check) -> str | None:
         await check()
     except (StorageError, StreamError) as error:
         return str(error) or error.code
-    except Exception as error:  # noqa: BLE001 - a check that breaks is a dependency not ready
+    except Exception as error:  # noqa: BLE001 - a failing check means "down"
         return type(error).__name__
     return None

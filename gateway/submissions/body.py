@@ -1,4 +1,4 @@
-"""Read `POST /v1/jobs` in each of its shapes into one."""
+"""Parse the body of `POST /v1/jobs`: a form with files, or JSON."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ TRUTH = {
     **dict.fromkeys(("", "0", "false", "no", "off"), False),
 }
 MAX_FIELDS = 100
-NOTHING_SAID = Options()
-SHORT = 16_000  # characters of a form's fields, read in less than 0.1 ms
+NO_OPTIONS = Options()
+SHORT = 16_000  # characters of form fields that are parsed in less than 0.1 ms
 OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
-# For the document alone: one bad address among many is an answer of its own.
+# Only for the OpenAPI document: a bad URL among many does not fail the request.
 ADDRESS: dict[str, Any] = {"format": "uri", "pattern": "^https?://", "maxLength": LONGEST_URL}
 
 Given = ParamSpec("Given")
@@ -38,41 +38,41 @@ Given = ParamSpec("Given")
 
 @dataclass(frozen=True)
 class Submission:
-    """Photos in the order they were handed over; what is wrong with one stands in its place."""
+    """The photos in the order of the request, each a photo or its problem, and the options."""
 
     photos: Sequence[Photo | Problem]
     options: Options
 
 
 class JobRequest(Options):
-    """Photos by address or as base64. Unknown fields are ignored."""
+    """Photos by URL or as base64. Unknown fields are ignored."""
 
     model_config = ConfigDict(
         json_schema_extra={"example": {"urls": ["https://example.com/dress.jpg"]}}
     )
 
     url: Annotated[str, Field(json_schema_extra=ADDRESS)] | None = Field(
-        default=None, description="one photo's http(s) address"
+        default=None, description="one photo's http(s) URL"
     )
     urls: list[Annotated[str, Field(json_schema_extra=ADDRESS)]] = Field(
-        default_factory=list, description="several photos' addresses"
+        default_factory=list, description="several photos' URLs"
     )
     image_base64: str | None = Field(
-        default=None, description="one photo's bytes as base64, or a data URL with them"
+        default=None, description="one photo's bytes as base64, or as a data URL"
     )
 
 
 @asynccontextmanager
 async def read_submission(request: Request, limits: Limits) -> AsyncIterator[Submission]:
-    """Yield the submission in ``request``; its files are open within the context only.
+    """Yield the submission in ``request``. Its files are open only within the context.
 
-    Raises `Problem` when the request as a whole cannot be read.
+    Raises `Problem` if the request as a whole is not valid.
     """
     kind = media_type(request)
     if kind == FORM:
         form = await _form(request, limits)
         try:
-            yield _checked(await _off_the_loop_if_long(form, limits), limits)
+            yield _checked(await _parse_form(form, limits), limits)
         finally:
             await form.close()
     elif kind == JSON:
@@ -98,8 +98,8 @@ async def _form(request: Request, limits: Limits) -> FormData:
         raise Problem(code, error.detail) from None
 
 
-async def _off_the_loop_if_long(form: FormData, limits: Limits) -> Submission:
-    """A thread costs an upload more than its few short fields do."""
+async def _parse_form(form: FormData, limits: Limits) -> Submission:
+    """Parse short fields on the event loop: switching to a thread would take longer."""
     if sum(len(part) for _, part in form.multi_items() if isinstance(part, str)) <= SHORT:
         return _from_form(form, limits)
     return await run_in_threadpool(_from_form, form, limits)
@@ -107,7 +107,7 @@ async def _off_the_loop_if_long(form: FormData, limits: Limits) -> Submission:
 
 def _from_form(form: FormData, limits: Limits) -> Submission:
     files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
-    options = NOTHING_SAID if form.keys() == {"files"} else _options(form)
+    options = NO_OPTIONS if form.keys() == {"files"} else _options(form)
     return Submission(
         [_or_problem(uploaded, part.file, part.size or 0, limits.max_bytes) for part in files],
         options,
@@ -120,7 +120,7 @@ def _options(form: FormData) -> Options:
     }
     fields["stages"] = ",".join(part for part in form.getlist("stages") if isinstance(part, str))
     fields["metadata"] = _metadata(form.get("metadata"))
-    fields["force"] = TRUTH.get(str(form.get("force", "")).lower(), "neither true nor false")
+    fields["force"] = TRUTH.get(str(form.get("force", "")).lower(), "not a boolean")
     try:
         return Options.model_validate(fields)
     except ValidationError as error:
@@ -131,7 +131,7 @@ def _metadata(part: str | UploadFile | None) -> dict[str, Any]:
     if not part:
         return {}
     if not isinstance(part, str):
-        raise invalid_request([{"loc": ("metadata",), "msg": "a field of text, not a file"}])
+        raise invalid_request([{"loc": ("metadata",), "msg": "must be a text field, not a file"}])
     try:
         return OBJECT.validate_json(part)
     except ValidationError:

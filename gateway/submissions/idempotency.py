@@ -1,7 +1,7 @@
-"""What makes a repeated request the same request: a key, and a fingerprint of what it asks.
+"""Recognise repeated requests: by their idempotency key and a fingerprint of their content.
 
-The ids of its jobs are made from the key and from the time at which it was kept first, so that a
-repetition after a crash half-way makes the same jobs, and none of them twice.
+Job ids are derived from the key and the time of the first request. So a repetition after a crash
+makes the same jobs, each once.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 def checked_key(header: str | None) -> str | None:
-    """Return the key of an `Idempotency-Key` header. Raises `Problem` for what cannot be one."""
+    """Return the key of an `Idempotency-Key` header. Raises `Problem` if it is not valid."""
     if header is None or _KEY.fullmatch(header):
         return header
-    message = "1 to 255 printable characters of ASCII"
+    message = "1 to 255 printable ASCII characters"
     where = "header.Idempotency-Key"
     raise Problem(
         "invalid-request", f"{where}: {message}", errors=[{"where": where, "message": message}]
@@ -35,9 +35,9 @@ def checked_key(header: str | None) -> str | None:
 
 
 def fingerprint(submission: Submission) -> str:
-    """Return a hash of all that is asked: options, and each file's bytes or URL, in order.
+    """Return a hash of the options and of each file's bytes or URL, in order.
 
-    Reads files in chunks and leaves them at their start.
+    Reads files in chunks and rewinds them.
     """
     options = submission.options
     fields = options.model_dump(include={"group", "metadata", "lane", "force"})
@@ -51,7 +51,7 @@ def fingerprint(submission: Submission) -> str:
 def job_id(key: str, at: datetime, index: int) -> str:
     """Return the UUIDv7 of the photo at ``index``: the time in ms, and bits of a hash.
 
-    Source: RFC 9562, section 5.7; the bits of a hash stand for its random ones.
+    Source: RFC 9562, section 5.7, with hash bits instead of random bits.
     """
     instant = round(at.timestamp() * 1000)
     made_of = json.dumps([key, instant, index]).encode()

@@ -1,4 +1,4 @@
-"""What may be said of a submission besides its photos, in JSON and in forms alike."""
+"""The options of a submission, in JSON and in forms."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gateway.http.problems import Problem
 from streams.events.models import Lane, Metadata
 
-# What a sender may keep with a job: any JSON object that every store and every reader can hold.
+# Metadata: any JSON object that every store and every reader can represent.
 MOST_BYTES = 16_000
 LARGEST = 2**63 - 1
 
-# A NUL as JSON writes it; two backslashes before it are a backslash, and no NUL.
+# A NUL in JSON. Two backslashes before it mean a backslash, not a NUL.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 _TEXT = {"type": "string", "pattern": r"^[^\u0000]*$"}
@@ -44,7 +44,7 @@ two levels are described."""
 
 
 def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what no store could keep. Raises `Problem` for what is merely too much."""
+    """Refuse values that a store cannot represent. Raises `Problem` if metadata is too large."""
     if any(abs(number) > LARGEST for number in _numbers(metadata)):
         raise ValueError("numbers have at most 63 bits")
     try:
@@ -63,7 +63,7 @@ def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(value: Any) -> Iterator[float]:
-    """Yield the numbers in a value whose depth has been checked."""
+    """Yield the numbers in a value. The depth has been checked before."""
     if isinstance(value, dict):
         for inner in value.values():
             yield from _numbers(inner)
@@ -82,7 +82,7 @@ PLAIN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 
 def plain(text: str) -> str:
-    """Return ``text``; raise ValueError when it has control characters, or halves of one."""
+    """Return ``text``. Raises ValueError for control characters and lone surrogates."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ValueError("control characters are not allowed")
     return text
@@ -93,19 +93,19 @@ Group = Annotated[
     str,
     Field(
         max_length=LONGEST_GROUP,
-        description="a collection that the jobs belong to",
+        description="the collection of the jobs",
         json_schema_extra={"pattern": PLAIN},
     ),
     AfterValidator(plain),
 ]
 StageNames = Annotated[
     list[Annotated[str, Field(max_length=100)]] | Annotated[str, Field(max_length=2000)],
-    Field(description="the stages wanted, with all they need; none means all"),
+    Field(description="the wanted stages; stages that they need are added; empty means all"),
 ]
 
 
 class Options(BaseModel):
-    """What is wanted of a submission's photos, and what its sender keeps with them."""
+    """How the photos of a submission are processed, and the data that is stored with their jobs."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -113,19 +113,19 @@ class Options(BaseModel):
     group: Group | None = None
     metadata: KeptMetadata = Field(
         default_factory=dict,
-        description="anything that you want to find in the job again, at most 16 kB as JSON",
+        description="any JSON object that is stored with the job, at most 16 kB",
     )
-    lane: Lane = Field(default="interactive", description="`bulk` for what may wait")
-    force: bool = Field(default=False, description="compute again what is known already")
+    lane: Lane = Field(default="interactive", description="`bulk` for work that may wait")
+    force: bool = Field(default=False, description="compute known results again")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The stages as they were named, one by one."""
+        """The names of the stages."""
         return stage_names(self.stages)
 
 
 def stage_names(given: list[str] | str) -> tuple[str, ...]:
-    """Return the names in ``given``: a list of them, or text with commas between."""
+    """Return the names in ``given``: a list, or text separated by commas."""
     if not isinstance(given, str):
         return tuple(given)
     return tuple(name.strip() for name in given.split(",") if name.strip())

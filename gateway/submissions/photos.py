@@ -1,4 +1,4 @@
-"""A photo as it was handed over, checked as far as a gateway can without opening it."""
+"""Submitted photos, with the checks that need no decoding."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LONGEST_URL = 4096
 
 @dataclass(frozen=True)
 class Upload:
-    """Bytes to be stored: a binary file at its start."""
+    """A photo's bytes: a binary file, positioned at its start."""
 
     file: BinaryIO
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A picture on the web, for validation to fetch."""
+    """A photo at a URL. Validation downloads it."""
 
     url: str
 
@@ -32,16 +32,19 @@ Photo = Upload | Remote
 
 
 def uploaded(file: BinaryIO, size: int, max_bytes: int) -> Photo:
-    """Return an upload of ``size`` bytes. Raises `Problem` when it is empty or too large."""
+    """Return an upload of ``size`` bytes. Raises `Problem` if it is empty or too large."""
     if size == 0:
-        raise Problem("empty-file", "the file has no bytes in it")
+        raise Problem("empty-file", "the file is empty")
     if size > max_bytes:
         raise Problem("too-large", f"the photo has {size} bytes; {max_bytes} are allowed")
     return Upload(file)
 
 
 def decoded(text: str, max_bytes: int) -> Photo:
-    """Return the upload in ``text``: base64, wrapped or not, or a data URL. Raises `Problem`."""
+    """Return the upload in ``text``: base64, with or without line breaks, or a data URL.
+
+    Raises `Problem`.
+    """
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
@@ -52,16 +55,16 @@ def decoded(text: str, max_bytes: int) -> Photo:
 
 
 def remote(url: str) -> Photo:
-    """Return a picture on the web. Raises `Problem` for what is not an http(s) URL at all.
+    """Return a photo at a URL. Raises `Problem` if ``url`` is no http(s) URL.
 
-    Which hosts may be reached is for validation to decide, which resolves and connects.
+    Validation decides which hosts are allowed, because it resolves the name and connects.
     """
     url = url.strip()
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise Problem("url-invalid", "the address cannot be read as a URL") from None
+        raise Problem("url-invalid", "this is not a URL") from None
     if len(url) > LONGEST_URL or any(not char.isprintable() or char.isspace() for char in url):
         raise Problem("url-invalid", f"a URL has at most {LONGEST_URL} visible characters")
     if not parts.scheme:
@@ -71,6 +74,6 @@ def remote(url: str) -> Photo:
     if not host:
         raise Problem("url-invalid", "the URL names no host")
     if "@" in parts.netloc:
-        # It would travel in events and show in the job for everyone who may read it.
+        # Events and the job would show the password to every reader.
         raise Problem("url-not-allowed", "a URL with a user name or password is not fetched")
     return Remote(url)

@@ -1,4 +1,4 @@
-"""The body of `POST /v1/jobs` as the OpenAPI document shows it."""
+"""The body of `POST /v1/jobs` in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PHOTOS: Mapping[str, Any] = {
 
 
 def request_body(stages: Sequence[str]) -> dict[str, Any]:
-    """Return the request body; ``stages`` are the names that there are."""
+    """Return the request body; ``stages`` are the names of all stages."""
     shown = {name: {"value": value} for name, value in EXAMPLES.items()}
     return {
         "required": True,
@@ -42,10 +42,10 @@ def request_body(stages: Sequence[str]) -> dict[str, Any]:
 
 
 def stages_schema(stages: Sequence[str]) -> dict[str, Any]:
-    """Return the schema of stages as JSON has them."""
+    """Return the schema of the field `stages` in JSON."""
     names = "|".join(stages)
     return {
-        "description": "the stages wanted, with all they need; none means all",
+        "description": "the wanted stages; stages that they need are added; empty means all",
         "anyOf": [
             {"type": "array", "items": {"type": "string", "enum": [*stages]}},
             {"type": "string", "pattern": f"^ *(?:(?:{names})? *, *)*(?:{names})? *$"},
@@ -54,7 +54,7 @@ def stages_schema(stages: Sequence[str]) -> dict[str, Any]:
 
 
 def options_schema(kind: type[Options], stages: Sequence[str]) -> dict[str, Any]:
-    """Return the schema of ``kind`` with what its fields may hold here."""
+    """Return the schema of ``kind`` with this installation's stages."""
     schema = kind.model_json_schema()
     schema["properties"] |= {"stages": stages_schema(stages), "metadata": SCHEMA}
     return schema
@@ -77,12 +77,12 @@ def _form(stages: Sequence[str]) -> dict[str, Any]:
                 "type": "array",
                 "items": {"type": "string", "format": "binary", "minLength": 1},
                 "minItems": 1,
-                "description": "one photo or many",
+                "description": "one photo or several",
             },
             "stages": {
                 "type": "array",
                 "items": {"type": "string", "enum": [*stages]},
-                "description": "the stages wanted, repeated or comma-separated; none means all",
+                "description": "wanted stages, repeated or separated by commas",
             },
             "group": {"type": "string", "maxLength": LONGEST_GROUP, "pattern": PLAIN},
             "metadata": SCHEMA,

@@ -1,4 +1,4 @@
-"""Make jobs of photos: store, record, publish, in this order."""
+"""Make jobs of photos: store the photo, record the job, publish the event, in this order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from storage.jobs.store import Deleted, IdempotencyRecord, Job, Submitted
 from streams.errors import BrokerUnavailable, EventTooLarge
 from streams.events.models import Event, ImageSubmitted, Source
 
-# Record submissions and publish them, in this order.
 log = structlog.get_logger(__name__)
 
 PUBLISH_WITHIN_S = 5.0
@@ -33,18 +32,18 @@ PUBLISH_WITHIN_S = 5.0
 
 @dataclass(frozen=True)
 class SubmissionPublisher:
-    """Tells the job store, then Kafka. Kafka being away is no reason to refuse: what is recorded
-    and not published is what the sweeper looks for."""
+    """Records jobs, then publishes their events. If Kafka is unavailable, the recorded job is still
+    accepted, and the sweeper publishes it later."""
 
     deps: GatewayDeps
     metrics: Metrics
 
     async def record(self, submissions: Sequence[Submitted]) -> list[Job]:
-        """Record submissions; return the jobs that are new, or changed by it."""
+        """Record submissions; return the new and the changed jobs."""
         return await self.deps.jobs.apply(submissions) if submissions else []
 
     async def publish(self, events: Sequence[Event], traceparent: str | None = None) -> bool:
-        """Publish events; return False where Kafka is away. Raises `EventTooLarge`."""
+        """Publish events; return False if Kafka is unavailable. Raises `EventTooLarge`."""
         try:
             async with asyncio.timeout(PUBLISH_WITHIN_S):
                 await self.deps.publisher.publish_all([(event, traceparent) for event in events])
@@ -61,7 +60,7 @@ class SubmissionPublisher:
     async def submit(
         self, events: Sequence[ImageSubmitted], at: datetime, traceparent: str | None = None
     ) -> None:
-        """Record and publish new jobs. Raises `EventTooLarge`, and then none of them is left."""
+        """Record and publish new jobs. Raises `EventTooLarge`, and then removes the jobs again."""
         jobs = await self.record([submitted(event, at) for event in events])
         try:
             if not await self.publish(events, traceparent):
@@ -74,7 +73,7 @@ class SubmissionPublisher:
 
 
 def submitted(event: ImageSubmitted, at: datetime) -> Submitted:
-    """Return what the job store keeps of a submission; its stages are all that it wants."""
+    """Return the job store's record of a submission. The job wants all stages of the event."""
     return Submitted.of_event(event, at, event.stages)
 
 
@@ -85,8 +84,8 @@ THREADS = 16
 
 @dataclass(frozen=True)
 class Accepted:
-    """Each photo's job id, or what is wrong with it, in order; ``replayed`` when the same request
-    was answered before."""
+    """Each photo's job id or problem, in order. ``replayed`` means that the same request was
+    answered before."""
 
     entries: Sequence[str | Problem]
     replayed: bool = False
@@ -94,13 +93,13 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Submitter:
-    """Accepts photos: what it returns a job id for will be processed, whatever dies next.
+    """Accepts photos. A photo with a job id will be processed, even if a process dies next.
 
-    The order makes it so. An object without a record is litter in quarantine that nobody was
-    promised anything about; a record without an object cannot be; a record without an event is
-    what the sweeper looks for and publishes. So from the record on the photo is accepted, and
-    Kafka being away is no reason to refuse it: the job waits as ``pending``. A caller who was
-    refused would hand it over again, and then there would be two jobs.
+    The order of the steps guarantees this. A stored object without a record is an orphan in
+    quarantine; its caller got no job id. A record without an object cannot exist. The sweeper
+    publishes records without an event. So a recorded photo is accepted even if Kafka is
+    unavailable, and its job is ``pending``. A refused caller would submit the photo again and make
+    a second job.
     """
 
     deps: GatewayDeps
@@ -112,8 +111,8 @@ class Submitter:
     ) -> Accepted:
         """Make a job of every photo that can be one; ``key`` is an idempotency key.
 
-        Raises `UnknownStage`, `Problem` when the key was used for another request, and
-        `StoreUnavailable` when a store is out of reach: no photo is accepted then.
+        Raises `UnknownStage`, `Problem` if the key was used for another request, and
+        `StoreUnavailable`: then no photo is accepted.
         """
         wanted = self.deps.graph.closure(submission.options.names)
         kept, replayed = await self._keep(submission, key)
@@ -138,18 +137,19 @@ class Submitter:
     async def _keep(
         self, submission: Submission, key: str | None
     ) -> tuple[IdempotencyRecord, bool]:
-        """Return the request as it was kept first, and whether that was an earlier one."""
+        """Return the record of the first request with this key, and whether it is an earlier
+        request."""
         now = datetime.now(UTC)
         if key is None or all(isinstance(photo, Problem) for photo in submission.photos):
             return IdempotencyRecord("", "", now), False
         asked = IdempotencyRecord(key, await run_in_threadpool(fingerprint, submission), now)
         kept = await self.deps.jobs.claim_idempotency_key(asked, expired=now - KEPT)
         if kept.fingerprint != asked.fingerprint:
-            raise Problem("idempotency-conflict", "take a new key for a new request")
+            raise Problem("idempotency-conflict", "use a new key for a new request")
         return kept, kept != asked
 
     async def _unknown(self, taken: Sequence[tuple[str, Photo]]) -> list[tuple[str, Photo]]:
-        """Return what an earlier try of the same request did not come to record."""
+        """Return the photos that an earlier try of the same request did not record."""
         jobs = [await self.deps.jobs.get(job_id) for job_id, _ in taken]
         return [entry for entry, job in zip(taken, jobs, strict=True) if job is None]
 

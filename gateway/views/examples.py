@@ -1,4 +1,4 @@
-"""Answers as the OpenAPI document shows them; a test holds them against the shapes."""
+"""Example answers for the OpenAPI document. A test checks them against the models."""
 
 from __future__ import annotations
 

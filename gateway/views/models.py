@@ -1,4 +1,4 @@
-"""The HTTP shapes of jobs, as documented in the OpenAPI document. They are not the events."""
+"""The models of REST answers. The OpenAPI document contains them. They are not the events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Shape(BaseModel):
 
 
 class Failure(Shape):
-    """Which stage failed and why; ``code`` is stable, ``message`` is for people."""
+    """The failed stage and the reason. ``code`` is stable; ``message`` is for people."""
 
     stage: str
     code: str
@@ -31,16 +31,16 @@ class StageView(Shape):
     """One stage of a job. `skipped` means that a stage it needs has failed."""
 
     status: Literal["pending", "completed", "failed", "skipped"]
-    run: int = Field(description="the job's run that this is of")
+    run: int = Field(description="the run of this result")
     attempts: int
     started_at: datetime | None
     finished_at: datetime | None
-    reused: bool = Field(description="the result was known already for this content")
+    reused: bool = Field(description="the result was cached for this content")
     error: Failure | None = Field(default=None, exclude_if=lambda error: error is None)
 
 
 class Picture(Shape):
-    """A picture to be fetched from its signed, expiring link."""
+    """A picture at a signed link that expires."""
 
     url: str
 
@@ -51,7 +51,7 @@ class SizedPicture(Picture):
 
 
 class Original(SizedPicture):
-    """The photo as it was handed over; ``width`` and ``height`` are of it upright, in pixels."""
+    """The photo as submitted. ``width`` and ``height`` are of the upright picture, in pixels."""
 
     sha256: str
     format: str
@@ -60,7 +60,7 @@ class Original(SizedPicture):
 
 
 class ShotView(Picture):
-    """One view, cut from the original; ``box`` is in 0–1 of the upright picture."""
+    """One view, cropped from the original. ``box`` is in 0–1 of the upright picture."""
 
     label: str
     box: Box
@@ -69,7 +69,7 @@ class ShotView(Picture):
 
 
 class Pose(Shape):
-    """Where the garment is; points and box are in 0–1 of the upright picture."""
+    """The garment's position. Points and box are in 0–1 of the upright picture."""
 
     subject: Literal["worn", "laid-out", "none"]
     keypoints: list[Keypoint]
@@ -77,24 +77,24 @@ class Pose(Shape):
 
 
 class Links(Shape):
-    """Where to read on, relative to the gateway: the job itself, and a page for people."""
+    """Paths on the gateway: the job itself, and its page."""
 
     self: str
     page: str
 
 
 class JobView(Shape):
-    """A job: one photo being processed. What a stage has not found out yet is null or empty.
+    """A job: one photo that is processed. Results that do not exist yet are null or empty.
 
-    `completed` means that every wanted stage completed; one failed stage makes the job `failed`,
-    with ``error`` telling which, and the other stages' results stay in it.
+    `completed` means that every wanted stage has completed. If a stage fails, the job is `failed`,
+    ``error`` names the stage, and the results of other stages stay.
     """
 
     model_config = ConfigDict(frozen=True, title="Job")
 
     job_id: str
     status: Status
-    run: int = Field(description="how often it has been processed, from 1")
+    run: int = Field(description="the number of the current run, from 1")
     lane: str
     stages: dict[str, StageView]
     error: Failure | None = Field(default=None, exclude_if=lambda error: error is None)
@@ -103,18 +103,18 @@ class JobView(Shape):
     attributes: dict[str, Attribute]
     needs_review: bool | None
     listings: dict[str, dict[str, str]] = Field(
-        description="the caption as `ebay`, `poshmark`, `vinted` and `depop` want it"
+        description="texts for `ebay`, `poshmark`, `vinted` and `depop`"
     )
-    top5: list[Label] = Field(description="the five likeliest classes, best first")
+    top5: list[Label] = Field(description="the five most likely classes, best first")
     pose: Pose | None
     shots: list[ShotView]
     thumbnails: list[SizedPicture]
-    thumbhash: str | None = Field(description="base64, to show before the thumbnail loads")
+    thumbhash: str | None = Field(description="base64; shown until the thumbnail loads")
     annotated: SizedPicture | None
     cutout: Picture | None
     original: Original | None
-    models: dict[str, str] = Field(description="which model said so, by stage")
-    results: dict[str, Any] = Field(description="what stages added to this system found, by stage")
+    models: dict[str, str] = Field(description="the model of each stage")
+    results: dict[str, Any] = Field(description="the payloads of added stages, by stage")
     source: dict[str, str]
     group: str | None
     metadata: dict[str, Any]
@@ -132,13 +132,13 @@ class AcceptedEntry(Shape):
 
 
 class RejectedEntry(Shape):
-    """A photo that will not; the others of the request are none the worse for it."""
+    """A rejected photo. It does not affect the other photos of the request."""
 
     error: ProblemDocument
 
 
 class SubmissionView(Shape):
-    """One entry for each photo, in the order they were handed over."""
+    """One entry per photo, in the order of the request."""
 
     model_config = ConfigDict(frozen=True, title="Submission")
 
@@ -146,7 +146,7 @@ class SubmissionView(Shape):
 
 
 class RunView(Shape):
-    """A run that will be made; results of the run before stay until the new ones are there."""
+    """A new run. Results of the earlier run stay until the new results are ready."""
 
     model_config = ConfigDict(frozen=True, title="Run")
 
@@ -157,7 +157,7 @@ class RunView(Shape):
 
 
 class Counts(Shape):
-    """How many jobs there are, by status; ``capped`` when a number stands for more than that."""
+    """The number of jobs by status. ``capped`` means that there are more than ``total`` jobs."""
 
     total: int
     pending: int
@@ -168,7 +168,7 @@ class Counts(Shape):
 
 
 class JobListView(Shape):
-    """A page of jobs, newest first; ``cursor`` asks for the next one and is null on the last."""
+    """A page of jobs, newest first. ``cursor`` requests the next page; on the last page it is null."""
 
     model_config = ConfigDict(frozen=True, title="JobList")
 
@@ -178,10 +178,10 @@ class JobListView(Shape):
 
 
 class SimilarView(Shape):
-    """A job whose photo is like another's; what a stage has not found out yet is null or empty."""
+    """A job with a similar photo. Results that do not exist yet are null or empty."""
 
     job_id: str
-    similarity: float = Field(ge=-1, le=1, description="the cosine: 1 for the same photo")
+    similarity: float = Field(ge=-1, le=1, description="the cosine; 1 for the same photo")
     caption: str | None
     group: str | None
     thumbnails: list[SizedPicture]
@@ -190,7 +190,7 @@ class SimilarView(Shape):
 
 
 class SimilarListView(Shape):
-    """The most similar photos, the best first, each once."""
+    """The most similar photos, best first, each once."""
 
     model_config = ConfigDict(frozen=True, title="SimilarList")
 
@@ -198,20 +198,20 @@ class SimilarListView(Shape):
 
 
 class UploadView(Shape):
-    """Where to put a photo's bytes: send them by ``method`` to ``url`` with these ``headers``."""
+    """An upload link: send the bytes by ``method`` to ``url`` with ``headers``."""
 
     model_config = ConfigDict(frozen=True, title="Upload")
 
-    id: str = Field(description="the id of the job that the upload will become")
+    id: str = Field(description="the id of the future job")
     url: str
     method: Literal["PUT"] = "PUT"
     headers: dict[str, str]
-    object: str = Field(description="the key to name in an `image-submitted` event of your own")
+    object: str = Field(description="the object key, for your own `image-submitted` event")
     expires_at: datetime
 
 
 class StoredView(Shape):
-    """What was put under a key."""
+    """A stored object."""
 
     model_config = ConfigDict(frozen=True, title="Stored")
 
@@ -220,7 +220,7 @@ class StoredView(Shape):
 
 
 class PredictionView(Shape):
-    """The five likeliest classes of a photo, best first, and their probabilities."""
+    """The five most likely classes of a photo, best first, and their probabilities."""
 
     model_config = ConfigDict(frozen=True, title="Prediction")
 
