@@ -168,7 +168,7 @@ class Counts(Shape):
 
 
 class JobListView(Shape):
-    """A page of jobs, newest first. ``cursor`` requests the next page; on the last page it is null."""
+    """A page of jobs, newest first. ``cursor`` requests the next page, null on the last."""
 
     model_config = ConfigDict(frozen=True, title="JobList")
 
