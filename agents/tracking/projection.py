@@ -138,8 +138,8 @@ class TrackingProcessor:
         return DecodedRecord(record, envelope, self._begin(record, envelope))
 
     def _begin(self, record: Record, envelope: Envelope) -> Span:
-        """Start the span of a write. An event without a trace gets its trace from its stage: a span
-        here would be a second trace."""
+        """Start the span of a write. The stage that reads an event without a trace starts its
+        trace; a span here would start a second trace."""
         if envelope.traceparent is None:
             return INVALID_SPAN
         return start_consumer_span(self._tracer, self.name, record, envelope)

@@ -173,7 +173,7 @@ def _answers(page: str) -> bool:
 def _workers(settings: Settings) -> tuple[list[str], list[str]]:
     """Return the stages of each worker process.
 
-    Threads of one process wait for Python's interpreter lock. Two processes were 10 % faster.
+    Threads of one process wait for Python's interpreter lock. ADR 8 has the gain of two processes.
     """
     others = [name for name in stage_graph(settings).names if name not in NETWORK_STAGES]
     return [*wiring.other_processors(settings), *others], list(NETWORK_STAGES)

@@ -35,7 +35,8 @@ class MinioArtifacts:
     """An `ArtifactStore` in one bucket, which is created if it does not exist.
 
     ``endpoint`` is ``host:port``; ``secure`` turns TLS on. Time-outs are short and retries few,
-    since callers retry. ``links`` signs links if clients cannot reach the server at ``endpoint``.
+    since callers retry. If clients cannot reach ``endpoint``, ``links`` signs links for
+    another address.
     """
 
     def __init__(

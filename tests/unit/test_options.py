@@ -1,4 +1,4 @@
-"""What may be said of a submission besides its photos."""
+"""The options of a submission: metadata, group, stages, lane."""
 
 from __future__ import annotations
 
