@@ -2,8 +2,8 @@
 
     python producer.py 127.0.0.1:9092 https://example.com/dress.jpg …
 
-`lookstream info` prints the broker's address as `kafka`. The script prints a job id for each URL once
-the broker has stored the event. It needs: pip install confluent-kafka
+`lookstream info` prints the broker's address as `kafka`. The script prints a job id for each URL
+once the broker has stored the event. It needs: pip install confluent-kafka
 """
 
 import json

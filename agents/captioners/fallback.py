@@ -1,4 +1,4 @@
-"""The shipped network where a chosen model has nothing to say."""
+"""Use the shipped network if the chosen model fails."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ log = structlog.get_logger()
 
 
 class FallbackCaptioner:
-    """``chosen``'s captions; for a photo that it cannot be asked about, refuses, or answers with
-    nonsense, those of ``local``, which say so by their model and are never kept as ``chosen``'s."""
+    """Returns ``chosen``'s captions. If ``chosen`` is unavailable, refuses a photo, or gives an
+    invalid answer, it returns ``local``'s caption as a `FallbackResult` that names ``local`` as its
+    model."""
 
     def __init__(self, chosen: Captioner, local: Captioner) -> None:
         self.model_id = chosen.model_id

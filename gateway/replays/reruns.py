@@ -1,7 +1,8 @@
 """Build the event that starts the next run of a job. Pure functions.
 
-The next run of a validated job starts from the validation result: validation does not run again. Any other job is submitted again. In both cases the job store records a submission,
-so that the sweeper can publish the event if the gateway fails before the publish.
+The next run of a validated job starts from the validation result: validation does not run again.
+Any other job is submitted again. In both cases the job store records a submission, so that the
+sweeper can publish the event if the gateway fails before the publish.
 """
 
 from __future__ import annotations

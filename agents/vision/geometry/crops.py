@@ -1,4 +1,4 @@
-"""Which views of the garment a picture allows, as boxes: pure geometry on a pose."""
+"""Plan the views (shots) of a garment as boxes. Pure geometry on a pose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from streams.events.models import Box, Keypoint, Posed
 
-# Masks as the landmark network takes them: cut to the garment, in a square, not squashed.
+# The landmark network reads a square crop of the mask around the garment, not distorted.
 SIDE = 32
 INSIDE = 28
 
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Frame:
-    """The square that the network sees: its left, top and side in the mask's pixels."""
+    """The square that the network sees: left, top and side length in pixels of the mask."""
 
     left: int
     top: int
@@ -30,13 +30,13 @@ class Frame:
 
     @classmethod
     def around(cls, mask: Mask) -> Frame:
-        """Frame what is True in ``mask``, which has at least one such pixel, with a margin."""
+        """Return the frame around the True pixels of ``mask`` (at least one), with a margin."""
         top, bottom, left, right = extent(mask)
         side = max(-(-max(bottom - top, right - left) * SIDE // INSIDE), 2)
         return cls((left + right - side) // 2, (top + bottom - side) // 2, side)
 
     def cut(self, mask: Mask) -> Tensor:
-        """Return the mask in this frame, (SIDE, SIDE) in 0–1, with soft edges."""
+        """Return the part of the mask in this frame: (SIDE, SIDE) in 0–1, with soft edges."""
         square = np.zeros((self.side, self.side), np.float32)
         top, bottom, left, right = extent(mask)
         square[top - self.top : bottom - self.top, left - self.left : right - self.left] = mask[
@@ -45,16 +45,16 @@ class Frame:
         return F.adaptive_avg_pool2d(torch.from_numpy(square)[None, None], SIDE)[0, 0]
 
     def within(self, x: float, y: float) -> tuple[float, float]:
-        """Return where the mask's ``x`` and ``y`` lie in 0–1 of the frame."""
+        """Convert ``x`` and ``y`` from the mask's pixels to 0–1 of the frame."""
         return (x - self.left) / self.side, (y - self.top) / self.side
 
     def without(self, x: float, y: float) -> tuple[float, float]:
-        """Return where ``x`` and ``y`` in 0–1 of the frame lie in the mask."""
+        """Convert ``x`` and ``y`` from 0–1 of the frame to the mask's pixels."""
         return self.left + x * self.side, self.top + y * self.side
 
 
 def extent(mask: Mask) -> tuple[int, int, int, int]:
-    """Return the first and last (exclusive) row and column with anything in them."""
+    """Return the first and last (exclusive) row and column that are not empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
@@ -65,7 +65,7 @@ LEAST_SURE = 0.35
 
 @dataclass(frozen=True)
 class View:
-    """A view worth cutting: ``box`` in 0–1 of the picture, the reason for people."""
+    """A planned view: ``box`` in 0–1 of the picture, and a readable reason."""
 
     label: str
     box: Box
@@ -76,8 +76,8 @@ class View:
 def plan_views(posed: Posed, width: int, height: int) -> list[View]:
     """Return the views of a picture of ``width`` × ``height`` pixels, each label at most once.
 
-    Views less sure than 0.35, or with a side under 32 px, are left out; where there is no
-    subject there are none.
+    Views with a confidence under 0.35 or a side under 32 px are left out. Without a subject there
+    are no views.
     """
     if posed.subject == "none" or posed.box is None:
         return []
@@ -91,7 +91,7 @@ def _is_arm(name: str) -> bool:
 
 
 class _Plan:
-    """Works in pixels, so that squares are square."""
+    """Plans in pixels, so that a square has equal sides."""
 
     def __init__(self, posed: Posed, box: Box, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -119,7 +119,7 @@ class _Plan:
         yield from self._sleeve()
 
     def _neck(self) -> Iterator[View]:
-        """Yield the collar; nothing where the neck is not between the shoulders."""
+        """Yield the view of the collar, if the neck is between the shoulders."""
         neck, shoulders, across = self.points.get("neck"), self._pair("shoulder"), self._across()
         if not neck or not shoulders or not across:
             return
@@ -136,7 +136,7 @@ class _Plan:
         )  # fmt: skip
 
     def _across(self) -> float:
-        """Return the width of the chest: straps may well be closer together than it is wide."""
+        """Return the width of the chest. Straps can be closer together than the chest is wide."""
         shoulders, armpits = self._pair("shoulder"), self._pair("armpit")
         between = abs(shoulders[0].x - shoulders[1].x) if shoulders else 0.0
         below = abs(armpits[0].x - armpits[1].x) if armpits else 0.0
@@ -152,7 +152,7 @@ class _Plan:
         x, y = (lx + rx) / 2, (ly + ry) / 2
         torso = sum(self._at(hip)[1] for hip in hips) / 2 - y
         across = max(abs(lx - rx), 0.4 * torso)
-        if "nose" in self.points:  # where the head is cut off, so may be the neck
+        if "nose" in self.points:  # if the head is outside the picture, the neck may be too
             yield self._view(
                 "neck", (x - 0.45 * across, y - 0.35 * across, x + 0.45 * across, y + 0.4 * across),
                 "below the chin, between the shoulders", sure,
@@ -164,7 +164,7 @@ class _Plan:
         yield from self._chest(x, y + 0.5 * torso, 0.24 * across, sure)
 
     def _chest(self, x: float, y: float, half: float, sure: float) -> Iterator[View]:
-        """Yield the fabric over the chest, unless a hand or an arm is in front of it."""
+        """Yield the view of the fabric on the chest, unless a hand or an arm covers it."""
         arms = [point for name, point in self.points.items() if _is_arm(name)]
         if any(abs(self._at(p)[0] - x) < half and abs(self._at(p)[1] - y) < half for p in arms):
             return
@@ -187,7 +187,7 @@ class _Plan:
         )  # fmt: skip
 
     def _hem(self) -> Iterator[View]:
-        """Yield the lower edge or, where its ends have no middle, both legs' ends."""
+        """Yield the view of the lower edge, or of both legs' ends."""
         hem, ends = self.points.get("hem"), self._pair("hem")
         if not ends:
             return
@@ -214,7 +214,8 @@ class _Plan:
         yield self._view("hem", edges, "around the ends of both legs", sure)
 
     def _sleeve(self) -> Iterator[View]:
-        """Yield the surer of both sleeves, or the lower one: its end is clear of the body."""
+        """Yield the sleeve with the higher confidence, or the lower one: its end does not touch the
+        body."""
         across = self._across()
         ends = [self.points.get(f"{side}_sleeve_end") for side in ("left", "right")]
         found = [end for end in ends if end]
@@ -251,7 +252,7 @@ class _Plan:
     def _view(
         self, label: str, edges: tuple[float, float, float, float], reason: str, sure: float
     ) -> View:
-        """Make a view of ``edges`` in pixels, cut to the picture."""
+        """Make a view from ``edges`` in pixels, clipped to the picture."""
         clip: Callable[[float], float] = lambda value: round(min(max(value, 0.0), 1.0), 5)  # noqa: E731
         box = Box(
             left=clip(edges[0] / self.width),

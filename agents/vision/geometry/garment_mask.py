@@ -1,4 +1,4 @@
-"""The garment as a mask at the photo's size, out of the network's small soft one."""
+"""Compute the garment's mask at the photo's size from the network's small soft mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Picture = NDArray[np.uint8]
 
 _SIDE = 512
 _RADIUS, _SMOOTH = 6, 1e-4
-_SLACK = 0.04  # a guided filter comes near to nothing and all, and reaches neither
+_SLACK = 0.04  # a guided filter approaches 0 and 1 but does not reach them
 _LEAST_AREA, _LEAST_SURE = 0.02, 0.5
 
 
@@ -23,7 +23,7 @@ _LEAST_AREA, _LEAST_SURE = 0.02, 0.5
 class Garment:
     """``alpha`` in 0-1 and ``mask`` (alpha above a half, its main parts) at the picture's size.
 
-    ``confidence`` in 0-1: how decided the network is about what it took for garment.
+    ``confidence`` in 0-1 is the mean certainty of the mask's pixels.
     """
 
     alpha: NDArray[np.float32]
@@ -32,10 +32,10 @@ class Garment:
 
 
 def find_garment(picture: Picture, soft: SoftMask) -> Garment | None:
-    """The garment (and wearer) of ``picture`` (height x width x 3, RGB); None where none is seen.
+    """Return the garment (and wearer) in ``picture`` (height x width x 3, RGB), or None.
 
-    The network's outline is drawn to the picture's own edges by a guided filter (He, Sun and Tang,
-    ECCV 2010).
+    A guided filter (He, Sun and Tang, ECCV 2010) aligns the network's outline with the picture's
+    edges.
     """
     height, width = picture.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
@@ -57,7 +57,7 @@ def find_garment(picture: Picture, soft: SoftMask) -> Garment | None:
 
 
 def _main_parts(mask: Mask) -> Mask | None:
-    """The largest part and what is nearly as large: a pair of shoes, a set of two."""
+    """Return the largest part and parts of similar size, such as a pair of shoes."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=8
     )

@@ -1,7 +1,7 @@
-"""Where a laid-out garment's neck, shoulders, sleeves' ends, waist and hem are: from its mask.
+"""Find the landmarks of a laid-out garment (neck, shoulders, sleeve ends, waist, hem) in its mask.
 
-``left`` and ``right`` are the wearer's, as in a pose: the left shoulder of a garment that shows its
-front is on the right of the picture.
+``left`` and ``right`` are the wearer's, as in a pose: the left shoulder of a garment seen from the
+front is on the right side of the picture.
 """
 
 from __future__ import annotations
@@ -42,37 +42,37 @@ OF_KIND: dict[Kind, set[str]] = {
 
 @dataclass(frozen=True)
 class Landmarks:
-    """``box`` is left, top, right, bottom in 0–1. ``points`` has what was found, by name."""
+    """``box`` is left, top, right, bottom in 0–1. ``points`` has the found points, by name."""
 
     box: tuple[float, float, float, float]
     points: dict[str, Point] = field(default_factory=dict)
 
 
 class LandmarkFinder:
-    """The shipped network with what it takes to ask it; one instance serves any thread."""
+    """The shipped landmark network. Thread-safe."""
 
     def __init__(self, network: LandmarkNet) -> None:
         self._network = network.eval().requires_grad_(False)
 
     @classmethod
     def load(cls, path: Path | None = None) -> LandmarkFinder:
-        """Load a safetensors file, the shipped one where none is named."""
+        """Load a safetensors file; without a name, the shipped file."""
         network = LandmarkNet()
         with safe_open(path or SHIPPED, framework="pt") as file:
             network.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
         return cls(network)
 
     def find(self, mask: Mask, kind: Kind | None = None) -> Landmarks:
-        """Read the landmarks off ``mask`` (height × width, True on the garment; never all False).
+        """Return the landmarks of ``mask`` (height × width, True on the garment, not all False).
 
         Points: of tops and dresses ``neck`` and, ``left_`` and ``right_`` each, ``shoulder``,
         ``armpit``, ``sleeve_end``, ``hem`` (the lower corners) and, dresses only, ``waist`` (the
         narrowest place); of skirts ``waist`` (the waistband's upper corners) and ``hem``; of
         bottoms the same, where ``hem`` is the middle of a leg's lower edge. ``hem`` without a side
-        is the middle of the lower edge of what has no legs. ``fabric_top_left`` and
-        ``fabric_bottom_right`` are of the most interior piece of fabric. Where ``kind`` is not
-        told, the mask's shape decides. A confidence is the probability that the point is there and
-        less than 0.08 of the box's diagonal away.
+        is the middle of the lower edge of a garment without legs. ``fabric_top_left`` and
+        ``fabric_bottom_right`` are of the most interior piece of fabric. Without ``kind``, the
+        mask's shape decides. A confidence is the probability that the point exists and is less than
+        0.08 of the box's diagonal away.
         """
         step = max(1, round(max(mask.shape) / _SMALL))
         mask = mask[::step, ::step] if mask[::step, ::step].any() else mask
@@ -105,7 +105,7 @@ class LandmarkFinder:
     def _ask(self, seen: Tensor, kind: Kind | None) -> tuple[Tensor, Tensor]:
         """Return points (len(POINTS), 4), presence as a share, and the kinds' probabilities.
 
-        The mean of what the network says of the mask and of its mirror image.
+        The mean over the mask and its mirror image.
         """
         told = torch.zeros(2, len(KINDS))
         if kind:
@@ -120,13 +120,14 @@ class LandmarkFinder:
 
 
 def _near(reach: float, spread: float) -> float:
-    """The probability that a point is within ``reach`` where both its errors are Laplacian."""
+    """Return the probability that a point is within ``reach``, if both errors follow a Laplace
+    distribution."""
     ratio = reach / math.exp(min(max(spread, -6.0), 1.0))
     return 1 - (1 + ratio) * math.exp(-ratio)
 
 
 def _fabric(mask: Mask) -> dict[str, Point]:
-    """Return two corners of the largest square inside, near the middle where there are more."""
+    """Return two corners of the largest square inside the mask, close to its middle."""
     top, bottom, left, right = extent(mask)
     inside = mask[top:bottom, left:right]
     height, width = inside.shape

@@ -1,9 +1,9 @@
-"""Finding who wears the garment, by BlazePose (Bazarevsky et al., 2020) as MediaPipe ships it.
+"""Find the wearer with BlazePose (Bazarevsky et al., 2020), which MediaPipe ships.
 
-BlazePose takes many a jumper on a hanger for a person. So where a head should be in the picture,
-BlazeFace (Bazarevsky et al., 2019) must see a face there. On 600 studio photos and 600 of
-garments laid out or hung up, 458 wearers passed; of the 24 turned away 23 were garments alone,
-and one a wearer whose head is cut off.
+BlazePose mistakes many jumpers on hangers for persons. So if the head should be inside the picture,
+BlazeFace (Bazarevsky et al., 2019) must find a face there. Test on 600 studio photos and 600 photos
+of garments without a wearer: the face check accepted 458 bodies and rejected 24. Of these, 23 were
+garments without a wearer, and one was a wearer whose head is outside the picture.
 """
 
 from __future__ import annotations
@@ -53,21 +53,19 @@ Body = dict[str, BodyPoint]
 
 
 class WearerFinder:
-    """BlazePose and BlazeFace, one of each a thread, since none may be shared.
-
-    Loaded at a thread's first use.
-    """
+    """BlazePose and BlazeFace. Each thread loads its own pair at first use, because threads cannot
+    share them."""
 
     def __init__(self) -> None:
         self._mine = threading.local()
         self._loading = threading.Lock()
 
     def find(self, picture: Picture) -> Body | None:
-        """Return the body's landmarks by name; None where nobody is seen.
+        """Return the body's landmarks by name, or None without a wearer.
 
         ``picture`` is height × width × 3, RGB. The torso (shoulders and hips) must be visible and
-        of a person's proportions, and the head must have a face unless it is cut off: a face
-        printed on a T-shirt is no wearer. Who turns away is not seen.
+        have a person's proportions. The head must have a face, unless it is outside the picture, so
+        a face printed on a T-shirt is no wearer. A person seen from behind is not found.
         """
         networks: _Networks | None = getattr(self._mine, "networks", None)
         if networks is None:
@@ -89,7 +87,7 @@ class WearerFinder:
 
 
 def is_wearer(body: Body, aspect: float) -> bool:
-    """Tell whether ``body`` has the torso of a person large enough to wear the garment shown.
+    """Tell whether ``body`` has the torso of a person that is large enough to be the wearer.
 
     ``aspect`` is the picture's width over its height.
     """
@@ -109,7 +107,7 @@ def is_wearer(body: Body, aspect: float) -> bool:
 
 
 def _head(picture: Picture, body: Body) -> Picture:
-    """Cut the head out, with room around it, to the size that BlazeFace sees best."""
+    """Crop the head with a margin, at the size that suits BlazeFace."""
     height, width = picture.shape[:2]
     left, right, nose = body["left_shoulder"], body["right_shoulder"], body["nose"]
     across = abs(left.x - right.x) * width
@@ -122,13 +120,14 @@ def _head(picture: Picture, body: Body) -> Picture:
 
 
 class _Networks:
-    """Both networks, run once on a drawn person, so that what they log at their start comes now."""
+    """Both networks. They run once on a drawn person, so that their start-up messages appear
+    now."""
 
     def __init__(self) -> None:
         with _without_noise(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype")
-            # Heavy to import: only who finds wearers pays.
+            # mediapipe is slow to import, so it is imported at first use.
             from mediapipe.python.solutions.face_detection import FaceDetection
             from mediapipe.python.solutions.pose import Pose
 
@@ -144,7 +143,7 @@ class _Networks:
 
 @contextmanager
 def _without_noise() -> Iterator[None]:
-    """Keep what MediaPipe's C++ writes to file descriptor 2; pass on what others write there."""
+    """Suppress what MediaPipe's C++ code writes to file descriptor 2; pass on other output."""
     with tempfile.TemporaryFile() as caught:
         sys.stderr.flush()
         kept = os.dup(2)

@@ -1,4 +1,4 @@
-"""Any of Pillow's modes and any embedded profile to plain 8-bit sRGB."""
+"""Convert every mode of Pillow and every embedded profile to 8-bit sRGB."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey down; Pillow's own conversion cuts off all above 255."""
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion clips values above 255."""
     whole = image.convert("I") if image.mode != "I" else image
     return whole.point(lambda value: value * (1 / 256) + 0).convert("L")
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """Convert by the embedded profile; None where it is broken or for another kind of picture."""
+    """Convert with the embedded profile; None if it is broken or for another colour space."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != _SPACES[image.mode]:

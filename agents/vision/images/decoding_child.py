@@ -18,7 +18,7 @@ _LARGE = 4_000_000
 
 
 def answer(header: dict[str, Any], blobs: list[bytes]) -> Message:
-    """Do what one message asks for; the input's faults and ours come back as messages too."""
+    """Answer one request. Errors are answers too."""
     try:
         if header["ask"] == "inspect":
             found = picture.inspect(
@@ -41,7 +41,7 @@ def answer(header: dict[str, Any], blobs: list[bytes]) -> Message:
 
 
 def main() -> None:
-    """Answer messages until the parent hangs up."""
+    """Answer requests until the parent closes the socket."""
     link = socket.socket(fileno=int(sys.argv[1]))
     limit = int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -52,7 +52,8 @@ def main() -> None:
             header, blobs = receive(link)
         except (EOFError, OSError):
             return
-        signal.setitimer(signal.ITIMER_REAL, header["alarm_s"])  # SIGALRM's default is to die
+        # The default action of SIGALRM ends the process.
+        signal.setitimer(signal.ITIMER_REAL, header["alarm_s"])
         size = sum(map(len, blobs))
         reply = answer(header, blobs)
         del blobs
@@ -67,7 +68,7 @@ def main() -> None:
 
 
 def _give_memory_back() -> None:
-    """Return freed pages to the system, so that an idle child stays small (glibc only)."""
+    """Return freed memory to the system, so that an idle child stays small (glibc only)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""A drawn person whom BlazePose takes for one: what networks are warmed up and tested with."""
+"""Draw text on pictures, and a person that BlazePose recognises (for warm-up and tests)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-# Lines of text on a picture, legible whatever the picture shows.
 _INK = (255, 255, 255, 255)
 _PANEL = (0, 0, 0, 168)
 _LARGEST, _SMALLEST = 40, 12
@@ -15,8 +14,8 @@ _LARGEST, _SMALLEST = 40, 12
 def draw_lines(image: Image.Image, lines: Sequence[str]) -> Image.Image:
     """Return ``image`` as RGB with ``lines`` on a dark panel in its top left corner.
 
-    The letters are as large as 40 px where all lines fit, and never smaller than 12 px; what
-    does not fit even so is left out from the end.
+    The font size is between 12 px and 40 px, as large as all lines fit. Lines that do not fit at 12
+    px are left out from the end.
     """
     canvas = image.convert("RGB")
     if not lines:

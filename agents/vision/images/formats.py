@@ -1,9 +1,9 @@
-"""What kind of file this is, read off its first bytes; names and headers are not believed."""
+"""Detect the file format from the first bytes. File names and HTTP headers are ignored."""
 
 from __future__ import annotations
 
 ACCEPTED = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF")
-"""What is decoded, by Pillow's names. MPO is JPEG with more pictures behind the first."""
+"""The accepted formats, by Pillow's names. MPO is JPEG with more pictures after the first."""
 
 _ISO_BRANDS = {
     b"avif": "AVIF",
@@ -50,14 +50,14 @@ def sniff(data: bytes) -> str | None:
 
 
 def is_sequence(data: bytes) -> bool:
-    """Tell whether an AVIF or HEIF file calls itself moving pictures."""
+    """Tell whether an AVIF or HEIF file declares itself as a sequence."""
     return data[4:8] == b"ftyp" and _brands(data)[0] in _SEQUENCE_BRANDS
 
 
 def ends_early(data: bytes, kind: str) -> bool:
-    """Tell whether the container itself says that bytes are missing at the end.
+    """Tell whether the container shows that bytes are missing at the end.
 
-    Some decoders fill what is missing with grey and say nothing.
+    Some decoders fill missing parts with grey without an error.
     """
     if kind == "WEBP":
         return int.from_bytes(data[4:8], "little") + 8 > len(data)

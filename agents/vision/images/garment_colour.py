@@ -1,4 +1,4 @@
-"""Colours measured on the garment alone, to check the network's word against."""
+"""Measure colours on the garment's pixels, to check the network's prediction."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 from agents.vision.networks.prediction import Ranking
 
 Named = dict[str, tuple[float, float, float]]
-"""Of each colour's word its place in CIELAB: L* in 0-100, a* and b* around 0."""
+"""The CIELAB value of each colour word: L* in 0-100, a* and b* around 0."""
 
 _STEP = 2
 _MULTICOLOUR = {"multicolour", "metallic"}
 
 
 def to_lab(photo: NDArray[np.float32]) -> NDArray[np.float32]:
-    """RGB (h, w, 3) in 0-1, sRGB, to CIELAB under D65."""
+    """Convert sRGB (h, w, 3) in 0-1 to CIELAB under D65."""
     return np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2LAB), np.float32)
 
 
 def measured_colours(photo: NDArray[np.float32], mask: NDArray[np.bool_], named: Named) -> Ranking:
-    """Which words' colours the pixels under the mask are nearest to, with their shares.
+    """Return the colour words nearest to the pixels under the mask, with their shares.
 
-    ``photo`` is RGB (h, w, 3) in 0-1, ``mask`` (h, w). Nearest by CIE76; words with less than 5 %
-    are left out; nothing where the mask is empty.
+    ``photo`` is RGB (h, w, 3) in 0-1, ``mask`` (h, w). The distance is CIE76. Words under 5 % are
+    left out. An empty mask gives no words.
     """
     pixels = to_lab(photo[::_STEP, ::_STEP])[mask[::_STEP, ::_STEP]]
     words = [word for word in named if word not in _MULTICOLOUR]

@@ -1,4 +1,4 @@
-"""Opening a stranger's picture: runs in the decoding child, needs Pillow and pillow-heif only."""
+"""Decode untrusted pictures. Runs in the decoding child and needs only Pillow and pillow-heif."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from agents.vision.images import formats
 from agents.vision.images.colour import to_srgb
 
 register_heif_opener()
-Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked before anything is decoded
+Image.MAX_IMAGE_PIXELS = None  # this module checks its own limit before decoding
 
 Fractions = tuple[float, float, float, float]
 """Left, top, right, bottom in 0–1 of the upright picture."""
@@ -44,7 +44,7 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a picture is, and its working copy. Sizes are of the upright original, in pixels."""
+    """A picture's properties and its working copy. Sizes are of the upright original, in pixels."""
 
     format: str
     width: int
@@ -55,7 +55,7 @@ class Inspected:
 
 
 def inspect(data: bytes, *, max_pixels: int, long_side: int = 1024) -> Inspected:
-    """Decode ``data`` once and return all that validation wants to know of it.
+    """Decode ``data`` once and return everything that validation needs.
 
     The working copy is an upright sRGB JPEG without metadata, its long side at most
     ``long_side``. Raises `Rejected`.
@@ -85,7 +85,7 @@ def measure(data: bytes, *, max_pixels: int) -> tuple[int, int]:
 
 
 def crops(data: bytes, boxes: Sequence[Fractions], *, max_pixels: int) -> list[bytes]:
-    """Cut ``boxes`` from the picture at full resolution, as upright sRGB JPEGs, in order.
+    """Crop ``boxes`` from the picture at full resolution; return upright sRGB JPEGs, in order.
 
     A box of less than one pixel gives one pixel. Raises `Rejected`.
     """
@@ -126,7 +126,7 @@ def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
 
 @contextmanager
 def _decoders_errors() -> Iterator[None]:
-    """Turn whatever Pillow and its decoders raise on bad bytes into `Rejected`."""
+    """Translate the errors of Pillow and its decoders into `Rejected`."""
     try:
         yield
     except _DECODERS_RAISE as error:
@@ -142,7 +142,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except _DECODERS_RAISE:
-        return 1  # broken metadata is no reason to refuse a good picture
+        return 1  # broken metadata does not make a picture invalid
 
 
 def _is_animated(image: Image.Image, data: bytes, kind: str) -> bool:
@@ -178,7 +178,7 @@ def _swapped(size: tuple[int, int], turn: int) -> tuple[int, int]:
 
 
 def _unturned(box: Fractions, turn: int) -> Fractions:
-    """Map a box of the upright picture to the picture as it is stored."""
+    """Convert a box of the upright picture to the stored picture."""
     left, top, right, bottom = box
     return {
         2: (1 - right, top, 1 - left, bottom),
@@ -217,7 +217,7 @@ def perceptual_hash(image: Image.Image) -> str:
     """Return 16 hex digits: the signs of the 64 lowest DCT coefficients about their median.
 
     The pHash of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions"
-    (2010), on a grey 32×32 reduction. Plain Python: the decoding child does without numpy.
+    (2010), on a grey 32×32 reduction. Plain Python, because the decoding child does not load numpy.
     """
     grey = image.convert("L").resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS).tobytes()
     rows = [grey[y * _HASH_SIDE : (y + 1) * _HASH_SIDE] for y in range(_HASH_SIDE)]

@@ -1,8 +1,7 @@
-"""ThumbHash: a picture in about 25 bytes, to show while the real one loads.
+"""ThumbHash: a placeholder for a picture in about 25 bytes.
 
-After the public specification and reference by Evan Wallace,
-https://evanw.github.io/thumbhash/: the low frequencies of luminance, of two colour differences
-and of alpha, quantised to four bits each.
+Source: the specification by Evan Wallace, https://evanw.github.io/thumbhash/. It stores the low
+frequencies of luminance, of two colour differences and of alpha, quantised to four bits each.
 """
 
 from __future__ import annotations
@@ -99,5 +98,5 @@ def _packed(nibbles: list[int]) -> bytes:
 
 
 def _round(value: float) -> int:
-    """Round half up, as the reference (JavaScript) does."""
+    """Round half up, like the reference in JavaScript."""
     return math.floor(value + 0.5)

@@ -1,4 +1,4 @@
-"""How the opinions of two networks become one."""
+"""Combine the predictions of two networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Blend:
-    """By head: the second network's share of the logits, 0-1, and the temperature of their sum."""
+    """For each head: the second network's weight in 0-1, and the temperature of the sum."""
 
     shares: Mapping[str, float]
     temperatures: Mapping[str, float]
@@ -19,19 +19,19 @@ class Blend:
     def probabilities(
         self, first: Mapping[str, Tensor], second: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Both networks' logits (n, words) of each head as one calibrated probability a word."""
+        """Return calibrated probabilities from both networks' logits (n, words) of each head."""
         return {
             head: (first[head].lerp(second[head], share) / self.temperatures[head]).softmax(1)
             for head, share in self.shares.items()
         }
 
     def to_json(self) -> str:
-        """The form in which a weights file's metadata keeps it."""
+        """Return the JSON for the metadata of a weights file."""
         return json.dumps(asdict(self))
 
     @classmethod
     def of_json(cls, text: str) -> Blend:
-        """Raises ValueError for what is none."""
+        """Read that JSON. Raises ValueError if it is not valid."""
         try:
             kept = json.loads(text)
             parts = [{head: float(n) for head, n in kept[part].items()}

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: the convolutional encoder that every network of ours looks through.
+"""EfficientNet-Lite0: the convolutional encoder that all networks share.
 
 Tan and Le, "EfficientNet: Rethinking Model Scaling" (ICML 2019), in the Lite variant of 2020:
 no squeeze-and-excitation, ReLU6 instead of Swish, stem and top not scaled.
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-# Of each stage: blocks, kernel, stride, expansion, channels.
+# For each stage: blocks, kernel, stride, expansion, channels.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -28,7 +28,7 @@ _LAST_OF_STRIDE = {0: 2, 1: 4, 2: 8, 4: 16, 6: 32}
 
 
 class ConvNorm(nn.Module):
-    """A convolution padded as TensorFlow's "SAME" is, its batch norm, and ReLU6 if ``active``."""
+    """A convolution with TensorFlow's "SAME" padding, its batch norm, and ReLU6 if ``active``."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, groups: int = 1,
@@ -103,7 +103,7 @@ class Encoder(nn.Module):
         return levels, self.top(x).mean(dim=(2, 3))
 
     def fuse(self) -> None:
-        """Fold every batch norm into its convolution, about a third faster; no training after."""
+        """Fold every batch norm into its convolution: about a third faster, for inference only."""
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()

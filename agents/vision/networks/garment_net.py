@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from agents.vision.networks.encoder import LEVELS, TOP, Encoder
 
 
-# Averages of features over the places that learnt maps point at.
 def attended(features: Tensor, look: Tensor) -> Tensor:
-    """Features (n, c, h, w) averaged by a map of logits (n, 1, h, w): (n, c)."""
+    """Return features (n, c, h, w) averaged with weights from logits (n, 1, h, w): (n, c)."""
     weights = look.flatten(2).softmax(dim=2)
     return (features.flatten(2) * weights).sum(dim=2)
 
@@ -23,10 +22,10 @@ HEADS = ("type", "colour", "gender", "pattern", "sleeve", "neckline")
 
 
 class Head(nn.Module):
-    """One attribute's logits, from the whole photo and from where the attribute shows.
+    """One attribute's logits, from the whole photo and from the places that show the attribute.
 
-    Learnt maps say how much each place of finer features counts: colour is seen on the garment,
-    not on what it lies on.
+    Learnt maps weight each place of the finer features. So colour is read on the garment and not on
+    its background.
     """
 
     def __init__(self, words: int, dropout: float = 0.2) -> None:
@@ -44,11 +43,11 @@ class Head(nn.Module):
 
 
 class ColourHead(nn.Module):
-    """A head that also counts the photo's own colours, where learnt maps say that they matter.
+    """A head that also counts the photo's own colours, weighted by learnt maps.
 
-    Each pixel of the photo at a quarter of its size is shared out among `PALETTE` colours, nearer
-    ones more (a softmax of -|x - c|² / t is one of a linear map of x); `MAPS` maps weigh the
-    pixels, so that the garment's and, say, the trousers' colours are counted apart.
+    Each pixel of the photo at a quarter of its size is distributed over `PALETTE` colours by
+    distance (softmax of -|x - c|² / t). `MAPS` maps weight the pixels, so that the colours of
+    different garments are counted separately.
     """
 
     def __init__(self, words: int, dropout: float = 0.2) -> None:
@@ -80,9 +79,9 @@ class ColourHead(nn.Module):
 
 
 class GarmentNet(nn.Module):
-    """Photos (n, 3, h, w), RGB in 0-1, to logits (n, size) for each head's vocabulary.
+    """Maps photos (n, 3, h, w), RGB in 0-1, to logits (n, size) for each head's vocabulary.
 
-    ``sizes`` names the heads and how many words each tells apart. Height and width are multiples
+    ``sizes`` has the number of words of each head. Height and width are multiples
     of 32; the shipped weights expect the size that their metadata names.
     """
 
@@ -101,7 +100,7 @@ class GarmentNet(nn.Module):
     def logits(
         self, levels: Mapping[int, Tensor], top: Tensor, photos: Tensor
     ) -> dict[str, Tensor]:
-        """The heads' logits from what the encoder returned of these photos."""
+        """Return the heads' logits from the encoder's features of these photos."""
         return {
             name.removesuffix("_head"): head(levels, top, photos)
             for name, head in self.heads.items()

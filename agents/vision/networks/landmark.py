@@ -1,4 +1,4 @@
-"""The network that sees a garment's landmarks in its mask."""
+"""The network that finds a garment's landmarks in its mask."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _OTHER = {"left": "right", "right": "left"}
 TWINS = [
     POINTS.index("_".join(_OTHER.get(part, part) for part in name.split("_"))) for name in POINTS
 ]
-"""Where each point's mirror image stands in `POINTS`."""
+"""The index in `POINTS` of each point's mirror image."""
 WIDTHS = (16, 40, 64)
 FEATURES = 192
 
 
 class LandmarkNet(nn.Module):
-    """Framed masks (n, 1, SIDE, SIDE) in 0–1 and kinds to landmarks and kinds.
+    """Maps framed masks (n, 1, SIDE, SIDE) in 0–1 and kinds to landmarks and kinds.
 
-    The kinds given are one-hot (n, len(KINDS)), all 0 where not known. Returned are landmarks
+    The input kinds are one-hot (n, len(KINDS)), all 0 if unknown. The output has landmarks
     (n, len(POINTS), 4): x and y in 0–1 of the frame, the logarithm of their spread (the scale of
-    a Laplace distribution, in frames) and the logit of being there; and the kinds' logits.
+    a Laplace distribution, in frames) and the logit of existence; and the kinds' logits.
     """
 
     def __init__(self) -> None:

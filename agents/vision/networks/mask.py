@@ -16,10 +16,11 @@ _FULL = 12
 
 
 class MaskDecoder(nn.Module):
-    """Features by stride and the photos (n, 3, h, w) to logits (n, 1, h, w) of "garment or wearer".
+    """Maps features by stride and photos (n, 3, h, w) to logits (n, 1, h, w) of "garment or
+    wearer".
 
     Ronneberger et al., "U-Net" (MICCAI 2015), with the encoder's features narrowed by 1x1
-    convolutions and the photo itself joined in at full size, for outlines.
+    convolutions. The photo itself is added at full size, for precise outlines.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class MaskDecoder(nn.Module):
         return logits
 
     def fuse(self) -> None:
-        """Fold every batch norm into its convolution; no training after."""
+        """Fold every batch norm into its convolution; for inference only."""
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()

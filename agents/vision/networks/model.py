@@ -1,4 +1,4 @@
-"""What a photo shows, by the shipped networks: attributes, titles, a mask and an embedding."""
+"""Predict attributes, titles, a mask and an embedding of a photo with the shipped networks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Card:
-    """What a weights file says of itself."""
+    """The metadata of a weights file."""
 
     name: str
     input_size: int
@@ -39,11 +39,11 @@ class Card:
 
 
 class GarmentModel:
-    """The trained networks with their vocabularies; one instance serves any number of threads.
+    """The trained networks with their vocabularies. Thread-safe.
 
-    Torch's thread count is left as the caller set it. Photos are squashed to a square of
-    `input_size` pixels whatever their shape, by the way over `DECODED` pixels that training took;
-    transparency is put on white.
+    Torch's thread count stays as the caller set it. Photos are resized to a square of `input_size`
+    pixels without keeping the aspect ratio, over `DECODED` pixels as in training. Transparency
+    becomes white.
     """
 
     def __init__(self, parts: Parts, card: Card, model_id: str) -> None:
@@ -55,9 +55,9 @@ class GarmentModel:
 
     @classmethod
     def load(cls, path: Path | None = None) -> GarmentModel:
-        """The model in a safetensors file, the shipped one where none is named.
+        """Load the model from a safetensors file; without a name, the shipped file.
 
-        Raises FileNotFoundError where there is none, ValueError where it is not a garment model.
+        Raises FileNotFoundError, and ValueError if the file is no garment model.
         """
         path = path or SHIPPED
         version = _version(path)
@@ -73,7 +73,7 @@ class GarmentModel:
         return cls(parts, card, f"{card.name}@{digest[:8]}")
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        """One prediction for each image, in order; the images may differ in size and mode."""
+        """Return one prediction per image, in order. Images may differ in size and mode."""
         found: list[Prediction] = []
         for start in range(0, len(images), BATCH):
             photos = torch.stack([_pixels(image) for image in images[start : start + BATCH]])
@@ -84,7 +84,7 @@ class GarmentModel:
         return found
 
     def _predicted(self, photos: Tensor) -> list[Prediction]:
-        """One pass of the encoder, which all the rest reads, and a second opinion."""
+        """Run the encoder once for all decoders, and the second network."""
         parts = self._parts
         levels, top = parts.net.encoder(photos)
         logits = parts.net.logits(levels, top, photos)
@@ -123,14 +123,14 @@ class GarmentModel:
 
 
 def _pixels(image: Image.Image) -> Tensor:
-    """The image squashed as training decoded its photos, (3, `DECODED`, `DECODED`) in 0-1."""
+    """Return the image as in training: (3, `DECODED`, `DECODED`) in 0-1."""
     small = opaque(image).resize((DECODED, DECODED), Image.Resampling.BILINEAR, reducing_gap=2.0)
     array = np.asarray(small, dtype=np.float32) / 255.0
     return torch.from_numpy(array).permute(2, 0, 1)
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """The image as RGB, on white where it is transparent."""
+    """Return the image as RGB; transparency becomes white."""
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if not image.has_transparency_data:
@@ -154,13 +154,13 @@ def _card(metadata: Mapping[str, str]) -> Card:
 
 
 def _version(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written or another takes its place."""
+    """Return a value that changes when the file is written or replaced."""
     now = path.stat()
     return now.st_ino, now.st_size, now.st_mtime_ns
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """A file's metadata and tensors, mapped into memory rather than read."""
+    """Return a file's metadata and memory-mapped tensors."""
     with safe_open(path, framework="pt") as file:
         metadata: dict[str, str] = file.metadata() or {}
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

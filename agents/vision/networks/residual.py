@@ -1,8 +1,8 @@
-"""A second opinion: a small residual network, trained from scratch on the photo's own pixels.
+"""The second network: a small residual network, trained from random weights.
 
 He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), ten layers, with the shortcut
-of He, T. et al., "Bag of Tricks" (CVPR 2019), which averages. What ImageNet taught the encoder
-makes light of colour; this network never learnt to.
+of He, T. et al., "Bag of Tricks" (CVPR 2019), which averages. ImageNet's weights ignore much of
+the colour; this network does not start from them (ADR 16).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from agents.vision.networks.garment_net import attended
 
 SEEN = 64
-"""Pixels on each side that the network looks at, whatever it is given."""
+"""The side length in pixels to which every input is resized."""
 
 WIDTH = 32
 
@@ -42,7 +42,7 @@ class ConvNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions and the way around them, which averages where it shrinks."""
+    """Two convolutions and their shortcut, which averages when it downsamples."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Block(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """Photos (n, 3, h, w), RGB in 0-1, to logits (n, size) for each head's vocabulary."""
+    """Maps photos (n, 3, h, w), RGB in 0-1, to logits (n, size) for each head's vocabulary."""
 
     def __init__(self, sizes: Mapping[str, int], dropout: float = 0.2) -> None:
         super().__init__()
@@ -87,13 +87,13 @@ class ResidualNet(nn.Module):
         return logits
 
     def fuse(self) -> None:
-        """Fold every batch norm into its convolution; no training after."""
+        """Fold every batch norm into its convolution; for inference only."""
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()
 
 
 def _both_scales(photos: Tensor) -> Tensor:
-    """Pixels (n, 3, h, w) and their logarithms, (n, 6, h, w): black, navy and charcoal are apart in
-    those, as they are for the eye."""
+    """Pixels (n, 3, h, w) and their logarithms, (n, 6, h, w): logarithms separate
+    black, navy and charcoal, as the eye does."""
     return torch.cat([(photos - 0.5) * 4, (photos.clamp(min=0) + 0.02).log() + 1.5], dim=1)

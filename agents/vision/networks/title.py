@@ -1,4 +1,4 @@
-"""The title network: a recurrent decoder that looks at the photo's features word by word."""
+"""The title network: a recurrent decoder with attention over the photo's features."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ WIDTH, EMBEDDED = 256, 96
 
 @dataclass(frozen=True)
 class Seen:
-    """What a title is written from: places (n, p, f) of the photo, facts (n, a) of the heads."""
+    """The inputs of a title: places (n, p, f) of the photo, facts (n, a) of the heads."""
 
     places: Tensor
     facts: Tensor
 
 
 class TitleDecoder(nn.Module):
-    """Words so far to logits of the next one (Xu et al., "Show, Attend and Tell", ICML 2015).
+    """Maps the words so far to the logits of the next word (Xu et al., "Show, Attend and Tell",
+    ICML 2015).
 
-    ``words`` counts the vocabulary with `BEGIN` and `END`, ``features`` the numbers of a place,
-    ``facts`` those of the heads' probabilities. The attention is additive (Bahdanau et al. 2015),
-    the recurrence a GRU.
+    ``words`` is the size of the vocabulary with `BEGIN` and `END`, ``features`` the size of a
+    place, ``facts`` the number of the heads' probabilities. The attention is additive (Bahdanau et
+    al. 2015), the recurrence a GRU.
     """
 
     def __init__(self, words: int, features: int, facts: int) -> None:
@@ -39,11 +40,12 @@ class TitleDecoder(nn.Module):
         self.words = nn.Linear(WIDTH + features + facts, words)
 
     def start(self, seen: Seen) -> Tensor:
-        """The state before the first word, (n, WIDTH)."""
+        """Return the state before the first word, (n, WIDTH)."""
         return torch.tanh(self.begin(torch.cat([seen.places.mean(dim=1), seen.facts], dim=1)))
 
     def step(self, words: Tensor, state: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
-        """The last words (n,) and the state to the next words' logits (n, words) and state."""
+        """Return the next words' logits (n, words) and state from the last words (n,) and the
+        state."""
         looked = self.place(seen.places) + self.query(state)[:, None]
         weights = self.score(torch.tanh(looked)).softmax(dim=1)
         context = torch.cat([(seen.places * weights).sum(dim=1), seen.facts], dim=1)
@@ -51,7 +53,8 @@ class TitleDecoder(nn.Module):
         return self.words(self.dropout(torch.cat([state, context], dim=1))), state
 
     def forward(self, titles: Tensor, seen: Seen) -> Tensor:
-        """Titles (n, t) that begin with `BEGIN` to the logits (n, t, words) of each next word."""
+        """Return the logits (n, t, words) of each next word for titles (n, t) that begin with
+        `BEGIN`."""
         state, found = self.start(seen), []
         for place in range(titles.shape[1]):
             logits, state = self.step(titles[:, place], state, seen)

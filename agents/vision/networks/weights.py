@@ -1,4 +1,4 @@
-"""The networks of a weights file, and what one hands to another."""
+"""Build the networks of a weights file, and the values that one network passes to another."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from agents.vision.networks.mask import MaskDecoder
 from agents.vision.networks.residual import ResidualNet
 from agents.vision.networks.title import TitleDecoder
 
-# Where the shipped weights are; apart from the model, so that torch is not loaded to know it.
 SHIPPED = Path(__file__).parents[1] / "weights" / "garment-2.safetensors"
 
 
 EMBEDDING = 128
 DECODED = 144
-"""Pixels on each side to which photos are shrunk at first, in training and so in use."""
+"""The side length in pixels to which photos are first resized, as in training."""
 PLACE_FEATURES = LEVELS[16] + LEVELS[32]
 TOLD = ("type", "colour", "gender", "pattern")
-"""The heads whose probabilities the title network is told."""
+"""The heads whose probabilities the title network reads."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ class Parts:
 def parts_of(
     state: Mapping[str, Tensor], vocabularies: Mapping[str, Sequence[str]], title_words: int
 ) -> Parts:
-    """The networks of a weights file's tensors. Raises KeyError or RuntimeError where some lack."""
+    """Build the networks from a weights file's tensors. Raises KeyError or RuntimeError if some are
+    missing."""
     sizes = {head: len(vocabularies[head]) for head in HEADS}
     facts = sum(sizes[head] for head in TOLD)
     parts = Parts(
@@ -64,11 +64,11 @@ def parts_of(
 
 
 def places(levels: Mapping[int, Tensor]) -> Tensor:
-    """The encoder's two coarsest levels as places (n, p, `PLACE_FEATURES`) to look at."""
+    """Return the encoder's two coarsest levels as places (n, p, `PLACE_FEATURES`)."""
     coarse = torch.cat([F.avg_pool2d(levels[16], 2), levels[32]], dim=1)
     return coarse.flatten(2).transpose(1, 2)
 
 
 def facts(shares: Mapping[str, Tensor]) -> Tensor:
-    """The heads' probabilities that the title network is told, (n, a)."""
+    """Return the heads' probabilities for the title network, (n, a)."""
     return torch.cat([shares[head] for head in TOLD], dim=1)

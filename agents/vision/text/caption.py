@@ -1,9 +1,9 @@
-"""Words for a listing from what the networks saw: pure functions of a `Prediction`.
+"""Write a listing's title, description and attributes from a `Prediction`. Pure functions.
 
-Only what is likely enough to be true is said. Where no single word is, a broader one whose
-members together are ("Pants" for jeans or trousers) takes its place, and where that fails too
-the word is left out. The title network's best title that agrees with what is sure gives the
-order and the words besides. No brand and no size: a photo does not show them.
+A text contains only words with a sufficient confidence. If no single word is sufficient, a broader
+word replaces it ("Pants" for jeans or trousers), if its members together are. Otherwise the word is
+left out. The title network's best title that agrees with the confident words gives the order and
+further words. Texts name no brand and no size, because a photo does not show them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SURE_WORD = 0.5
 CERTAIN_COLOUR = 0.7
 UNSTATED = "unstated"
 
-# Broader words, the narrowest first; the first whose members are together likely enough is said.
+# Broader words, narrowest first. A text uses the first whose members together suffice.
 BROADER_TYPES: dict[str, tuple[str, ...]] = {
     "hat": ("hat", "cap"),
     "scarf": ("scarf", "stole", "dupatta", "muffler"),
@@ -93,7 +93,7 @@ PAIRS = {
 }  # fmt: skip
 UNCOUNTED = {"fragrance", "jewellery", "makeup", "outerwear", "pyjamas", "sunscreen", "underwear"}
 SMALL_WORDS = {"and", "of"}
-# What the title network may add; a photo shows each of them.
+# Words that the title network may add. A photo can show each of them.
 EXTRA_WORDS = {
     "aviator", "ankle-length", "beaded", "canvas", "cargo", "casual", "chronograph", "denim",
     "digital", "faded", "formal", "high-top", "hooded", "knitted", "lace", "laptop", "leather",
@@ -112,7 +112,7 @@ Choice = tuple[str, float]
 
 @dataclass(frozen=True)
 class Sure:
-    """What is sure enough to be said; a broader word where it is what can be said."""
+    """The words with sufficient confidence, or their broader words."""
 
     type: str | None
     colour: str | None
@@ -121,7 +121,8 @@ class Sure:
 
 
 def caption(seen: Prediction, own: Vocabulary = PLAIN) -> str:
-    """A marketplace title of at most 80 characters, such as "Women's Navy Blue Checked Dress"."""
+    """Return a marketplace title of at most 80 characters, such as "Women's Navy Blue Checked
+    Dress"."""
     sure = what_is_sure(seen)
     noun = sure.type or _unsure_noun(seen)
     words = _title_words(sure, _agreeing(seen.titles, sure), own)
@@ -129,7 +130,7 @@ def caption(seen: Prediction, own: Vocabulary = PLAIN) -> str:
 
 
 def description(seen: Prediction, own: Vocabulary = PLAIN) -> str:
-    """Two or three sentences for a listing, from the attributes alone."""
+    """Return two or three sentences for a listing, from the attributes."""
     sure = what_is_sure(seen)
     subject = _with_article(sure.type or _unsure_noun(seen), own)
     wearer = f" {WEARERS[sure.gender][1]}" if sure.gender else ""
@@ -146,10 +147,10 @@ def description(seen: Prediction, own: Vocabulary = PLAIN) -> str:
 
 
 def attributes(seen: Prediction, own: Vocabulary = PLAIN) -> dict[str, Attribute]:
-    """The likeliest word of each attribute with its confidence in 0-1, sure or not.
+    """Return the most likely word of each attribute with its confidence in 0-1.
 
-    A broader type or colour stands where it is what the caption says; pattern, sleeve and
-    neckline only where they are sure.
+    Type and colour are the caption's broader word if the caption uses one. Pattern, sleeve and
+    neckline are included only with sufficient confidence.
     """
     best = {
         "type": chosen(seen.types, BROADER_TYPES, SURE["type"]),
@@ -168,13 +169,14 @@ def attributes(seen: Prediction, own: Vocabulary = PLAIN) -> dict[str, Attribute
 
 
 def needs_review(seen: Prediction) -> bool:
-    """Whether a person should look: the type or the colour is not sure, or measured otherwise."""
+    """Tell whether a person should check: type or colour is uncertain, or the measured colour
+    differs."""
     sure = what_is_sure(seen)
     return sure.type is None or sure.colour is None or _measured_otherwise(seen, sure.colour)
 
 
 def what_is_sure(seen: Prediction) -> Sure:
-    """The words that a caption may say of a photo."""
+    """Return the words that a caption may use."""
     type_ = chosen(seen.types, BROADER_TYPES, SURE["type"])
     colour = chosen(seen.colours, BROADER_COLOURS, SURE["colour"])
     pattern = _stated(seen.patterns, "pattern")
@@ -188,7 +190,8 @@ def what_is_sure(seen: Prediction) -> Sure:
 
 
 def chosen(ranking: Ranking, broader: Mapping[str, Sequence[str]], enough: float) -> Choice | None:
-    """The best word if likely enough, else the first broader one that is, else the best word."""
+    """Return the best word if its confidence suffices, else the first sufficient broader word, else
+    the best word."""
     if not ranking:
         return None
     if ranking[0][1] >= enough:
@@ -202,7 +205,7 @@ def chosen(ranking: Ranking, broader: Mapping[str, Sequence[str]], enough: float
 
 
 def capitals(words: str) -> str:
-    """Words as titles write them: "long-sleeve top" becomes "Long-Sleeve Top"."""
+    """Return words in title case: "long-sleeve top" becomes "Long-Sleeve Top"."""
     return " ".join(
         word if word in SMALL_WORDS else "-".join(part[:1].upper() + part[1:]
                                                   for part in word.split("-"))
@@ -211,7 +214,7 @@ def capitals(words: str) -> str:
 
 
 def shortened(words: Sequence[str], length: int) -> str:
-    """The words as a title, leading ones dropped until it fits."""
+    """Return the words as a title; leading words are dropped until it fits."""
     for start in range(len(words)):
         title = " ".join(words[start:])
         if len(title) <= length:
@@ -220,7 +223,7 @@ def shortened(words: Sequence[str], length: int) -> str:
 
 
 def _title_words(sure: Sure, title: Title | None, own: Vocabulary) -> list[str]:
-    """Wearer, colour, pattern, and what else the title network is sure of; not the noun."""
+    """Return wearer, colour, pattern and further confident words of the title; not the noun."""
     words = (
         [own.said.get("genders", {}).get(sure.gender, WEARERS[sure.gender][0])]
         if sure.gender
@@ -238,12 +241,12 @@ def _title_words(sure: Sure, title: Title | None, own: Vocabulary) -> list[str]:
 
 
 def _agreeing(titles: Sequence[Title], sure: Sure) -> Title | None:
-    """The best title of the sure type; none where the type is not sure or no title has it."""
+    """Return the best title with the confident type, or None."""
     return next((title for title in titles if sure.type in [word for word, _ in title.words]), None)
 
 
 def _second_colour(title: Title | None, colour: str, own: Vocabulary) -> list[str]:
-    """ "and white", where the title goes on so from the sure colour and is sure of it."""
+    """Return "and white" if the title continues the confident colour with it."""
     said = list(title.words) if title else []
     for (first, _), (joint, _), (second, share) in zip(said, said[1:], said[2:], strict=False):
         if first == colour and joint == "and" and share >= SURE_WORD and second != colour:
@@ -252,14 +255,14 @@ def _second_colour(title: Title | None, colour: str, own: Vocabulary) -> list[st
 
 
 def _stated(ranking: Ranking, head: str) -> Choice | None:
-    """The likeliest word where it is sure and says anything."""
+    """Return the most likely word if its confidence suffices and it is no "unstated"."""
     if not ranking or ranking[0][0] == UNSTATED or ranking[0][1] < SURE[head]:
         return None
     return ranking[0]
 
 
 def _measured_otherwise(seen: Prediction, colour: str) -> bool:
-    """Whether a colour that is not quite sure has hardly any pixel of its kind on the garment."""
+    """Tell whether an uncertain colour has hardly any pixel on the garment."""
     if not seen.measured or seen.colours[0][1] >= CERTAIN_COLOUR or colour == "multicolour":
         return False
     kin = {colour, *(m for members in BROADER_COLOURS.values() if colour in members
@@ -281,7 +284,7 @@ def _said(choice: Choice | None, enough: float) -> str | None:
 
 
 def _unsure_noun(seen: Prediction) -> str:
-    """What is true without a sure type: a garment, unless it is likelier something not worn."""
+    """Return a noun without a confident type: "garment", unless an accessory is more likely."""
     return "garment" if _worn(seen) else "fashion item"
 
 

@@ -1,4 +1,4 @@
-"""The kinds of garment whose landmarks differ, and which kind a type's word names."""
+"""The kinds of garment with different landmarks, and the kind of each type."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 Kind = Literal["top", "dress", "bottoms", "skirt", "other"]
-"""``bottoms`` have legs; ``other`` has no landmarks: hats, shoes, bags and what nobody wears."""
+"""``bottoms`` have legs. ``other`` has no landmarks: hats, shoes, bags and other things."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _WORDS: dict[Kind, tuple[str, ...]] = {
@@ -28,12 +28,13 @@ _KINDS: dict[str, Kind] = {word: kind for kind, words in _WORDS.items() for word
 
 
 def kind_of(word: str) -> Kind:
-    """Return the kind of what ``word`` names: a type of the garment network or of a caption."""
+    """Return the kind of a type ``word``, from the garment network or a caption."""
     return _KINDS.get(word.lower(), "other")
 
 
 def likeliest_kind(types: Iterable[tuple[str, float]], sure: float = 0.6) -> Kind | None:
-    """Return the kind that a ranking of types speaks for; None where none has a share of ``sure``.
+    """Return the most likely kind of a ranking of types; None if no kind reaches the share
+    ``sure``.
 
     ``types`` are words and their probabilities, as in `Prediction.types`.
     """

@@ -17,10 +17,10 @@ _SHORT_PENALTY = 0.7
 
 @dataclass(frozen=True)
 class Title:
-    """Words with the probability of each, given those before it, and the whole's log-probability.
+    """Words with their conditional probabilities, and the log-probability of the title.
 
-    ``score`` is divided by length to the power 0.7 (Wu et al. 2016), so that long ones have a
-    chance.
+    ``score`` is divided by the length to the power 0.7 (Wu et al. 2016), so that long titles can
+    win.
     """
 
     words: tuple[tuple[str, float], ...]
@@ -31,7 +31,8 @@ class Title:
 def beam_search(
     decoder: TitleDecoder, vocabulary: Sequence[str], seen: Seen, beam: int = BEAM
 ) -> list[tuple[Title, ...]]:
-    """The best ``beam`` titles of each photo, best first; all photos are searched at once."""
+    """Return the best ``beam`` titles of each photo, best first. All photos are searched
+    together."""
     count = len(seen.facts)
     wide = Seen(seen.places.repeat_interleave(beam, 0), seen.facts.repeat_interleave(beam, 0))
     state = decoder.start(wide)

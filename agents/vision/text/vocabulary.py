@@ -1,6 +1,6 @@
-"""The user's words for what the networks see.
+"""The user's words for the networks' classes.
 
-A YAML file maps words of yours onto the networks' classes, each of which can stand in for several:
+A YAML file maps each of your words to one or several classes:
 
     types:
       tee: [t-shirt, lounge tshirt]
@@ -11,7 +11,7 @@ A YAML file maps words of yours onto the networks' classes, each of which can st
       crew-neck: [round-neck]
     leave_out: [unisex]
 
-What is not in it is said as the networks say it. `leave_out` names words that captions never say.
+Classes that are not in the file keep their names. Captions never contain the words of `leave_out`.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ SECTIONS = {
     "types": "type", "colours": "colour", "genders": "gender", "patterns": "pattern",
     "sleeves": "sleeve", "necklines": "neckline",
 }  # fmt: skip
-"""The file's sections by the head whose classes they name; they are `Prediction`'s fields too."""
+"""The file's sections by head. The names are also `Prediction`'s fields."""
 
 
 class VocabularyError(ValueError):
-    """The file cannot be used; the message names each thing that is wrong in it."""
+    """The file is not valid; the message lists all errors."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words by section: ``said`` maps a class to the user's word, ``joined`` to its first class."""
+    """Words by section: ``said`` maps a class to the user's word, ``joined`` to the word's first
+    class."""
 
     said: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     joined: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class Vocabulary:
     def load(
         cls, path: Path, classes: Mapping[str, Sequence[str]], words: Iterable[str]
     ) -> Vocabulary:
-        """Read a file and check it against the networks' classes by head and captions' words.
+        """Read a file and check it against the classes of each head and the words of captions.
 
         Raises `VocabularyError`.
         """
@@ -76,7 +77,8 @@ class Vocabulary:
         )  # fmt: skip
 
     def joined_in(self, seen: Prediction) -> Prediction:
-        """The prediction with classes that share a word of the user's added up in the first."""
+        """Return the prediction; classes with the same user's word are added up in the first
+        class."""
         changed: dict[str, Any] = {
             section: _joined(getattr(seen, section), self.joined.get(section, {}))
             for section in SECTIONS
@@ -84,7 +86,7 @@ class Vocabulary:
         return replace(seen, **changed)
 
     def word(self, section: str, class_: str) -> str:
-        """The user's word for a class, or the class itself."""
+        """Return the user's word for a class, or the class itself."""
         return self.said.get(section, {}).get(class_, class_)
 
 
