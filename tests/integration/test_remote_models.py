@@ -210,7 +210,7 @@ def test_a_wrong_key_of_gemini_is_the_operators(server: ModelServer) -> None:
     server.behaviour = status(400, json.dumps(told).encode())
     model = made("gemini", server.url)
     try:
-        assert "it does not accept the key" in str(failure(model))
+        assert "the key is not accepted" in str(failure(model))
     finally:
         model.close()
 
