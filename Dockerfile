@@ -1,19 +1,19 @@
-# One image: gateway and agents. The command line decides which it is.
+# One image for gateway and workers. The command decides which one runs.
 #
 #   docker build -t lookstream .
 #   docker build -t lookstream --build-arg TORCH_INDEX=<index of torch's CPU wheels> .
 #
-# The second leaves out CUDA, and with it about 4 GB. It works with a read-only root: only /tmp is
-# written to.
+# The second command leaves out CUDA, about 4 GB. The image works with a read-only root file system: it
+# writes only to /tmp.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 
-# Searched besides pip's own index; empty for none. Tell pip another main index by PIP_INDEX_URL.
+# An additional package index. PIP_INDEX_URL replaces pip's main index.
 ARG TORCH_INDEX=""
 ARG PIP_INDEX_URL=""
-# Extras of ours, comma-separated: gemini, transformers.
+# More extras, separated by commas: gemini, transformers.
 ARG EXTRAS=""
 
 ENV PIP_NO_CACHE_DIR=1 \
@@ -22,12 +22,13 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_CONSTRAINT=/source/constraints.txt
 WORKDIR /source
 
-# What we depend on, without our own code: a layer that changes seldom.
+# The dependencies without our own code: this layer rarely changes.
 COPY pyproject.toml README.md constraints.txt ./
+COPY client client
 RUN python -m venv --without-pip /opt/lookstream \
     && export PIP_EXTRA_INDEX_URL="${TORCH_INDEX}" \
     && if [ -z "${PIP_INDEX_URL}" ]; then unset PIP_INDEX_URL; fi \
-    && pip --python /opt/lookstream/bin/python install ".${EXTRAS:+[${EXTRAS}]}"
+    && pip --python /opt/lookstream/bin/python install ./client ".[all${EXTRAS:+,${EXTRAS}}]"
 
 COPY streams streams
 COPY storage storage
@@ -40,7 +41,7 @@ RUN if [ -z "${PIP_INDEX_URL}" ]; then unset PIP_INDEX_URL; fi \
 
 FROM ${PYTHON_IMAGE}
 
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=""
 LABEL org.opencontainers.image.title="Lookstream" \
       org.opencontainers.image.description="Event-driven processing of garment photos on Kafka" \
@@ -48,7 +49,7 @@ LABEL org.opencontainers.image.title="Lookstream" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-# OpenCV, which mediapipe brings along, is linked to both. Nothing is ever installed in here later.
+# OpenCV (from mediapipe) needs both libraries. pip is removed: nothing is installed later.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/* \
@@ -67,15 +68,15 @@ ENV PATH=/opt/lookstream/bin:$PATH \
     LOOKSTREAM_HOME=/tmp/lookstream \
     LOOKSTREAM_LOG_FORMAT=json
 
-# By number, so that Kubernetes can see that it is not root.
+# A number lets Kubernetes check that the user is not root.
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000 9100
 STOPSIGNAL SIGTERM
 
-# Of whatever runs in here: a worker where LOOKSTREAM_WORKER_PORT is set, else a gateway.
+# Checks a worker if LOOKSTREAM_WORKER_PORT is set, else a gateway.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 \
-    CMD ["python", "-m", "lookstream.probe"]
+    CMD ["python", "-m", "lookstream.supervisor.probe"]
 
 ENTRYPOINT ["lookstream"]
 CMD ["--help"]

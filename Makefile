@@ -14,20 +14,21 @@ TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=10000
 	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format contracts servers train train-net train-second train-mask train-titles train-thresholds train-landmarks eyes benchmark clean
+.PHONY: help up test check format client contracts servers train train-net train-second train-mask train-titles train-thresholds train-landmarks eyes benchmark clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml client/pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (torch is large: a minute or two) …"
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else f"Python 3.11 or 3.12 is needed, this is {v[0]}.{v[1]}; try: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) --editable .
+	@$(PIP) --editable ./client --editable '.[all]'
+	@test -x $(BIN)/lookstream || $(PIP) --force-reinstall --no-deps --editable ./client
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	@$(PIP) --editable '.[dev,training]'
+	@$(PIP) --editable ./client --editable '.[all,dev,training]'
 	@touch $@
 
 up: $(VENV)/.ready ## Run everything: page and API on http://127.0.0.1:8000
@@ -42,10 +43,14 @@ check: $(VENV)/.ready-dev ## Style, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python tools/generate_client.py --check
 
 format: $(VENV)/.ready-dev ## Put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+client: $(VENV)/.ready-dev ## Generate the synchronous client from the asynchronous one
+	@$(BIN)/python tools/generate_client.py
 
 contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and events.md anew
 	@$(BIN)/python -m lookstream.contracts docs
@@ -94,4 +99,4 @@ benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline
 
 clean: ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info client/build client/*.egg-info

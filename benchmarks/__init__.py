@@ -1,1 +1,1 @@
-"""Speed: the pipeline beside its own compute floor, measured in one run."""
+"""Benchmarks: each compares a part with its own ceiling in one run. Start with `pipeline.py`."""

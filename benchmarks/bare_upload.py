@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import FastAPI, UploadFile
 from starlette.concurrency import run_in_threadpool
 
-from storage import keys
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
 
 
 def app(folder: Path) -> FastAPI:

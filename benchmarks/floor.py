@@ -10,15 +10,15 @@ from pathlib import Path
 
 import uuid_utils
 
-from agents.stage import Reused, Stage, Stopgap
+from agents.stages.stage import CachedResult, FallbackResult, Stage
 from lookstream.settings import Settings
-from lookstream.stage_wiring import StageBuilder
-from storage import keys
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
-from streams.events import Event, ImageSubmitted, Source, StageResult
-from streams.graph import PIPELINE
+from lookstream.wiring.stages import StageBuilder
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Event, ImageSubmitted, Source, StageResult
+from streams.stages.registry import PIPELINE
 
 
 class Floor:
@@ -58,7 +58,7 @@ class Floor:
         outcome = stage.handle([event], self._artifacts)[0]
         if isinstance(outcome, Exception):
             raise outcome
-        payload = outcome.payload if isinstance(outcome, Reused | Stopgap) else outcome
+        payload = outcome.payload if isinstance(outcome, CachedResult | FallbackResult) else outcome
         return stage.emits.model_validate(
             {"job_id": event.job_id, "sha256": digest, **payload.model_dump()}
         )

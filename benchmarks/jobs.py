@@ -22,11 +22,10 @@ from typing import Any
 from pymongo import AsyncMongoClient
 
 from benchmarks import wardrobe
-from storage.batches import by_job
-from storage.jobs import JobQuery, JobStore, JobUpdate
-from storage.mongo import stored
-from storage.open import open_jobs
-from storage.transition import fold
+from storage.jobs.mongo.schema import to_stored
+from storage.jobs.store import JobQuery, JobStore, JobUpdate, group_by_job
+from storage.jobs.transition import fold
+from storage.urls import open_jobs
 
 BATCH = 500  # jobs written at a time
 NEWS = 50  # jobs written after the moment that ``written_after`` names
@@ -160,10 +159,10 @@ def _written_as_they_are(url: str) -> Callable[[list[JobUpdate]], Awaitable[None
     """Return what inserts jobs without reading them first, for which FerretDB would need hours."""
 
     async def fill(batch: list[JobUpdate]) -> None:
-        folded = [fold(None, own) for own in by_job(batch).values()]
+        folded = [fold(None, own) for own in group_by_job(batch).values()]
         async with AsyncMongoClient[dict[str, Any]](url) as client:
             jobs = client.get_default_database()["jobs"]
-            await jobs.insert_many([stored(job) for job in folded if job], ordered=False)
+            await jobs.insert_many([to_stored(job) for job in folded if job], ordered=False)
 
     return fill
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from benchmarks import photos as photo_source
 from benchmarks.floor import Floor
 from benchmarks.running import running
-from lookstream.processes import one_thread_each
 from lookstream.settings import Settings
+from lookstream.supervisor.processes import limit_numeric_threads
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
 
 def measure(count: int, idle: int, queued: int) -> dict[str, float]:
     """Return the figures; see `main`. Sizes of memory in MB, times in seconds."""
-    one_thread_each()
+    limit_numeric_threads()
     threads = os.cpu_count() or 1
     everything = photo_source.load(count + 2 * idle + queued + 100)
     throughput, everything = everything[:count], everything[count:]

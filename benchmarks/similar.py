@@ -29,11 +29,11 @@ import httpx
 from benchmarks import wardrobe
 from benchmarks.running import resident_mb
 from deploy.local.server import accepts, free_port
-from gateway.catching_up import OVERLAP
-from storage.jobs import JobUpdate, StageCompleted
-from storage.sqlite import SqliteJobs
-from streams.embedded import EmbeddedBroker
-from streams.embedding import SIZE, encode
+from gateway.live.live_jobs import OVERLAP
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import JobUpdate, StageCompleted
+from streams.broker.connection import EmbeddedBroker
+from streams.events.embedding import SIZE, encode
 
 BATCH = 500  # jobs written at a time
 

@@ -9,8 +9,8 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from agents.vision.caption import BROADER_COLOURS, BROADER_TYPES, WEARERS
-from storage.jobs import JobUpdate, StageCompleted, StageError, StageGaveUp, Submitted
+from agents.vision.text.caption import BROADER_COLOURS, BROADER_TYPES, WEARERS
+from storage.jobs.store import JobUpdate, StageCompleted, StageError, StageFailure, Submitted
 
 WANTED = (
     *("validation", "captioning", "classification", "pose", "shots", "thumbnailing"),
@@ -58,7 +58,7 @@ def _updates(number: int, *, rare: bool, chance: random.Random) -> list[JobUpdat
         return [submitted, *done[:3]]
     if fate < 0.12:
         error = StageError("pose", "error", "stage-error", "The stage failed", "detail " * 20)
-        failed = StageGaveUp(job_id, 1, at, error, WANTED, ("shots", "annotation"))
+        failed = StageFailure(job_id, 1, at, error, WANTED, ("shots", "annotation"))
         return [submitted, *(one for one in done if one.stage not in NEED_POSE), failed]
     return [submitted, *done]
 

@@ -1,9 +1,9 @@
-"""Hand photos over from Python, with a Kafka client and nothing of ours.
+"""Submit photos from Python with only a Kafka client. No package of Lookstream is needed.
 
     python producer.py 127.0.0.1:9092 https://example.com/dress.jpg …
 
-The broker's address is what `lookstream info` calls kafka. Prints a job id for each URL, once the
-broker has the event. Needs: pip install confluent-kafka
+`lookstream info` prints the broker's address as `kafka`. The script prints a job id for each URL
+once the broker has stored the event. It needs: pip install confluent-kafka
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application, made of what it is given."""
+"""Build the gateway's ASGI application."""
 
 from __future__ import annotations
 
@@ -11,39 +11,37 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from gateway import metadata, problem_responses, visitors
 from gateway.deps import GatewayDeps
-from gateway.html import Pages
-from gateway.limits import BodyLimit
-from gateway.metrics import Metrics
-from gateway.request_context import RequestContext
-from gateway.routes import page
-from gateway.routes.artifacts import ArtifactRoutes
-from gateway.routes.control import ControlRoutes
-from gateway.routes.events import EventRoutes
-from gateway.routes.gallery import GalleryRoutes
-from gateway.routes.jobs import JobRoutes
-from gateway.routes.listing import ListRoutes
-from gateway.routes.predict import PredictRoutes
-from gateway.routes.replays import ReplayRoutes
-from gateway.routes.similar import SimilarRoutes
-from gateway.routes.system import SystemRoutes
-from gateway.routes.uploads import UploadRoutes
-from gateway.similar import SimilarJobs
-from gateway.storing import Storing
-from gateway.submitter import Submitter
-from gateway.trace import request_tracing
+from gateway.http import host_check, problem_responses
+from gateway.http.context import RequestContext, request_tracing
+from gateway.http.limits import BodyLimit
+from gateway.http.openapi import complete
+from gateway.routes import (
+    artifacts,
+    events,
+    gallery,
+    jobs,
+    listing,
+    page,
+    predict,
+    replays,
+    system,
+    uploads,
+)
+from gateway.services import Services
+
+ROUTES = (jobs, listing, uploads, predict, replays, artifacts, events, system, page, gallery)
 
 DESCRIPTION = """
-Hand over photos of garments and get back listing-ready data: a caption, attributes, classes, a
+Submit photos of garments and get data for marketplace listings: a caption, attributes, classes, a
 pose, view shots, thumbnails and an annotated picture.
 
 Every error is a problem document (RFC 9457) with a stable `code`. Links to artifacts are signed
-and expire; read the job again for new ones.
+and expire; get the job again for new links.
 """
 
-# Pictures are compressed already, and a stream of events must not wait for a buffer to fill.
-SENT_AS_THEY_ARE = (
+# Pictures are already compressed, and an event stream must not wait for a full buffer.
+UNCOMPRESSED = (
     *DEFAULT_EXCLUDED_CONTENT_TYPES,
     "image/*",
     "application/octet-stream",
@@ -52,60 +50,45 @@ SENT_AS_THEY_ARE = (
 
 
 def create_app(deps: GatewayDeps) -> FastAPI:
-    """Return the gateway's application. It owns nothing but the follower's running."""
+    """Return the gateway's application. It starts and stops ``deps.job_updates``."""
     app = FastAPI(
         title="Lookstream",
         version=deps.version,
         description=DESCRIPTION,
-        lifespan=_following(deps),
-        # Their pages load scripts from elsewhere; the document itself is at /openapi.json.
+        lifespan=_lifespan(deps),
+        # FastAPI's documentation pages load scripts from another host. /openapi.json is served.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=problem_responses.documented("internal-error", *visitors.CODES),
+        responses=problem_responses.documented("internal-error", *host_check.CODES),
         telemetry=request_tracing(deps.tracers),
     )
-    app.state.end_streams = deps.follower.feed.close
-    metrics = Metrics()
-    similar = SimilarJobs(deps.jobs)
-    submitter = Submitter(deps, metrics, Storing(deps.artifacts))
-    app.include_router(JobRoutes(deps, submitter).router())
-    app.include_router(ListRoutes(deps).router())
-    app.include_router(SimilarRoutes(deps, similar).router())
-    app.include_router(ControlRoutes(deps, metrics).router())
-    app.include_router(UploadRoutes(deps, metrics).router())
-    app.include_router(PredictRoutes(deps, submitter).router())
-    app.include_router(ReplayRoutes(deps).router())
-    app.include_router(ArtifactRoutes(deps).router())
-    app.include_router(EventRoutes(deps, metrics).router())
-    app.include_router(SystemRoutes(deps, metrics).router())
-    pages = Pages()
-    app.include_router(page.router(pages))
-    app.include_router(GalleryRoutes(deps, pages, similar).router())
+    app.state.end_streams = deps.job_updates.feed.close
+    services = app.state.services = Services.of(deps)
+    for module in ROUTES:
+        app.include_router(module.router)
     problem_responses.install(app)
-    app.openapi = partial(_document, app.openapi)  # type: ignore[method-assign]
-    # The one added last is the outermost.
-    app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
+    app.openapi = partial(_document, app.openapi, deps)  # type: ignore[method-assign]
+    # The middleware that is added last runs first.
+    app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=UNCOMPRESSED)
     app.add_middleware(BodyLimit, limits=deps.limits)
-    app.add_middleware(visitors.Visitors, names=deps.hosts)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(host_check.HostCheck, names=deps.hosts)
+    app.add_middleware(RequestContext, metrics=services.metrics)
     return app
 
 
-def _document(made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the OpenAPI document with the schemas that no model stands for."""
-    document = made()
-    document["components"]["schemas"] |= metadata.COMPONENTS
-    return document
+def _document(generate: Callable[[], dict[str, Any]], deps: GatewayDeps) -> dict[str, Any]:
+    return complete(generate(), deps.graph)
 
 
-def _following(deps: GatewayDeps) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(deps: GatewayDeps) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        deps.follower.start()
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        deps.job_updates.start()
         try:
             yield
         finally:
-            await asyncio.to_thread(deps.follower.stop)
+            await app.state.services.replays.close()
+            await asyncio.to_thread(deps.job_updates.stop)
 
     return lifespan

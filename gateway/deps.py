@@ -1,4 +1,4 @@
-"""What the gateway is made of. `create_app` receives it; nothing here is built by the gateway."""
+"""The dependencies of the gateway. `create_app` receives them; the gateway builds none of them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any, Protocol
 
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
-from gateway.limits import Limits
-from storage.artifacts import ArtifactStore
-from storage.jobs import JobStore
-from storage.signing import LinkSigner
-from streams.events import Event
-from streams.follower import JobFollower
-from streams.graph import StageGraph
-from streams.history import TopicHistory
+from gateway.http.limits import Limits
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
+from storage.jobs.store import JobStore
+from streams.consumers.history import TopicHistory
+from streams.consumers.job_updates import JobUpdateConsumer
+from streams.events.models import Event
+from streams.stages.graph import StageGraph
 
 
 class Publisher(Protocol):
-    """Puts events on their topics. Both methods raise `BrokerUnavailable`."""
+    """Publishes events. Both methods raise `BrokerUnavailable`."""
 
     async def publish_all(self, events: Iterable[tuple[Event, str | None]]) -> None:
         """Publish events with their traceparents; return when all are acknowledged."""
 
     async def check(self) -> None:
-        """Return when the broker answers."""
+        """Return once the broker has answered."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the running system is, secrets left out, so that other programs can join in.
+    """Addresses of the running system, without secrets.
 
     ``gateway`` is a URL, ``kafka`` a bare ``host:port``, the stores are redacted URLs.
     """
@@ -43,11 +43,11 @@ class Addresses:
 
 @dataclass(frozen=True)
 class GatewayDeps:
-    """Everything that the routes need.
+    """Everything that the gateway needs.
 
-    Whoever made the stores and the publisher closes them; the app starts and stops ``follower``,
-    because it wakes waiters on the app's own event loop. ``events`` is the AsyncAPI document;
-    ``hosts`` are the names under which it may be asked, None for any.
+    The caller closes the stores and the publisher. The app starts and stops ``job_updates``,
+    because it notifies waiting requests on the app's event loop. ``events`` is the AsyncAPI
+    document. ``hosts`` are the allowed host names, None for any.
     """
 
     artifacts: ArtifactStore
@@ -55,7 +55,7 @@ class GatewayDeps:
     publisher: Publisher
     graph: StageGraph
     signer: LinkSigner
-    follower: JobFollower
+    job_updates: JobUpdateConsumer
     addresses: Addresses
     history: TopicHistory
     limits: Limits = field(default_factory=Limits)

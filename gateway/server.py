@@ -1,4 +1,4 @@
-"""The HTTP server of the gateway: uvicorn, which ends event streams before it waits for answers."""
+"""The gateway's HTTP server: uvicorn that ends event streams at shutdown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import uvicorn
 
 
 class GatewayServer(uvicorn.Server):
-    """``end_streams`` is called when the server stops. An event stream is an answer without an
-    end: uvicorn would wait for it as long as it waits for any, and then break it off."""
+    """Calls ``end_streams`` at shutdown. An event stream has no end, so uvicorn would wait for it
+    until its time-out."""
 
     def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
         super().__init__(config)

@@ -1,9 +1,7 @@
-"""Lookstream: photos of garments in, listing-ready data out.
+"""The composition root: settings, wiring, the server's commands and the supervisor.
 
-    from lookstream import Client
-
-The client loads when it is first asked for. Beside it, this package is the composition root:
-settings, wiring, command line, supervisor.
+Start with `settings`, `wiring` (builds every object) or `cli`. `stages` and `testing` are for
+authors of stages. The client's public names are re-exported here from `lookstream_client`.
 """
 
 from __future__ import annotations
@@ -11,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lookstream.client import (
+    from lookstream_client import (
         Accepted,
         AsyncClient,
         Client,
+        GatewayBusy,
         GatewayUnreachable,
         Job,
         JobEvent,
         JobNotFound,
         LookstreamError,
-        NothingThere,
-        NotNow,
         Outcome,
-        Patience,
+        PhotoNotFound,
         RequestRefused,
+        RetryPolicy,
         WaitTimedOut,
     )
 
@@ -32,26 +30,28 @@ __all__ = [
     "Accepted",
     "AsyncClient",
     "Client",
+    "GatewayBusy",
     "GatewayUnreachable",
     "Job",
     "JobEvent",
     "JobNotFound",
     "LookstreamError",
-    "NotNow",
-    "NothingThere",
     "Outcome",
-    "Patience",
+    "PhotoNotFound",
     "RequestRefused",
+    "RetryPolicy",
     "WaitTimedOut",
 ]
+_OLD_NAMES = frozenset({"NotNow", "NothingThere", "Patience"})
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    """Load a name of the client when it is first used."""
+    if name not in __all__ and name not in _OLD_NAMES:
         raise AttributeError(f"module 'lookstream' has no attribute {name!r}")
-    from lookstream import client
+    import lookstream_client
 
-    return getattr(client, name)
+    return getattr(lookstream_client, name)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
-"""``python -m lookstream`` is ``lookstream``."""
+"""Run the command line: ``python -m lookstream``."""
 
-from lookstream.cli import app
+from lookstream_client.cli import main
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -1,48 +1,184 @@
-"""The command line. Each command loads what it needs when it runs: `submit` starts in a blink."""
+"""The server's commands: up, gateway, worker, topics, vocabulary.
+
+`lookstream_client.cli` adds them to the command line through the entry point `lookstream.commands`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lookstream import serving
-from lookstream.commands import changes, jobs, replay, status, submit, vocabulary
+if TYPE_CHECKING:
+    from streams.broker.topics import Topic
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="Turn photos of garments into listing-ready data.",
-)
+OWN_PACKAGES = ("streams", "storage", "agents", "gateway", "lookstream", "lookstream_client")
+"""A missing module of these is a fault of the installation and not a missing extra."""
 
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(version("lookstream"))
-        raise typer.Exit
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure", help="Allow other addresses than loopback. There is no authentication."
+    ),
+]
+Host = Annotated[str | None, typer.Option(help="Address to bind.")]
+Port = Annotated[int | None, typer.Option(help="Port to bind; 0 chooses a free port.")]
 
 
-@app.callback()
-def lookstream(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (up, gateway, worker, topics, vocabulary):
+        app.command()(command)
+
+
+def up(
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="The data directory.")
+    ] = None,
+    host: Host = None,
+    port: Port = None,
+    insecure: Insecure = False,
 ) -> None:
-    """Turn photos of garments into listing-ready data."""
+    """Run the whole system on this machine: page, API and all stages. Ctrl-C stops it.
+
+    The system needs only Python. Broker and stores are embedded, unless LOOKSTREAM_KAFKA,
+    LOOKSTREAM_ARTIFACTS and LOOKSTREAM_JOBS name others.
+
+    **Examples**
+
+    `lookstream up`
+
+    `lookstream up --data ~/photos/lookstream --port 9000`
+    """
+    with _starting(home=data, host=host, port=port) as settings:
+        from lookstream.supervisor.up import up as run
+
+        run(
+            settings,
+            insecure=insecure,
+            ready=lambda url: typer.echo(f"Lookstream is ready: {url}  (Ctrl-C stops it)"),
+        )
 
 
-# --- Running the system -----------------------------------------------------------------------
+def gateway(host: Host = None, port: Port = None, insecure: Insecure = False) -> None:
+    """Run only the gateway: REST API and pages, with the configured stores and broker.
 
-serving.register(app)
-vocabulary.register(app)
+    **Example**
 
-# --- As a client of a running gateway ---------------------------------------------------------
+    `LOOKSTREAM_KAFKA=kafka://kafka:9092 lookstream gateway --port 8000`
+    """
+    with _starting(host=host, port=port) as settings:
+        from lookstream.supervisor.processes import run_gateway
 
-submit.register(app)
-status.register(app)
-jobs.register(app)
-changes.register(app)
-replay.register(app)
+        run_gateway(settings, insecure=insecure)
+
+
+def worker(
+    stages: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STAGE]…", help="Stages; without any, all stages and tracking."),
+    ] = None,
+) -> None:
+    """Run stages in one process: validation, captioning, classification, pose, shots, thumbnailing,
+    annotation, tracking, intake, or stages of your own.
+
+    **Examples**
+
+    `lookstream worker captioning pose`
+
+    `lookstream worker tracking`
+    """
+    with _starting() as settings:
+        from lookstream.supervisor.processes import run_worker
+
+        run_worker(settings, stages or [])
+
+
+def topics(
+    create: Annotated[bool, typer.Option("--create", help="Create missing topics.")] = False,
+) -> None:
+    """List the topics of the system; with `--create`, create them on Apache Kafka.
+
+    **Example**
+
+    `LOOKSTREAM_KAFKA=kafka://localhost:9092 lookstream topics --create`
+    """
+    with _starting() as settings:
+        from lookstream.wiring.gateway import topic_plan
+        from streams.broker.connection import BrokerUrl
+        from streams.broker.topics import create_topics
+
+        plan = topic_plan(settings)
+        made = create_topics(BrokerUrl.parse(settings.kafka), plan) if create else []
+        _show_topics(plan, made)
+
+
+def _show_topics(topics: Sequence[Topic], created: Sequence[str]) -> None:
+    """Print the topics of the system; mark the topics that were just created."""
+    from lookstream_client.display import table, terminal
+
+    made = table("topic", "partitions", "kept", "")
+    for topic in topics:
+        kept = "newest per key" if topic.compacted else f"{topic.retention_days} days"
+        new = "created" if topic.name in created else ""
+        made.add_row(topic.name, str(topic.partitions), kept, new)
+    terminal().print(made)
+
+
+def vocabulary(
+    check: Annotated[Path | None, typer.Option(metavar="FILE", help="Check this file.")] = None,
+) -> None:
+    """Print all words of the networks as a vocabulary file, or check your own file.
+
+    **Examples**
+
+    `lookstream vocabulary > words.yaml`
+
+    `lookstream vocabulary --check words.yaml`
+    """
+    with _starting() as settings:
+        from lookstream.wiring.vocabulary import every_word, open_vocabulary
+
+        if check is None:
+            typer.echo(every_word(settings), nl=False)
+            return
+        open_vocabulary(settings.model_copy(update={"vocabulary": str(check)}))
+        typer.echo(f"{check} is valid. Use it with LOOKSTREAM_VOCABULARY={check}")
+
+
+@contextmanager
+def _starting(**options: Any) -> Iterator[Any]:
+    """Yield the settings. Print what prevents the start in one line, and exit with 2."""
+    from lookstream_client.errors import LookstreamError
+    from pydantic import ValidationError
+
+    from lookstream import telemetry as logs
+    from lookstream.settings import Settings
+    from lookstream.wiring.gateway import resolved
+    from storage.errors import StorageError
+    from streams.errors import StreamError
+
+    try:
+        given = {name: value for name, value in options.items() if value is not None}
+        settings = Settings(**given)
+        logs.configure(settings.log_level, settings.log_format)
+        yield settings if settings.kafka == "embedded://" else resolved(settings)
+    except ValidationError as error:
+        for fault in error.errors():
+            name = str(fault["loc"][0])
+            variable = Settings.variable(name) if name in Settings.model_fields else name
+            typer.echo(f"lookstream: {variable}: {fault['msg']}", err=True)
+        raise typer.Exit(2) from None
+    except (LookstreamError, StorageError, StreamError) as error:
+        typer.echo(f"lookstream: {error}", err=True)
+        raise typer.Exit(2) from None
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in OWN_PACKAGES:
+            raise
+        typer.echo(
+            f"lookstream: {error.name} is not installed: pip install 'lookstream[all]'", err=True
+        )
+        raise typer.Exit(2) from None

@@ -1,4 +1,4 @@
-"""The contracts as files: what the running system serves, written where people read it.
+"""Writes the OpenAPI and AsyncAPI documents and the events page into a folder.
 
 python -m lookstream.contracts docs
 """
@@ -12,14 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lookstream import wiring
 from lookstream.settings import Settings
-from streams.broker_url import BrokerUrl
-from streams.events_page import events_page
-from streams.producer import EventProducer
+from lookstream.wiring import gateway as wiring
+from streams.broker.connection import BrokerUrl
+from streams.broker.producer import EventProducer
+from streams.events.events_page import events_page
 
 _NOWHERE = "kafka://localhost:9092"
-"""The document names a broker; nobody connects to it."""
+"""The AsyncAPI document names a broker; nothing connects to it."""
 
 
 def write(folder: Path) -> None:
@@ -29,7 +29,7 @@ def write(folder: Path) -> None:
 
 
 def contracts() -> dict[str, str]:
-    """Return each file's content by its name, as of an installation without settings."""
+    """Return the files' contents by name, for an installation with default settings."""
     with TemporaryDirectory() as home:
         settings = wiring.resolved(Settings(home=Path(home), kafka=_NOWHERE, stages=""))
         events = wiring.events_document(settings)

@@ -1,5 +1,5 @@
-"""All settings, read from environment variables only: ``LOOKSTREAM_…``, and for other people's
-models the names that these have everywhere."""
+"""All settings. They are read from environment variables only: ``LOOKSTREAM_…``, ``GEMINI_…`` and
+``OPENAI_…``."""
 
 from __future__ import annotations
 
@@ -14,42 +14,48 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """What an operator can set. Unset stores live under the data directory (``--data DIR``)."""
+    """An operator's settings. By default the stores are in the data directory (``--data DIR``)."""
 
     model_config = SettingsConfigDict(
         env_prefix="LOOKSTREAM_", frozen=True, extra="ignore", populate_by_name=True
     )
 
     home: Path = Field(default=Path("lookstream-data"), description="data directory of `up`")
-    kafka: str = Field(default="embedded://", description="embedded:// or kafka://host:port")
-    artifacts: str = Field(default="", description="file:///dir or s3://key:secret@host/bucket")
-    jobs: str = Field(default="", description="sqlite:///file or mongodb://…")
-    host: str = Field(default="127.0.0.1", description="address the gateway binds")
-    port: int = Field(default=8000, ge=0, le=65535, description="port the gateway binds")
-    public_url: str = Field(default="", description="the gateway's address as clients see it")
-    secret: SecretStr = Field(default=SecretStr(""), description="signs artifact links")
-    thumbnails: str = Field(default="128x128", description="sizes, comma-separated")
-    stages: str = Field(default="", description="more stages, as module:attribute,…")
-    max_bytes: int = Field(default=50_000_000, ge=1, description="largest photo, in bytes")
-    max_pixels: int = Field(default=100_000_000, ge=1, description="largest photo, in pixels")
-    weights: str = Field(default="", description="garment network of your own, a .safetensors file")
-    vocabulary: str = Field(default="", description="your words for what is seen, a YAML file")
+    kafka: str = Field(
+        default="embedded://", description="broker: embedded:// or kafka://host:port"
+    )
+    artifacts: str = Field(
+        default="", description="artifact store: file:///dir or s3://key:secret@host/bucket"
+    )
+    jobs: str = Field(default="", description="job store: sqlite:///file or mongodb://…")
+    host: str = Field(default="127.0.0.1", description="address that the gateway binds")
+    port: int = Field(default=8000, ge=0, le=65535, description="port that the gateway binds")
+    public_url: str = Field(default="", description="the gateway's URL for clients")
+    secret: SecretStr = Field(default=SecretStr(""), description="key that signs artifact links")
+    thumbnails: str = Field(default="128x128", description="thumbnail sizes, separated by commas")
+    stages: str = Field(default="", description="additional stages, as module:attribute,…")
+    max_bytes: int = Field(default=50_000_000, ge=1, description="size limit of a photo in bytes")
+    max_pixels: int = Field(
+        default=100_000_000, ge=1, description="size limit of a photo in pixels"
+    )
+    weights: str = Field(default="", description="your own garment network, a .safetensors file")
+    vocabulary: str = Field(default="", description="your own vocabulary, a YAML file")
     captions: Literal["local", "gemini", "openai", "transformers"] = Field(
-        default="local", description="who describes: local, gemini, openai or transformers"
+        default="local", description="captioner: local, gemini, openai or transformers"
     )
     captions_fallback: Literal["none", "local"] = Field(
-        default="none", description="who does where that one cannot: none or local"
+        default="none", description="captioner when the chosen one fails: none or local"
     )
     captions_timeout_s: float = Field(
-        default=30.0, gt=0, le=600, description="time for one question to a captions model"
+        default=30.0, gt=0, le=600, description="time limit of one request to a captioner"
     )
     captions_at_once: int = Field(
-        default=4, ge=1, le=256, description="questions at once to a captions service"
+        default=4, ge=1, le=256, description="parallel requests to a captioner"
     )
-    captions_prompt: str = Field(default="", description="what is asked, in place of our words")
-    captions_directory: str = Field(default="", description="model of `transformers`, a directory")
+    captions_prompt: str = Field(default="", description="prompt that replaces the built-in prompt")
+    captions_directory: str = Field(default="", description="directory of the `transformers` model")
     gemini_api_key: SecretStr = Field(
-        default=SecretStr(""), validation_alias="GEMINI_API_KEY", description="key of `gemini`"
+        default=SecretStr(""), validation_alias="GEMINI_API_KEY", description="API key of `gemini`"
     )
     gemini_model_name: str = Field(
         default="",
@@ -59,10 +65,10 @@ class Settings(BaseSettings):
     gemini_prompt: str = Field(
         default="",
         validation_alias="GEMINI_PROMPT",
-        description="LOOKSTREAM_CAPTIONS_PROMPT for `gemini` alone",
+        description="LOOKSTREAM_CAPTIONS_PROMPT for `gemini` only",
     )
     gemini_base_url: str = Field(
-        default="", validation_alias="GEMINI_BASE_URL", description="a proxy before `gemini`"
+        default="", validation_alias="GEMINI_BASE_URL", description="proxy URL for `gemini`"
     )
     openai_base_url: str = Field(
         default="",
@@ -72,34 +78,55 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="OPENAI_API_KEY",
-        description="key of `openai`; none where its server wants none",
+        description="API key of `openai`; optional if the server needs none",
     )
     openai_model_name: str = Field(
         default="", validation_alias="OPENAI_MODEL_NAME", description="model of `openai`"
     )
-    notifications: bool = Field(default=False, description="MinIO tells Kafka of uploads")
-    url_allow: str = Field(default="", description="networks that URLs may reach besides public")
-    url_timeout_s: float = Field(default=20.0, gt=0, description="time to fetch one URL")
-    decode_timeout_s: float = Field(default=20.0, gt=0, description="time to decode one photo")
-    threads: int = Field(default=0, ge=0, description="worker threads; 0 = one a core")
+    notifications: bool = Field(
+        default=False, description="MinIO publishes upload notifications to Kafka"
+    )
+    url_allow: str = Field(default="", description="private networks that photo URLs may reach")
+    url_timeout_s: float = Field(default=20.0, gt=0, description="time limit for fetching one URL")
+    decode_timeout_s: float = Field(
+        default=20.0, gt=0, description="time limit for decoding one photo"
+    )
+    threads: int = Field(
+        default=0, ge=0, description="compute threads of a worker; 0 means one for each core"
+    )
     partitions: int = Field(default=8, ge=1, description="partitions of new topics")
-    retention_days: int = Field(default=90, ge=1, description="how long new topics keep events")
-    sweep_after_s: float = Field(default=300.0, gt=0, description="age of a stalled job")
-    link_expires_s: int = Field(default=86_400, ge=60, le=604_800, description="signed links' life")
-    worker_host: str = Field(default="127.0.0.1", description="address of the worker's page")
-    worker_port: int = Field(default=0, ge=0, le=65535, description="worker's health and metrics")
-    otlp: str = Field(default="", description="collector of traces, such as http://host:4318")
+    retention_days: int = Field(default=90, ge=1, description="retention of new topics in days")
+    sweep_after_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="seconds until a stalled job is submitted again",
+    )
+    link_expires_s: int = Field(
+        default=86_400, ge=60, le=604_800, description="lifetime of signed links in seconds"
+    )
+    worker_host: str = Field(
+        default="127.0.0.1", description="address of the worker's health and metrics server"
+    )
+    worker_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="port of the worker's health and metrics server; 0 means a free port",
+    )
+    otlp: str = Field(
+        default="", description="OpenTelemetry collector for traces, such as http://host:4318"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="debug, info, warning or error"
+        default="info", description="log level: debug, info, warning or error"
     )
     log_format: Literal["json", "text", "auto"] = Field(
-        default="auto", description="json, text or auto"
+        default="auto", description="log format: json, text or auto (text on a terminal)"
     )
 
     @field_validator("gemini_api_key", "openai_api_key", mode="before")
     @classmethod
     def _bare(cls, value: object) -> object:
-        return value.strip() if isinstance(value, str) else value  # a file's key ends in a newline
+        return value.strip() if isinstance(value, str) else value  # from a file
 
     @field_validator("thumbnails")
     @classmethod
@@ -107,7 +134,7 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"\s*\d{1,4}x\d{1,4}\s*(,\s*\d{1,4}x\d{1,4}\s*)*", value):
             raise ValueError("write sizes as 128x128,512x512")
         if re.search(r"(?<!\d)0+(?!\d)", value):
-            raise ValueError("a thumbnail has at least one pixel each way")
+            raise ValueError("a thumbnail's width and height must be at least 1")
         return value
 
     @field_validator("url_allow")

@@ -1,15 +1,15 @@
-"""What a store can say no with.
+"""Errors of the stores.
 
     StorageError
-    ├── StoreUnavailable   out of reach now; the same call may go through later
-    ├── ArtifactNotFound   no object under that key
-    ├── InvalidKey         a key that no artifact may have
-    ├── InvalidLink        a link that is not signed by us, or not for this object
-    ├── LinkExpired        a link past its time
-    ├── InvalidCursor      a paging cursor that no page gave out
-    └── InvalidStoreUrl    a LOOKSTREAM_ARTIFACTS or LOOKSTREAM_JOBS that cannot be read
+    ├── StoreUnavailable   unavailable now; the same call may succeed later
+    ├── ArtifactNotFound   no object has this key
+    ├── InvalidKey         the key is not allowed
+    ├── InvalidLink        the signature does not fit the link
+    ├── LinkExpired        the link has expired
+    ├── InvalidCursor      the cursor was not returned by a listing
+    └── InvalidStoreUrl    LOOKSTREAM_ARTIFACTS or LOOKSTREAM_JOBS is malformed
 
-Drivers' own errors (urllib3, minio, pymongo, sqlite3, OSError) never leave this package.
+Adapters translate their drivers' errors (urllib3, minio, pymongo, sqlite3, OSError) into these.
 """
 
 from __future__ import annotations

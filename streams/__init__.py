@@ -1,1 +1,5 @@
-"""What travels: topics, events, the CloudEvents codec, producer and embedded broker."""
+"""Events on Kafka: models and codec, the producer, and consumers without a consumer group.
+
+Start with `events/models.py`, then `events/codec.py`. The consumer groups of the stages are in
+`agents/runtime/`. Imports nothing from storage, agents, gateway or lookstream.
+"""

@@ -1,14 +1,14 @@
-"""What can go wrong with what travels.
+"""Errors of events and Kafka.
 
     StreamError
-    ├── BrokerUnavailable   Kafka is out of reach now
-    ├── UndecodableEvent    a record that is not one of our events
-    ├── EventTooLarge       the broker takes no record of that size
-    ├── UnknownStage        a stage that nobody plays
-    ├── TopicNotReplayable  a topic that no stage reads
-    └── InvalidBrokerUrl    a LOOKSTREAM_KAFKA that cannot be read
+    ├── BrokerUnavailable   Kafka is unavailable now
+    ├── UndecodableEvent    the record is not a known event
+    ├── EventTooLarge       the broker refuses a record of this size
+    ├── UnknownStage        no stage has this name
+    ├── TopicNotReplayable  no stage consumes this topic
+    └── InvalidBrokerUrl    LOOKSTREAM_KAFKA is malformed
 
-Drivers' own errors (confluent_kafka, cloudevents, pydantic) never leave this package.
+The package translates its drivers' errors (confluent_kafka, cloudevents, pydantic) into these.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The AsyncAPI specification's own JSON Schema, from the npm package that carries it."""
+"""The AsyncAPI specification's JSON Schema, from its npm package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RELEASE = "6.11.1"
 
 
 def specification(version: str) -> dict[str, Any]:
-    """Return the JSON Schema of AsyncAPI ``version``; fetched once, kept outside the checkout."""
+    """Return the JSON Schema of AsyncAPI ``version``; cached outside the checkout."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     home = Path(base) / "lookstream" / f"asyncapi-specs-{RELEASE}"
     schemas = home / "node_modules" / PACKAGE / "schemas"

@@ -1,4 +1,4 @@
-"""Producing to a broker and reading it back, as the tests of brokers do."""
+"""Produce to a broker and read it back."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.codec import Encoded
-from streams.events import ImageSubmitted, Source
-from streams.producer import EventProducer
-from streams.record import Record
-from streams.topics import Topic
+from streams.broker.connection import BrokerUrl
+from streams.broker.producer import EventProducer
+from streams.broker.records import Record
+from streams.broker.topics import Topic, create_topics
+from streams.events.codec import Encoded
+from streams.events.models import ImageSubmitted, Source
 from tests.polling import until
 
 

@@ -1,4 +1,4 @@
-"""A collector of traces: an HTTP server that takes what OTLP says, as JSON, and keeps the spans."""
+"""A trace collector: an HTTP server that receives OTLP as JSON and stores the spans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Span:
-    """A span as OTLP tells of it. Ids are hexadecimal; ``parent`` is empty for the first."""
+    """A span from OTLP. Ids are hexadecimal; ``parent`` is empty for a root span."""
 
     trace: str
     id: str
@@ -27,7 +27,7 @@ class Span:
 
 
 class Collector:
-    """Listens on loopback until `close`; ``url`` is what `LOOKSTREAM_OTLP` takes."""
+    """Listens on loopback until `close`; ``url`` is a value for `LOOKSTREAM_OTLP`."""
 
     def __init__(self) -> None:
         self._spans: list[Span] = []
@@ -53,12 +53,12 @@ class Collector:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def trace(self, trace_id: str) -> list[Span]:
-        """Return what has come of a trace, in the order in which its spans began."""
+        """Return the received spans of a trace, by start time."""
         found = [span for span in list(self._spans) if span.trace == trace_id]
         return sorted(found, key=lambda span: span.began)
 
     def of_job(self, job_id: str) -> list[Span]:
-        """Return the spans that name a job."""
+        """Return the spans of a job."""
         return [span for span in list(self._spans) if span.facts.get("lookstream.job_id") == job_id]
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ def _facts(holder: dict[str, Any]) -> dict[str, Any]:
 
 
 def drawn(spans: Iterable[Span]) -> str:
-    """Return a trace as text: who caused whom, when it began, how long it took."""
+    """Return a trace as text: parents, start times and durations."""
     spans = list(spans)
     start = min(span.began for span in spans)
 

@@ -1,21 +1,21 @@
-"""What would break whoever wrote or read the events of an earlier release."""
+"""Changes that break producers or consumers of an earlier release."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# A smaller maximum, or a larger minimum, refuses what was taken before.
+# A smaller maximum or a larger minimum refuses values that were allowed before.
 _CEILINGS = ("maxLength", "maximum", "maxItems")
 _FLOORS = ("minLength", "minimum", "minItems")
 _MUST_STAY = ("type", "format", "pattern", "const")
 
 
 def breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return what broke between two AsyncAPI documents; empty when everything old still works.
+    """Return the breaking changes between two AsyncAPI documents; empty if there is none.
 
-    Events are both read and written by others, so a field may neither vanish nor be asked for
-    newly, and what it may hold stays as it was.
+    Other programs read and write events. So a field may neither disappear nor become required, and
+    its allowed values must not change.
     """
     return [
         *(f"topic {name} is gone" for name in old["channels"] if name not in new["channels"]),

@@ -1,8 +1,8 @@
-"""Services of docker-compose.yaml as plain processes: own commands, environments and checks.
+"""Run services of docker-compose.yaml as plain processes, with their commands and health checks.
 
-Each gets the environment that the image and the file give it, and nothing of the caller's. The
-containers' addresses become those of the real servers here; ports become free ones, as containers
-would have addresses of their own; and /tmp, the one place to write to, becomes a directory of each.
+A service gets only the environment from the image and the Compose file. Addresses of containers are
+replaced by those of the real test servers, ports by free ports, and /tmp by a directory for each
+service.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from deploy.local.server import free_port
-from lookstream.probe import reason
+from lookstream.supervisor.probe import reason
 from tests.composing import ROOT, services
 from tests.polling import until
 
@@ -30,7 +30,7 @@ IMAGE = dict(
 
 
 class Composed:
-    """The lookstream services of the file. ``addresses`` tells where the containers' names are."""
+    """The file's lookstream services. ``addresses`` maps container names to real addresses."""
 
     def __init__(self, home: Path, addresses: Mapping[str, str]) -> None:
         self.home = home
@@ -41,7 +41,7 @@ class Composed:
         self._ended = Event()
 
     def run(self, name: str, *command: str, **extra: str) -> None:
-        """Run a service that is done once, to its end; ``command`` stands in for the image's."""
+        """Run a setup service to its end; ``command`` replaces the image's command."""
         environment = {**self.environment(name), **extra}
         done = subprocess.run(
             command or self.command(name),
@@ -61,7 +61,7 @@ class Composed:
         As Compose does, start again what its watchdog ended; nothing else may end.
         """
         with ExitStack() as stack:
-            # One after another: ten at once on two cores wait for each other.
+            # Start one after another: ten concurrent starts on two cores slow each other down.
             for name in names:
                 stack.enter_context(self._process(name))
                 self._await_health(name)
@@ -76,7 +76,7 @@ class Composed:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Say how each service is where what is done with them fails."""
+        """Add each service's state to a failure in the block."""
         try:
             yield
         except AssertionError as error:
@@ -105,7 +105,7 @@ class Composed:
                     self._faults[name] = f"ended with {code}:\n{self._log(name)}"
 
     def port(self, name: str) -> str:
-        """Return the port on which a service listens here."""
+        """Return the service's port on this machine."""
         environment = self.environment(name)
         return next(environment[each] for each in PORTS if each in environment)
 
@@ -120,7 +120,7 @@ class Composed:
         return self._environments[name]
 
     def command(self, name: str) -> list[str]:
-        """Return a service's command line behind the image's entry point."""
+        """Return a service's command line, after the image's entry point."""
         written = list(services()[name]["command"])
         if "--port" in written:
             written[written.index("--port") + 1] = self.port(name)
@@ -159,7 +159,7 @@ class Composed:
             raise AssertionError(f"{name} is not healthy: {why}\n{self._log(name)}") from error
 
     def _healthy(self, name: str) -> bool:
-        """Tell whether the service's own check passes; asked only when it may, for it costs."""
+        """Return whether the service's health check passes."""
         code = self._processes[name].poll()
         if code == STUCK:
             self._start(name)

@@ -1,4 +1,4 @@
-"""`docker-compose.yaml` as the tests read it: by Compose itself, the old one and the new one."""
+"""Read `docker-compose.yaml` with both versions of Compose."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ Service = Mapping[str, Any]
 
 
 def raw_services() -> dict[str, Service]:
-    """Return the services as they are written, anchors followed and variables left."""
+    """Return the services with anchors resolved, and variables as written."""
     services: dict[str, Service] = yaml.safe_load(FILE.read_text())["services"]
     return services
 
 
 @cache
 def services() -> dict[str, Service]:
-    """Return the services as `docker-compose config` sees them with all secrets given."""
+    """Return the services from `docker-compose config`, with every secret set."""
     read: dict[str, Service] = yaml.safe_load(config([FILE], SECRETS).stdout)["services"]
     return read
 
 
 def config(files: list[Path], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run Debian's `docker-compose config`; skip the test where it is not installed."""
+    """Run Debian's `docker-compose config`; skip the test if it is not installed."""
     program = shutil.which("docker-compose")
     if program is None:
         give_up("docker-compose is not installed")
@@ -49,7 +49,7 @@ def config(files: list[Path], environment: Mapping[str, str]) -> subprocess.Comp
 def parsed_anew(
     files: list[Path], environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Read the files by the library of `docker compose`; skip where that cannot be built."""
+    """Read the files with the library of `docker compose`; skip if the build is not possible."""
     try:
         program = built("compose") / "compose"
     except ServerUnavailable as error:

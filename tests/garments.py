@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = str | tuple[int, int, int]
@@ -112,8 +113,7 @@ def textured(
     """Draw a floor of uneven boards to lay a garment on."""
     rng = random.Random(seed)  # noqa: S311 - not for secrets
     picture = Image.new("RGB", size, colour)
-    noise = Image.effect_noise(size, 24).convert("RGB")
-    picture = Image.blend(picture, noise, 0.12)
+    picture = Image.blend(picture, noise(size, 24, seed), 0.12)
     draw = ImageDraw.Draw(picture)
     for x in range(0, size[0], max(size[0] // 8, 4)):
         shade = rng.randint(-14, 14)
@@ -122,6 +122,12 @@ def textured(
         red, green, blue = (max(0, min(255, int(c) - 30 + shade)) for c in base[:3])
         draw.line(((x, 0), (x, size[1])), fill=(red, green, blue), width=max(size[0] // 160, 1))
     return picture
+
+
+def noise(size: tuple[int, int], sigma: float, seed: int = 0) -> Image.Image:
+    """Return grey noise around 128. Pillow's `effect_noise` cannot be seeded."""
+    values = np.random.default_rng(seed).normal(128, sigma, (size[1], size[0]))
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
 def jpeg(image: Image.Image, **save: Any) -> bytes:

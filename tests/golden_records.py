@@ -1,11 +1,11 @@
-"""The golden records: one of every released version of every topic, as it lies on Kafka."""
+"""The golden records: one Kafka record for each released version of each topic."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from streams.record import Record
+from streams.broker.records import Record
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -1,4 +1,4 @@
-"""Which addresses a process listens on, as the kernel tells."""
+"""The addresses that a process listens on, from /proc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
             target = str(entry.readlink())
-        except FileNotFoundError:  # closed since
+        except FileNotFoundError:  # closed meanwhile
             continue
         if target.startswith("socket:["):
             sockets.add(target[8:-1])
@@ -32,7 +32,7 @@ def _listeners(table: Path) -> list[tuple[tuple[str, int], str]]:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """Read ``0100007F:1F90``: words of the address in the machine's order, and the port."""
+    """Parse ``0100007F:1F90``: the address in words of the machine's byte order, and the port."""
     address, _, port = text.partition(":")
     words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
     return str(ipaddress.ip_address(b"".join(words))), int(port, 16)

@@ -1,4 +1,4 @@
-"""Names of parameters that are alike in every process: in each, sets have an order of their own."""
+"""Stable ids for test parameters: the order of a set differs between processes."""
 
 from __future__ import annotations
 

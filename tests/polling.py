@@ -1,4 +1,4 @@
-"""Waiting without sleeping blindly: ask until it is so, or fail at the deadline."""
+"""Wait for a condition: check it repeatedly, and fail at the deadline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_S = 60.0
 
 
 def until(condition: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
-    """Return the condition's first true value; fail when there is none within ``timeout_s``."""
+    """Return the condition's first true value; fail after ``timeout_s`` seconds without one."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < deadline, _late(condition, timeout_s)

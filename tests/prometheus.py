@@ -1,4 +1,4 @@
-"""Debian's Prometheus, scraping what the tests run, with the rules that are shipped."""
+"""A Prometheus server (Debian's package) that scrapes test processes, with our alert rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHIPPED = Path(__file__).parents[1] / "deploy" / "prometheus"
 
 
 class Prometheus:
-    """A Prometheus that runs."""
+    """A running Prometheus server."""
 
     def __init__(self, address: str) -> None:
         self._http = httpx.Client(base_url=address, timeout=10, trust_env=False)
@@ -32,19 +32,19 @@ class Prometheus:
         return False
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """Return the series of an instant query; fail on one that Prometheus does not take."""
+        """Return the series of an instant query; fail if Prometheus refuses the query."""
         answer = self._http.get("/api/v1/query", params={"query": query}).json()
         assert answer["status"] == "success", (query, answer)
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
     def values(self, query: str) -> list[float]:
-        """Return the values of an instant query that are numbers."""
+        """Return the numeric values of an instant query."""
         values = [float(series["value"][1]) for series in self.ask(query)]
         return [value for value in values if not math.isnan(value)]
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return the alert rules that it evaluates, and how that went."""
+        """Return the alert rules with the health of their evaluation."""
         groups = self._http.get("/api/v1/rules").json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
@@ -54,7 +54,7 @@ class Prometheus:
 
 @contextlib.contextmanager
 def prometheus(folder: Path, targets: Mapping[str, Sequence[str]]) -> Iterator[Prometheus]:
-    """Run one that asks the targets (``host:port``, by job) every second."""
+    """Run a server that scrapes the targets (``host:port``, by job) every second."""
     program = installed("prometheus")
     port = free_port()
     config = folder / "prometheus.json"  # which is YAML too
@@ -81,7 +81,7 @@ def prometheus(folder: Path, targets: Mapping[str, Sequence[str]]) -> Iterator[P
 
 
 def installed(program: str) -> str:
-    """Return where Debian's package has put a program of Prometheus'."""
+    """Return the path of a Prometheus program from Debian's package."""
     found = shutil.which(program)
     if found is None:
         give_up(f"{program} is not installed: apt-get install prometheus")

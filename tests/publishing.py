@@ -1,16 +1,16 @@
-"""A publisher in memory: the port that processors and the sweeper publish through."""
+"""A publisher in memory, for tests of processors and of the sweeper."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from streams.codec import Encoded
 from streams.errors import BrokerUnavailable, EventTooLarge
-from streams.events import Event
+from streams.events.codec import Encoded
+from streams.events.models import Event
 
 
 class MemoryPublisher:
-    """Keeps what is published. Fails the next ``failures`` calls, and what is ``too_large``."""
+    """Stores what is published. Fails the next ``failures`` calls, and what is ``too_large``."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -33,6 +33,6 @@ class MemoryPublisher:
         if self.failures:
             self.failures -= 1
             self.refused += 1
-            raise BrokerUnavailable("the broker is away")
+            raise BrokerUnavailable("the broker is unavailable")
         if any(self.too_large(each) for each in published):
-            raise EventTooLarge("the broker takes less")
+            raise EventTooLarge("the record is too large")

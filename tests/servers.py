@@ -1,8 +1,8 @@
-"""Fixtures: Apache Kafka, MinIO and the MongoDB protocol, the real ones.
+"""Fixtures for real servers: Apache Kafka, MinIO, and FerretDB for the MongoDB protocol.
 
-Each is the one that ``LOOKSTREAM_TEST_KAFKA``, ``_ARTIFACTS`` or ``_JOBS`` names, else one of our
-own from `deploy.local`, started when the first test asks for it and gone at the end. Where it
-cannot be had, its tests are skipped with the reason, or fail when ``LOOKSTREAM_REQUIRE_SERVERS=1``.
+``LOOKSTREAM_TEST_KAFKA``, ``_ARTIFACTS`` or ``_JOBS`` name a running server. Without them, the
+first test that needs a server starts one from `deploy.local`. If that is impossible, the tests are
+skipped with the reason, or fail with ``LOOKSTREAM_REQUIRE_SERVERS=1``.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from deploy.local.servers import FerretDB, Kafka, Minio
 
 
 class RealServer:
-    """A server that tests talk to, and may break when it is of their own."""
+    """A server for tests. Tests may break it if they started it."""
 
     def __init__(self, url: str, own: Server | None) -> None:
         self.url = url
         self._own = own
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop it normally."""
         self._mine().stop()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it."""
         self._mine().kill()
 
     def restart(self) -> None:
-        """Start it again, on the same port and data."""
+        """Start it again with the same port and data."""
         self._mine().restart()
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Keep it stopped for a while."""
+        """Keep it stopped until the block ends."""
         self.stop()
         try:
             yield
@@ -66,17 +66,17 @@ LENT: Mapping[type[Server], str] = {
 
 
 class KafkaServer(RealServer):
-    """``url`` is ``kafka://host:port``; topics are made by those who need them."""
+    """``url`` is ``kafka://host:port``. Tests create the topics that they need."""
 
     @property
     def bootstrap(self) -> str:
-        """The address as Kafka's clients want it."""
+        """The address for Kafka clients."""
         return urlsplit(self.url).netloc
 
 
 class MinioServer(RealServer):
     def fresh(self) -> str:
-        """Return an ``s3://…`` URL that names a bucket which is not there yet."""
+        """Return an ``s3://…`` URL of a bucket that does not exist yet."""
         return _fresh(self.url, "test-")
 
 
@@ -106,7 +106,7 @@ def ferretdb_server() -> Iterator[FerretServer]:
 
 @contextmanager
 def serving(kind: type[T], program: type[Server]) -> Iterator[T]:
-    """Keep a server of a test's own running, or take the one that is lent."""
+    """Run a server, or use the one that an environment variable names."""
     if lent := os.environ.get(LENT[program]):
         yield kind(lent, None)
         return
@@ -123,7 +123,7 @@ def serving(kind: type[T], program: type[Server]) -> Iterator[T]:
 
 
 def give_up(reason: str) -> NoReturn:
-    """Skip the test, or fail it where real servers are required."""
+    """Skip the test, or fail it if real servers are required."""
     if os.environ.get("LOOKSTREAM_REQUIRE_SERVERS") == "1":
         pytest.fail(f"a real server is required: {reason}", pytrace=False)
     pytest.skip(reason)

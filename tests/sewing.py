@@ -1,4 +1,4 @@
-"""A small stage, sewing, for the tests of the stage contract."""
+"""A small example stage, "sewing", for the tests of the stage processor."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 
 from opentelemetry.trace import NoOpTracer, Tracer
 
-from agents.batch import StageProcessor
-from agents.compute import ComputePool
-from agents.metrics import StageMetrics
-from agents.retry import RetryPolicy
-from agents.stage import Handle, Stage, one_by_one
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
-from streams.codec import encode
-from streams.events import Event, Payload, StageFailed, StageResult
-from streams.graph import Node, StageGraph
-from streams.record import Record
+from agents.runtime.compute import ComputePool
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.retry import RetryPolicy
+from agents.runtime.stage_processor import StageProcessor
+from agents.stages.stage import Handle, Stage, one_by_one
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
+from streams.broker.records import Record
+from streams.events.codec import encode
+from streams.events.models import Event, Payload, StageFailed, StageResult
+from streams.stages.graph import Node, StageGraph
 from tests.publishing import MemoryPublisher
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -62,7 +62,7 @@ def sew(event: Cut, _: ArtifactStore) -> Sewn:
 
 
 class Sewing:
-    """The stage under test, its work counted, and all that it publishes."""
+    """The stage under test, its calls, and all its published events."""
 
     def __init__(self, root: Path) -> None:
         self.artifacts = DirectoryArtifacts(
@@ -77,7 +77,7 @@ class Sewing:
         self.deleted: set[str] = set()
 
     async def process(self, work: Handle, *events: Event | Record) -> list[Event]:
-        """Run the events through a sewing stage that works like this; return what it published."""
+        """Process the events by a stage with the handler ``work``; return the published events."""
 
         def counted(given: Sequence[Any], artifacts: ArtifactStore) -> Any:
             self.calls += [number_of(event) for event in given]
@@ -98,9 +98,9 @@ class Sewing:
         )
         before = len(self.published.events)
         records = [each if isinstance(each, Record) else record(each) for each in events]
-        self.metrics.watch("sewing", lambda: len(records), lambda: processor.holding)
+        self.metrics.observe("sewing", lambda: len(records), lambda: processor.waiting_for)
         await processor.process(records)
-        assert processor.holding is None
+        assert processor.waiting_for is None
         return self.published.events[before:]
 
     def metric(self, name: str) -> float | None:
@@ -118,7 +118,7 @@ def record(event: Event, offset: int = 0) -> Record:
 
 
 def raising(error: Exception, *culprits: int, times: int = 99) -> Handle:
-    """Sew, but fail for the culprits (all, when none is named), so many times each."""
+    """Return a handler that raises ``error`` ``times`` times for each culprit (default: all)."""
     left: dict[int, int] = {}
 
     def work(event: Cut, artifacts: ArtifactStore) -> Sewn:
@@ -132,7 +132,7 @@ def raising(error: Exception, *culprits: int, times: int = 99) -> Handle:
 
 
 def as_a_whole(work: Handle, error: Exception, culprit: int) -> Handle:
-    """Work, but fail every batch that the culprit is in."""
+    """Return a handler that raises ``error`` for every batch that contains the culprit."""
 
     def handle(events: Sequence[Any], artifacts: ArtifactStore) -> Any:
         if culprit in map(number_of, events):

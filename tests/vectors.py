@@ -1,14 +1,14 @@
-"""Vectors of which it is known how alike they are."""
+"""Vectors with known cosines."""
 
 from __future__ import annotations
 
 import math
 
-from streams.embedding import SIZE, encode
+from streams.events.embedding import SIZE, encode
 
 
 def along(axis: int) -> str:
-    """Return a vector that has nothing in common with that along another axis."""
+    """Return a unit vector along an axis, orthogonal to those along other axes."""
     return encode([1.0 if number == axis else 0.0 for number in range(SIZE)])
 
 

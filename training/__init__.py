@@ -1,1 +1,1 @@
-"""How the shipped weights are made and scored."""
+"""Train and score the shipped weights. Start with `trainer.py`; `make train` runs all steps."""

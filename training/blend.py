@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from agents.vision.blend import Blend
-from agents.vision.network import HEADS
+from agents.vision.networks.blend import Blend
+from agents.vision.networks.garment_net import HEADS
 from training.checkpoint import Checkpoint, second_opinion
 from training.command import parsed, training_parser
 from training.data import CATALOGUES, Photos, data_folder, describe, load_photos

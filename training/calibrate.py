@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from agents.vision.blend import Blend
-from agents.vision.network import HEADS
+from agents.vision.networks.blend import Blend
+from agents.vision.networks.garment_net import HEADS
 from training.checkpoint import Checkpoint, second_opinion
 from training.data import data_folder, default_cache
 from training.garments import COLOUR_MEMBERS, NOTHING, below

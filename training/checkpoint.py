@@ -11,9 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from agents.vision.blend import Blend
-from agents.vision.network import HEADS, GarmentNet
-from agents.vision.residual_network import ResidualNet
+from agents.vision.networks.blend import Blend
+from agents.vision.networks.garment_net import HEADS, GarmentNet
+from agents.vision.networks.residual import ResidualNet
 from training.data import Words
 
 

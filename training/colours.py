@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.vision.measured_colour import to_lab
+from agents.vision.images.garment_colour import to_lab
 from training.data import Photos
 
 MOST = 150

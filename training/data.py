@@ -31,7 +31,7 @@ from training.labels import (
     vocabulary,
 )
 
-# Pixels on each side of a decoded photo. `agents.vision.weights.DECODED` is to be the same.
+# Side length of a decoded photo in pixels. `weights.DECODED` must be equal when these weights ship.
 SIZE = 176
 CATALOGUES = ("catalogue-224", "catalogue-60x80")
 TRAIN_PHOTOS = "photos-train"

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from agents.pose import Finders, estimate
-from agents.vision.caption import caption, needs_review
-from agents.vision.crops import plan_views
-from agents.vision.landmarks import LandmarkFinder
-from agents.vision.model import GarmentModel
-from agents.vision.wearer import WearerFinder
-from streams.events import Posed
+from agents.stages.pose import Finders, estimate
+from agents.vision.geometry.crops import plan_views
+from agents.vision.geometry.landmarks import LandmarkFinder
+from agents.vision.geometry.wearer import WearerFinder
+from agents.vision.networks.model import GarmentModel
+from agents.vision.text.caption import caption, needs_review
+from streams.events.models import Posed
 from training.data import VALIDATION_PHOTOS, data_folder, read_archive
 from training.real_archives import held_out_names
 

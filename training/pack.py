@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.vision.weights import EMBEDDING
+from agents.vision.networks.weights import EMBEDDING
 from training.checkpoint import Checkpoint
 from training.colours import Place, colour_places
 from training.data import CATALOGUES, TRAIN_PHOTOS, data_folder, default_cache, load_photos

@@ -1,6 +1,6 @@
 """The parts network: which garment of an outfit each place of a photo shows.
 
-To be moved beside `agents.vision.mask_network` when the product tells several garments apart.
+To be moved beside `agents.vision.networks.mask` when the product tells several garments apart.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.vision.encoder import LEVELS, ConvNorm
+from agents.vision.networks.encoder import LEVELS, ConvNorm
 
 PARTS = (
     "background", "wearer", "top", "outerwear", "dress", "pants", "skirt", "shorts", "legwear",

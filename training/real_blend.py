@@ -21,9 +21,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from agents.vision.blend import Blend
-from agents.vision.network import HEADS
-from agents.vision.weights_file import SHIPPED
+from agents.vision.networks.blend import Blend
+from agents.vision.networks.garment_net import HEADS
+from agents.vision.networks.weights import SHIPPED
 from training.checkpoint import Checkpoint, second_opinion
 from training.command import parsed, training_parser
 from training.data import Words, data_folder, describe

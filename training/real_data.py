@@ -25,9 +25,8 @@ from PIL import Image
 from safetensors import safe_open
 from torch.nn import functional as F
 
-from agents.vision.network import HEADS
-from agents.vision.weights import Parts, parts_of
-from agents.vision.weights_file import SHIPPED
+from agents.vision.networks.garment_net import HEADS
+from agents.vision.networks.weights import SHIPPED, Parts, parts_of
 from training.cutouts import soft_alpha
 from training.data import CATALOGUES, SIZE, Photos, load_photos, read_archive
 from training.real_labels import (

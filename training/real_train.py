@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from agents.vision.network import HEADS, GarmentNet
+from agents.vision.networks.garment_net import HEADS, GarmentNet
 from training.data import Words, data_folder, default_cache, describe
 from training.labels import vocabulary
 from training.real_data import RealPhotos, Sample, load_real
@@ -103,7 +103,7 @@ def begin_from_shipped(network: GarmentNet, words: Words) -> None:
     """Load the shipped encoder and heads; a new word starts from its relative's weights."""
     from safetensors import safe_open
 
-    from agents.vision.weights_file import SHIPPED
+    from agents.vision.networks.weights import SHIPPED
 
     with safe_open(SHIPPED, framework="pt") as file:
         old_words = {head: json.loads(file.metadata()[head]) for head in HEADS}

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from agents.vision.caption import caption, what_is_sure
-from agents.vision.prediction import Prediction
+from agents.vision.networks.prediction import Prediction
+from agents.vision.text.caption import caption, what_is_sure
 from training.titles import brand_of, without_brand
 
 NO_BRANDS = {(word,) for word in ("and", "black", "denim", "pink", "red")}

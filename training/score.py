@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from agents.vision.model import GarmentModel
-from agents.vision.prediction import Prediction, Ranking
+from agents.vision.networks.model import GarmentModel
+from agents.vision.networks.prediction import Prediction, Ranking
 from training.caption_metrics import bleu4, cider_d
 from training.data import Example, examples_of, read_archive
 from training.labels import PHOTO_CLASSES, photo_class

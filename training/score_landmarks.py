@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.vision.garment_mask import find_garment
-from agents.vision.kinds import Kind, kind_of, likeliest_kind
-from agents.vision.landmarks import LandmarkFinder, Landmarks
-from agents.vision.model import GarmentModel
-from agents.vision.outline import Mask
+from agents.vision.geometry.garment_mask import find_garment
+from agents.vision.geometry.landmarks import LandmarkFinder, Landmarks
+from agents.vision.geometry.outline import Mask
+from agents.vision.networks.model import GarmentModel
+from agents.vision.text.kinds import Kind, kind_of, likeliest_kind
 from training.data import VALIDATION_PHOTOS, data_folder, read_archive
 
 MARKS = Path(__file__).parent / "marks" / f"{VALIDATION_PHOTOS}.json"

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.vision.network import HEADS
+from agents.vision.networks.garment_net import HEADS
 from training.augment import random_views
 from training.curves import History
 from training.data import (

@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.vision.framing import SIDE, Frame
-from agents.vision.kinds import KINDS
-from agents.vision.landmark_network import POINTS, TWINS, LandmarkNet
+from agents.vision.geometry.crops import SIDE, Frame
+from agents.vision.networks.landmark import POINTS, TWINS, LandmarkNet
+from agents.vision.text.kinds import KINDS
 from training.patterns import draw
 from training.spoiling import spoil
 

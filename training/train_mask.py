@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.vision.encoder import Encoder
-from agents.vision.mask_network import MaskDecoder
+from agents.vision.networks.encoder import Encoder
+from agents.vision.networks.mask import MaskDecoder
 from training.augment import masked_views
 from training.checkpoint import Checkpoint
 from training.command import parsed, training_parser

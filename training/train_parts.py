@@ -27,9 +27,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.vision.encoder import Encoder
-from agents.vision.mask_network import MaskDecoder
-from agents.vision.weights_file import SHIPPED
+from agents.vision.networks.encoder import Encoder
+from agents.vision.networks.mask import MaskDecoder
+from agents.vision.networks.weights import SHIPPED
 from training.augment import blurred, composed, float_planes, jpeg_noise, placed, relit
 from training.checkpoint import Checkpoint
 from training.command import parsed, training_parser

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.vision.title_network import BEGIN, END, Seen, TitleDecoder
-from agents.vision.weights import PLACE_FEATURES, facts
+from agents.vision.networks.title import BEGIN, END, Seen, TitleDecoder
+from agents.vision.networks.weights import PLACE_FEATURES, facts
 from training.checkpoint import Opinions, sizes_of
 from training.command import parsed, training_parser
 from training.curves import History

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from agents.vision.network import GarmentNet
-from agents.vision.residual_network import ResidualNet
+from agents.vision.networks.garment_net import GarmentNet
+from agents.vision.networks.residual import ResidualNet
 from training.objective import partial_loss
 from training.pretrained import start_from_imagenet
 

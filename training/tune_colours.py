@@ -24,9 +24,9 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.vision.blend import Blend
-from agents.vision.measured_colour import Named, measured_colours
-from agents.vision.weights_file import SHIPPED
+from agents.vision.images.garment_colour import Named, measured_colours
+from agents.vision.networks.blend import Blend
+from agents.vision.networks.weights import SHIPPED
 from training.checkpoint import Checkpoint, second_opinion
 from training.command import parsed, training_parser
 from training.data import SIZE, data_folder

@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.vision.network import HEADS, GarmentNet
-from agents.vision.residual_network import ResidualNet
-from agents.vision.weights import places
+from agents.vision.networks.garment_net import HEADS, GarmentNet
+from agents.vision.networks.residual import ResidualNet
+from agents.vision.networks.weights import places
 from training.augment import random_views
 from training.checkpoint import Checkpoint
 from training.command import parsed, training_parser

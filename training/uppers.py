@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from agents.vision.kinds import Kind
+from agents.vision.text.kinds import Kind
 from training.pattern import SIDES, Line, Pattern, between, chance, eased
 
 

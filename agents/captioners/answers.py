@@ -1,4 +1,4 @@
-"""What a model answered, made into a caption or refused: pure."""
+"""Convert a model's answer into a caption, or refuse it. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from agents.captioners.prompt import ATTRIBUTES, CAPTION_LENGTH
-from agents.errors import BadAnswer
-from streams.events import Attribute, Captioned, Unit
+from agents.stages.errors import BadAnswer
+from streams.events.models import Attribute, Captioned, Unit
 
 SURE = 0.5
-"""A type or colour that the model believes in less is for a person to look at."""
+"""A type or colour with less confidence needs a person's review."""
 
 _DESCRIPTION_LENGTH = 600
 _VALUE_LENGTH = 40
@@ -54,7 +54,7 @@ def captioned(words: str, model: str) -> Captioned:
 
 
 def sentence(words: str, model: str) -> Captioned:
-    """Read the answer of a model that can but say one sentence: a person has to look at it."""
+    """Read the answer of a model that writes only one sentence. It always needs review."""
     return Captioned(caption=_title(words), needs_review=True, model=model)
 
 
@@ -64,7 +64,8 @@ def nonsense(why: str) -> BadAnswer:
 
 
 def shortened(text: str, length: int) -> str:
-    """Return ``text`` cut after a word, to at most ``length`` characters; empty where it cannot."""
+    """Return ``text`` cut after a word to at most ``length`` characters, or "" if that is not
+    possible."""
     if len(text) <= length:
         return text
     words = text[: length + 1].rpartition(" ")[0].split(" ")
@@ -84,7 +85,8 @@ def _title(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return one line of what can be printed: no control characters, no half of a surrogate."""
+    """Return the printable characters as one line, without control characters and lone
+    surrogates."""
     spaced = " ".join(text.split())
     return "".join(character for character in spaced if character.isprintable())
 
@@ -104,7 +106,8 @@ def _confidence(attributes: dict[str, Attribute], name: str) -> float:
 
 
 def _object(words: str) -> Any:
-    """Return the first JSON object in ``words``: models put it in fences, or think aloud first."""
+    """Return the first JSON object in ``words``. Models add code fences, or write their reasoning
+    first."""
     _, _, words = words.rpartition("</think>")
     decoder, start = json.JSONDecoder(), -1
     for _ in range(_OPENINGS):

@@ -1,16 +1,69 @@
-"""HTTP with a model's server, under limits that hold whatever the server does."""
+"""HTTP requests to a model's server, with limits on time and size; and the meaning of HTTP
+statuses."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
 
 from agents.captioners.answers import nonsense
-from agents.captioners.statuses import NAME, Stumbled
+from agents.stages.errors import BadAnswer, StageError, Unavailable
+
+NAME = "captions"
+"""The dependency's name in readiness and logs."""
+
+OPERATORS = {
+    401: "the key is not accepted",
+    402: "the account needs payment",
+    403: "this key may not use the model",
+    404: "the model does not exist, or the address is wrong",
+    407: "a proxy requires a password",
+}
+PASSING = frozenset({408, 409, 425, 429})
+BROKEN = frozenset({500, 502, 504})
+
+
+class Stumbled(Unavailable):
+    """Time-out or 5xx: the server is down, or this photo triggers the error."""
+
+
+def error_of(status: int, model: str, retry_after_s: float | None = None) -> StageError:
+    """Return the error of an answer that is not 200.
+
+    Temporary errors, and errors that the operator must fix, make the jobs wait. An error about this
+    request alone fails its job.
+    """
+    if status in OPERATORS:
+        return Unavailable(NAME, f"{model}: HTTP {status}, {OPERATORS[status]}")
+    if status in PASSING or status >= 500:
+        kind = Stumbled if status in BROKEN else Unavailable
+        return kind(NAME, f"{model}: HTTP {status}", retry_after_s=retry_after_s)
+    if status < 400:
+        return Unavailable(NAME, f"{model}: HTTP {status}, the address redirects")
+    return BadAnswer("caption-request-refused", f"The model refused the request (HTTP {status}).")
+
+
+def retry_after_s(header: str | None, now: datetime | None = None) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, a number or a date (RFC 9110, 10.2.3).
+
+    Return None without a header, and for one that cannot be parsed.
+    """
+    text = (header or "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{0,9})?", text, re.ASCII):
+        return float(text)
+    try:
+        left = (parsedate_to_datetime(text) - (now or datetime.now(UTC))).total_seconds()
+    except (TypeError, ValueError, OverflowError):  # no date, or one without a zone
+        return None
+    return max(0.0, left)
+
 
 T = TypeVar("T")
 
@@ -19,15 +72,16 @@ _IDENTITY = {"accept-encoding": "identity"}
 
 
 class _TooLong(Exception):
-    """More came than any caption needs, or it came packed."""
+    """The answer is too long, or compressed."""
 
 
 class Exchange:
     """One client for a server, used from any number of threads.
 
-    Requests run on an event loop in a thread of its own: there, one can be ended wherever it is, in
-    a look-up, in headers that drip, in a body. ``timeout_s`` is for all of a request, ``max_bytes``
-    for the body of its answer. Proxies of the environment are used, redirects are not followed.
+    Requests run on an event loop in a separate thread, so that a request can be cancelled at any
+    point: during DNS, slow headers, or the body. ``timeout_s`` limits the whole request,
+    ``max_bytes`` the body of its answer. Proxies of the environment are used, redirects are not
+    followed.
     """
 
     def __init__(self, model: str, *, timeout_s: float, max_bytes: int = MAX_BYTES) -> None:
@@ -44,20 +98,20 @@ class Exchange:
     def run(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return what ``ask``, which uses ``client``, returns.
 
-        Raises `Stumbled` where no whole answer came in time, `BadAnswer` for one without end,
-        and whatever ``ask`` itself raises.
+        Raises `Stumbled` without a complete answer in time, `BadAnswer` for an answer that is too
+        long, and the exceptions of ``ask``.
         """
         try:
             return asyncio.run_coroutine_threadsafe(self._in_time(ask), self._loop).result()
         except TimeoutError:
             raise self._away(f"no answer within {self._timeout_s:g} s") from None
-        except httpx.RequestError as error:  # its text may hold the address, or a header
+        except httpx.RequestError as error:  # its text may contain the address or a header
             raise self._away(type(error).__name__) from None
         except _TooLong:
-            raise nonsense(f"more than {self._max_bytes:,} bytes, or packed") from None
+            raise nonsense(f"more than {self._max_bytes:,} bytes, or compressed") from None
 
     def close(self) -> None:
-        """End all of it."""
+        """Stop the event loop and close the client."""
         asyncio.run_coroutine_threadsafe(self.client.aclose(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -78,7 +132,7 @@ class Exchange:
 
 
 class _Capped(httpx.AsyncByteStream):
-    """A body that is given up when it is too long."""
+    """A body that raises `_TooLong` when it exceeds the limit."""
 
     def __init__(self, stream: httpx.AsyncByteStream, max_bytes: int) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The shipped network where a chosen model has nothing to say."""
+"""Use the shipped network if the chosen model fails."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 import structlog
 
-from agents.captioners.captioner import Captioner, Described
-from agents.errors import StageError
-from agents.stage import Stopgap
-from storage.artifacts import ArtifactStore
-from streams.events import Captioned
+from agents.stages.captioning import Captioner, Described
+from agents.stages.errors import StageError
+from agents.stages.stage import FallbackResult
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Captioned
 
 log = structlog.get_logger()
 
 
 class FallbackCaptioner:
-    """``chosen``'s captions; for a photo that it cannot be asked about, refuses, or answers with
-    nonsense, those of ``local``, which say so by their model and are never kept as ``chosen``'s."""
+    """Returns ``chosen``'s captions. If ``chosen`` is unavailable, refuses a photo, or gives an
+    invalid answer, it returns ``local``'s caption as a `FallbackResult` that names ``local`` as its
+    model."""
 
     def __init__(self, chosen: Captioner, local: Captioner) -> None:
         self.model_id = chosen.model_id
@@ -30,15 +31,14 @@ class FallbackCaptioner:
         silent = [n for n, one in enumerate(found) if isinstance(one, StageError)]
         if silent:
             log.warning(
-                "the shipped network speaks",
-                action="fall-back",
+                "captioner_fell_back",
                 model=self.model_id,
                 photos=len(silent),
                 reasons=sorted({str(found[n]) for n in silent}),
             )
             spoken = self._local.describe([contents[n] for n in silent], artifacts)
             for n, one in zip(silent, spoken, strict=True):
-                found[n] = Stopgap(one) if isinstance(one, Captioned) else one
+                found[n] = FallbackResult(one) if isinstance(one, Captioned) else one
         return found
 
     def warm_up(self) -> None:

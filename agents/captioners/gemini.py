@@ -1,4 +1,4 @@
-"""Google's Gemini, by its own client: the extra ``gemini``."""
+"""Google's Gemini with Google's client (extra ``gemini``)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr, ValidationError
 
 from agents.captioners import answers
-from agents.captioners.exchange import Exchange
+from agents.captioners.exchange import Exchange, error_of, retry_after_s
 from agents.captioners.prompt import SCHEMA, full_prompt, version_of
-from agents.captioners.statuses import error_of, retry_after_s
-from agents.errors import Rejected, StageError
-from streams.events import Captioned
+from agents.stages.errors import Rejected, StageError
+from streams.events.models import Captioned
 
 if TYPE_CHECKING:
     from google.genai.errors import APIError
@@ -22,14 +21,14 @@ REFUSALS = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY",
      "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR", "ESCALATION"}
 )  # fmt: skip
-"""Finish reasons that say no to the photo, whoever asks and however often."""
+"""Finish reasons that refuse the photo permanently."""
 
 
 class GeminiModel:
-    """``model``, such as ``gemini-2.5-flash``; ``base_url`` is Google's where it is empty.
+    """A Gemini ``model``, such as ``gemini-2.5-flash``. An empty ``base_url`` means Google's.
 
-    The client's own retries are off, and so is its search for credentials: the runtime waits, and
-    the key is what it is given.
+    The client's retries and its search for credentials are off: the runtime retries, and only
+    ``key`` is used.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class GeminiModel:
         except errors.APIError as error:
             raise self._error(error) from None
         except (ValidationError, ValueError, AttributeError, TypeError):
-            raise answers.nonsense("it is not of the protocol") from None
+            raise answers.nonsense("it does not follow the protocol") from None
         return answers.captioned(_words(answer), self.model_id)
 
     def close(self) -> None:
@@ -84,7 +83,7 @@ class GeminiModel:
 
     def _error(self, error: APIError) -> StageError:
         told = str(error.details)
-        if error.code == 400 and "API_KEY" in told:  # that is how it says 401
+        if error.code == 400 and "API_KEY" in told:  # Gemini reports a bad key as 400
             return error_of(401, self.model_id)
         headers = getattr(error.response, "headers", {})
         asked_s = retry_after_s(headers.get("retry-after"))
@@ -95,7 +94,7 @@ class GeminiModel:
 
 
 def _words(answer: GenerateContentResponse) -> str:
-    """Return what the model said."""
+    """Return the model's text."""
     feedback = answer.prompt_feedback
     if feedback and feedback.block_reason:
         raise _refused(feedback.block_reason)

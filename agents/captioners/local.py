@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.captioners.captioner import Described
-from agents.predictions import SharedPredictions
-from agents.vision import caption
-from agents.vision.prediction import Prediction
-from agents.vision.vocabulary import PLAIN, Vocabulary
-from storage.artifacts import ArtifactStore
-from streams.events import Attribute, Captioned
+from agents.stages.captioning import Described
+from agents.stages.predictions import SharedPredictions
+from agents.vision.networks.prediction import Prediction
+from agents.vision.text import caption
+from agents.vision.text.vocabulary import PLAIN, Vocabulary
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Attribute, Captioned
 
 
 class LocalCaptioner:
     """Says in words what `SharedPredictions` see; a whole batch goes through the network at once.
 
-    The number in the version counts the changes to `agents.vision.caption`.
+    The number in the version counts the changes to `agents.vision.text.caption`.
     """
 
     def __init__(self, predictions: SharedPredictions, own: Vocabulary = PLAIN) -> None:

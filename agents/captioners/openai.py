@@ -1,6 +1,6 @@
-"""Any server that speaks OpenAI's chat completions with pictures: vLLM, Ollama, and others.
+"""Any server with OpenAI's chat completions and pictures: vLLM, Ollama, and others.
 
-Plain HTTP: the official client would bring retries, logging and limits of its own for one request.
+Plain HTTP, because the official client adds its own retries, logging and limits for one request.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import httpx
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from agents.captioners import answers
-from agents.captioners.exchange import Exchange
+from agents.captioners.exchange import Exchange, error_of, retry_after_s
 from agents.captioners.prompt import SCHEMA, full_prompt, version_of
-from agents.captioners.statuses import error_of, retry_after_s
-from agents.errors import Rejected
-from streams.events import Captioned
+from agents.stages.errors import Rejected
+from streams.events.models import Captioned
 
 _FORM = {
     "type": "json_schema",
@@ -42,7 +41,7 @@ class _Completion(BaseModel):
 
 class OpenAiModel:
     """A model of the server at ``base_url``, such as ``http://localhost:11434/v1``; ``key`` may be
-    empty. A server that does not know structured output is asked without it from then on."""
+    empty. If the server does not support structured output, later requests omit it."""
 
     def __init__(
         self, *, base_url: str, model: str, key: SecretStr, prompt: str = "", timeout_s: float = 30
@@ -91,7 +90,7 @@ class OpenAiModel:
 
 
 def _words(answer: httpx.Response) -> str:
-    """Return what the model said."""
+    """Return the model's text."""
     try:
         choice = _Completion.model_validate_json(answer.content).choices[0]
     except ValidationError:
@@ -106,6 +105,6 @@ def _words(answer: httpx.Response) -> str:
 
 
 def _filtered(answer: httpx.Response) -> bool:
-    """Tell whether it is the photo that the server does not take."""
+    """Tell whether the server refuses the photo."""
     refused = answer.status_code in (400, 403)
     return refused and any(word in answer.text for word in _FILTERED)

@@ -1,4 +1,4 @@
-"""What every model is asked, and the form that its answer has."""
+"""The default prompt for captioning models, and the JSON schema of their answers."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ SCHEMA: dict[str, Any] = {
     "required": ["caption", "description", "attributes", "needs_review"],
     "additionalProperties": False,
 }
-"""The answer's JSON Schema, of the words that every server's structured output knows: no bounds,
-no unions. What it cannot say, `agents.captioners.answers` checks."""
+"""The answer's JSON Schema. It uses only what every server's structured output supports: no bounds,
+no unions. `agents.captioners.answers` checks the rest."""
 
 READING = 1
-"""Counts the changes to `agents.captioners.answers` that make other captions of the same answer."""
+"""Raise this number when `agents.captioners.answers` makes other captions from the same answer."""
 
 
 def full_prompt(prompt: str) -> str:
-    """Return ``prompt``, or ours where it is empty, with the form of the answer: not every server
-    holds its model to a schema."""
+    """Return ``prompt`` (or the default) with the schema of the answer, because not every server
+    enforces a schema."""
     form = json.dumps(SCHEMA, separators=(",", ":"))
     return f"{prompt.strip() or PROMPT}\n\nAnswer with one JSON object of this schema only:\n{form}"
 
 
 def version_of(model_id: str, asked: str) -> str:
-    """Return the version of captions by this model when it is asked this, fit for a key."""
+    """Return the version of captions by this model with this prompt, valid in an artifact key."""
     facts = json.dumps([model_id, asked, SCHEMA, READING])
     name = re.sub(r"[^A-Za-z0-9._]+", "-", model_id)[:80].strip("-.")
     return f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""A model that is shown one photo at a time, as a captioner."""
+"""A captioner that asks a vision model about one photo at a time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Protocol
 
 from PIL import Image
 
-from agents.captioners.captioner import Described
-from agents.captioners.statuses import NAME, Stumbled
-from agents.errors import BadAnswer, StageError, Unavailable
-from storage import keys
-from storage.artifacts import ArtifactStore
-from streams.events import Captioned
+from agents.captioners.exchange import NAME, Stumbled
+from agents.stages.captioning import Described
+from agents.stages.errors import BadAnswer, StageError, Unavailable
+from storage.artifacts import keys
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Captioned
 
 LONGEST_REST_S = 300.0
 STUMBLES = 5
-"""How often a server may stumble over one photo before it is asked about another."""
+"""How often a server may fail on one photo before a plain picture is tried."""
 
 
 class VisionModel(Protocol):
-    """Describes one photo. Blocking and thread-safe; ends by itself within its time limit.
+    """Describes one photo. Blocking and thread-safe; respects its own time limit.
 
-    ``ask`` is shown the working copy: a JPEG without metadata, its long side at most 1024 px.
+    ``ask`` gets the working copy: a JPEG without metadata, its long side at most 1024 px.
     Raises `Unavailable`, `BadAnswer`, `Rejected` (``caption-refused``).
     """
 
@@ -40,14 +40,14 @@ class VisionModel(Protocol):
 
 
 class PromptedCaptioner:
-    """Asks a model about each photo, up to ``tries`` times where its answer is of no use.
+    """Asks a model about each photo, up to ``tries`` times if the answer is invalid.
 
-    Where the model's server asks to be left alone it is, by all threads: until then every photo is
-    `Unavailable` at once. So it is for ``rest_s`` after any other failure to reach it.
+    If the server sends ``Retry-After``, no thread asks again before that time; every photo is
+    `Unavailable` until then. After any other failure to reach the server, this pause is ``rest_s``
+    seconds.
 
-    A photo that its server breaks down over, or never comes to an end with, would hold all others
-    for ever: so after some tries it is asked about a plain picture, and where it answers, it is the
-    photo that fails.
+    A photo that always makes the server fail would block all other photos. So after `STUMBLES`
+    failures the captioner sends a plain picture. If the server answers that, the photo fails.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PromptedCaptioner:
         return [self._outcome(sha256, artifacts) for sha256 in contents]
 
     def warm_up(self) -> None:
-        """Nothing: a question costs money."""
+        """Do nothing, because a request costs money."""
 
     def _outcome(self, sha256: str, artifacts: ArtifactStore) -> Described:
         try:
@@ -90,13 +90,13 @@ class PromptedCaptioner:
             try:
                 return self._ask_once(picture)
             except BadAnswer:
-                continue  # models seldom say the same thing twice
+                continue  # a model rarely gives the same answer twice
         return self._ask_once(picture)
 
     def _ask_once(self, picture: bytes) -> Captioned:
         left_s = self._until - self._clock()
         if left_s > 0:
-            raise Unavailable(NAME, f"{self.model_id} is left alone for now", retry_after_s=left_s)
+            raise Unavailable(NAME, f"{self.model_id} is paused", retry_after_s=left_s)
         try:
             return self._model.ask(picture)
         except Unavailable as error:
@@ -115,8 +115,8 @@ class PromptedCaptioner:
         except Unavailable:
             return error
         except StageError:
-            pass  # no caption, but an answer
-        return BadAnswer("caption-request-refused", "The model's server comes to no end with it.")
+            pass  # an answer, even if it is no caption
+        return BadAnswer("caption-request-refused", "The model's server cannot process this photo.")
 
 
 def _plain_picture() -> bytes:

@@ -1,5 +1,8 @@
-"""A vision-language model in a directory of this machine, by Hugging Face's library: the extra
-``transformers``. Nothing is downloaded, and no code of the directory's own is run."""
+"""A vision-language model in a local directory, with Hugging Face's library (extra
+``transformers``).
+
+It downloads nothing and runs no code from the directory.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,19 @@ from PIL import Image
 
 from agents.captioners import answers
 from agents.captioners.prompt import full_prompt, version_of
-from streams.events import Captioned
+from streams.events.models import Captioned
 
 MAX_TOKENS = {True: 512, False: 40}
-"""Of a model that chats, and of one that says a sentence."""
+"""The limit for a chat model (True), and for a model that writes one sentence (False)."""
 
 
 class TransformersModel:
-    """The model in ``directory``, on a GPU where there is one.
+    """The model in ``directory``, on a GPU if there is one.
 
-    One with a chat template is asked as every other model; one without, such as BLIP, can but say
-    one sentence, which is the caption. ``timeout_s`` ends a generation where it is.
+    A model with a chat template gets the prompt. A model without one, such as BLIP, writes one
+    sentence, which becomes the caption. ``timeout_s`` stops a generation.
 
-    Raises OSError or ValueError for a directory without a model of that kind in safetensors.
+    Raises OSError or ValueError if the directory has no such model in safetensors.
     """
 
     def __init__(self, directory: Path, *, prompt: str = "", timeout_s: float = 30) -> None:
@@ -50,7 +53,7 @@ class TransformersModel:
             "max_time": timeout_s,
             "do_sample": False,
         }
-        self._lock = threading.Lock()  # some models keep state between two steps
+        self._lock = threading.Lock()  # some models keep state between steps
 
     def ask(self, picture: bytes) -> Captioned:
         """Show a JPEG. Raises `BadAnswer`."""
@@ -77,7 +80,7 @@ class TransformersModel:
 
 
 def _digest(directory: Path) -> str:
-    """Return the SHA-256 of all that the directory says of its model, weights included."""
+    """Return the SHA-256 of the model's files, including its weights."""
     digest = hashlib.sha256()
     for path in sorted(directory.iterdir()):
         if path.is_file() and path.suffix in (".json", ".jinja", ".safetensors"):

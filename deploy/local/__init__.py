@@ -1,1 +1,4 @@
-"""The real servers on this machine, without Docker: Apache Kafka, MinIO, FerretDB."""
+"""The real servers for tests, without Docker: Apache Kafka, MinIO, FerretDB.
+
+Start with `servers`. `builds` fetches and builds the programs.
+"""

@@ -1,11 +1,11 @@
-"""Bring up the real servers: ``python -m deploy.local up``.
+"""Start the real servers: ``python -m deploy.local up``.
 
-    python -m deploy.local build [NAME …]           fetch and build, so that `up` is quick
+    python -m deploy.local build [NAME …]           fetch and build, so that `up` starts quickly
     python -m deploy.local up [--data DIR] [NAME …] run until Ctrl-C or SIGTERM
 
-`up` prints one ``export LOOKSTREAM_TEST_…=URL`` a server when all of them answer. Without
-``--data`` their data is gone when they end. Names: kafka, minio, ferretdb; all when none is given,
-and `build` then makes the tools that check the deployment as well.
+`up` prints ``export LOOKSTREAM_TEST_…=URL`` for each server when the server is ready. Without
+``--data`` the data is deleted at the end. Names: kafka, minio, ferretdb (default: all). Without
+names, `build` also builds the tools that check the deployment.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The real servers' programs, and the tools that check the deployment: built once, kept outside.
+"""Build the servers and the tools that check the deployment, once, outside the repository.
 
     ${XDG_CACHE_HOME:-~/.cache}/lookstream/servers/<name>-<hash of deploy/local/<name>/>
 
-Kafka's jars come by Maven; all else is built by Go. Each goes through the toolchain's
-own registry settings. A lock file keeps two builders apart, and an unfinished build is never used.
+Maven fetches Kafka's jars; Go builds everything else. Both use their own registry settings. A lock
+file prevents two builds at once, and an unfinished build is never used.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from pathlib import Path
 SOURCES = Path(__file__).parent
 NAMES = ("kafka", "minio", "ferretdb")
 TOOLS = ("mc", "compose", "kustomize", "keda", "oasdiff")
-"""MinIO's client, the parser of Compose files, Kustomize, KEDA's resource definitions, and what
-compares two OpenAPI documents."""
+"""MinIO's client, the parser of Compose files, Kustomize, KEDA's resource definitions, and the
+comparison of two OpenAPI documents."""
 
 
 class ServerUnavailable(RuntimeError):
-    """A server that cannot be had on this machine; the message says why."""
+    """A server cannot run on this machine; the message gives the reason."""
 
 
 def built(name: str) -> Path:
-    """Return the directory that holds the server's program, built if it is not there yet.
+    """Return the directory with the server's program; build the program if it is missing.
 
-    Raises `ServerUnavailable` when a toolchain is missing or the build fails.
+    Raises `ServerUnavailable` if a toolchain is missing or the build fails.
     """
     home = _cache() / f"{name}-{_fingerprint(SOURCES / name)}"
     if not home.is_dir():
@@ -89,7 +89,7 @@ def _kafka(result: Path) -> None:
 
 
 def _go(name: str, package: str) -> Callable[[Path], None]:
-    """Return the builder of a program that the module in ``deploy/local/<name>/`` pins."""
+    """Return a builder; the Go module in ``deploy/local/<name>/`` pins the version."""
 
     def build(result: Path) -> None:
         command = [_go_tool(), "build", "-trimpath", "-ldflags=-s -w"]
@@ -99,34 +99,36 @@ def _go(name: str, package: str) -> Callable[[Path], None]:
 
 
 def _ferretdb(result: Path) -> None:
-    """Build FerretDB with its SQLite backend mended: see `ferretdb/sqlite/by_id.go`."""
+    """Build FerretDB with a patched SQLite backend: see `ferretdb/sqlite/by_id.go`."""
     source = result / "source"
     shutil.copytree(SOURCES / "ferretdb", source)
     _run([_go_tool(), "mod", "vendor"], source)
     backend = source / "vendor/github.com/FerretDB/FerretDB/internal/backends/sqlite"
     (source / "sqlite" / "by_id.go").rename(backend / "by_id.go")
     collection = backend / "collection.go"
-    collection.write_text(_mended(collection.read_text()))
+    collection.write_text(_patched(collection.read_text()))
     command = [_go_tool(), "build", "-trimpath", "-ldflags=-s -w", "-mod=vendor"]
     _run([*command, "-o", str(result / "ferretdb"), "."], source)
     shutil.rmtree(source)
 
 
-def _mended(collection: str) -> str:
+def _patched(collection: str) -> str:
     condition = "\tvar whereClause string\n\tvar args []any\n"
     queries, found, explains = collection.partition(condition)
     if not found:
-        raise ServerUnavailable("this FerretDB is another than the one that is mended here")
-    mended = f"{queries}\twhereClause, args := byID(params.Filter)\n{explains}"
-    return mended.replace("metadata.IDColumn", "indexed")
+        raise ServerUnavailable("the patch does not fit this version of FerretDB")
+    patched = f"{queries}\twhereClause, args := byID(params.Filter)\n{explains}"
+    return patched.replace("metadata.IDColumn", "indexed")
 
 
 def _keda(result: Path) -> None:
-    """Fetch KEDA's module for the definitions in it; nothing is built."""
+    """Fetch KEDA's module and copy its resource definitions; nothing is built."""
     module = "github.com/kedacore/keda/v2"
     pinned = (SOURCES / "keda" / "go.mod").read_text().partition(module)[2].split()[0]
-    told = _run([_go_tool(), "mod", "download", "-json", f"{module}@{pinned}"], SOURCES / "keda")
-    definitions = Path(json.loads(told)["Dir"]) / "config" / "crd" / "bases"
+    module_json = _run(
+        [_go_tool(), "mod", "download", "-json", f"{module}@{pinned}"], SOURCES / "keda"
+    )
+    definitions = Path(json.loads(module_json)["Dir"]) / "config" / "crd" / "bases"
     for definition in definitions.glob("keda.sh_*.yaml"):
         shutil.copyfile(definition, result / definition.name)
 
@@ -136,13 +138,13 @@ def _go_tool() -> str:
 
 
 def _run(command: list[str], directory: Path) -> str:
-    polite = ["nice"] if shutil.which("nice") else []
-    done = subprocess.run(  # noqa: S603  (a toolchain, with arguments of ours)
-        [*polite, *command], cwd=directory, capture_output=True, text=True, check=False
+    nice = ["nice"] if shutil.which("nice") else []
+    done = subprocess.run(  # noqa: S603  (a toolchain, with our own arguments)
+        [*nice, *command], cwd=directory, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = (done.stderr + done.stdout).strip()[-2000:]
-        raise ServerUnavailable(f"{Path(command[0]).name} failed in {directory.name}:\n{said}")
+        output = (done.stderr + done.stdout).strip()[-2000:]
+        raise ServerUnavailable(f"{Path(command[0]).name} failed in {directory.name}:\n{output}")
     return done.stdout
 
 

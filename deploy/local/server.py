@@ -1,4 +1,4 @@
-"""One server process on this machine: started, watched until it is ready, stopped or killed."""
+"""One server process on this machine: start, wait until ready, stop or kill."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pathlib import Path
 from deploy.local.builds import ServerUnavailable, built
 
 HOST = "127.0.0.1"
-# Below those that the kernel hands out, so that nobody gets a server's while it is down.
+# Below the kernel's ephemeral ports, so that no other process gets the port during a restart.
 PORTS = range(20_000, 32_000)
 READY_S = 60.0
 STOP_S = 20.0
 
 
 class Server(ABC):
-    """A real server on loopback. It keeps its port and its data over a restart.
+    """A real server on loopback. Port and data survive a restart.
 
-    What a subclass adds: its name, its URL, how to begin its data directory, its command, and how
-    to tell that it answers.
+    A subclass defines the name, the URL, the preparation of the data directory, the command, and a
+    check whether the server answers.
     """
 
     name: str
@@ -39,26 +39,26 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Return the address, in the form that Lookstream's settings take."""
+        """Return the URL in the form of Lookstream's settings."""
 
     @abstractmethod
     def command(self, home: Path, data: Path) -> list[str]:
-        """Return the command line, given the built program's and the data directory."""
+        """Return the command line, from the program's directory and the data directory."""
 
     @abstractmethod
     def answers(self) -> bool:
-        """Tell whether the server serves requests; may raise anything while it does not."""
+        """Return whether the server serves requests."""
 
-    def prepare(self, home: Path, data: Path) -> None:  # noqa: B027  (nothing, for most)
-        """Make the data directory ready for a first start."""
+    def prepare(self, home: Path, data: Path) -> None:  # noqa: B027  (most servers need nothing)
+        """Prepare the data directory for the first start."""
 
     def environment(self) -> Mapping[str, str]:
         return {}
 
     def start(self, data: Path) -> str:
-        """Start on ``data`` (made and formatted if new), wait until it answers, return the URL.
+        """Start on ``data``, which is prepared if new, and return the URL when the server is ready.
 
-        Raises `ServerUnavailable` when it cannot be built, ends early or is not ready in a minute.
+        Raises `ServerUnavailable` if the build fails, or the server exits or is not ready in time.
         """
         home = built(self.name)
         if not data.is_dir():
@@ -66,7 +66,7 @@ class Server(ABC):
             self.prepare(home, data)
         self._data = data
         with (data / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  (a program that we built)
+            self._process = subprocess.Popen(  # noqa: S603  (a program from our own build)
                 self.command(home, data),
                 cwd=data,
                 env={**os.environ, **self.environment(), "HOME": str(data)},
@@ -84,7 +84,7 @@ class Server(ABC):
         return self.url
 
     def stop(self) -> None:
-        """End it in good order, or hard when it does not go."""
+        """Stop the server, and kill the process after a time limit."""
         if self._process is None:
             return
         self._process.terminate()
@@ -93,7 +93,7 @@ class Server(ABC):
         self.kill()
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill the process at once, like a crash."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -103,14 +103,14 @@ class Server(ABC):
             self._guard = None
 
     def restart(self) -> None:
-        """Start again on the same port and the same data, whether it runs or not."""
+        """Stop the server if it runs, and start it on the same port and data."""
         if self._data is None:
             raise RuntimeError(f"{self.name} was never started")
         self.stop()
         self.start(self._data)
 
     def log(self) -> str:
-        """Return the end of what the server wrote."""
+        """Return the end of the server's log."""
         path = (self._data or Path()) / "server.log"
         return path.read_text(errors="replace")[-4000:] if path.is_file() else ""
 
@@ -121,9 +121,10 @@ class Server(ABC):
 
 
 def guard(pid: int) -> subprocess.Popen[bytes]:
-    """Start a shell that kills a process group once this process is gone, however it went.
+    """Start a shell that kills the process group when this process ends for any reason.
 
-    It waits for a line from us, `dismiss`; the end of the pipe without one means that we died.
+    The shell waits for a line from `dismiss`. A closed pipe without a line means that this process
+    ended.
     """
     script = f"read -r line || kill -KILL -{pid}"
     return subprocess.Popen(  # noqa: S603
@@ -137,13 +138,13 @@ def dismiss(guarding: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now, nor is likely to be given soon."""
+    """Return a free loopback port that the kernel does not assign to other processes."""
     candidates = iter(lambda: secrets.choice(PORTS), None)
     return next(port for port in candidates if not accepts(port))
 
 
 def accepts(port: int) -> bool:
-    """Tell whether somebody listens on a loopback port."""
+    """Return whether a process listens on the loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((HOST, port)) == 0
@@ -154,5 +155,5 @@ def wait_until(condition: Callable[[], bool], limit_s: float, pause_s: float = 0
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not so within {limit_s} s")
+            raise TimeoutError(f"condition not true within {limit_s} s")
         time.sleep(pause_s)

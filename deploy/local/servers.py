@@ -1,4 +1,4 @@
-"""Apache Kafka, MinIO and FerretDB as they really are, each on a loopback port of its own."""
+"""Apache Kafka, MinIO and FerretDB, each on its own loopback port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deploy.local.server import HOST, Server, accepts, free_port
 
 
 class Kafka(Server):
-    """Apache Kafka 4.1: KRaft, one node that is both broker and controller."""
+    """Apache Kafka 4.1 with KRaft: one node is broker and controller."""
 
     name = "kafka"
 
@@ -31,7 +31,7 @@ class Kafka(Server):
     def prepare(self, home: Path, data: Path) -> None:
         properties = data / "server.properties"
         properties.write_text(self._properties(data))
-        # A random UUID in base64, and not one with a dash in front, which reads as an option.
+        # A random UUID in base64. A leading dash would be parsed as an option.
         cluster = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         command = self._java(home, "kafka.tools.StorageTool")
         command += ["format", "-t", cluster, "-c", str(properties)]
@@ -39,13 +39,15 @@ class Kafka(Server):
             command, cwd=data, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise ServerUnavailable(f"Kafka's data cannot be formatted:\n{done.stderr[-2000:]}")
+            raise ServerUnavailable(
+                f"formatting Kafka's data directory failed:\n{done.stderr[-2000:]}"
+            )
 
     def command(self, home: Path, data: Path) -> list[str]:
         return [*self._java(home, "kafka.Kafka"), str(data / "server.properties")]
 
     def answers(self) -> bool:
-        """Ask for metadata: the port is open long before the broker serves."""
+        """Request metadata: the port is open long before the broker serves requests."""
         if not accepts(self.port):
             return False
         from confluent_kafka import KafkaException
@@ -58,7 +60,7 @@ class Kafka(Server):
             return False
 
     def _java(self, home: Path, main: str) -> list[str]:
-        # The small heap, the serial collector and the quick compiler: up in seconds on two cores.
+        # A small heap, the serial collector and the fast compiler: starts in seconds on two cores.
         options = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         log = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         return [tool("java"), *options, log, "-cp", f"{home / 'lib'}/*", main]
@@ -74,7 +76,7 @@ class Kafka(Server):
             "advertised.listeners": f"PLAINTEXT://{listener}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": data / "log",
-            # A killed broker may register again only when its old session has run out.
+            # A killed broker can register again only after its old session expires.
             "broker.session.timeout.ms": 2_000,
             "broker.heartbeat.interval.ms": 500,
             "auto.create.topics.enable": "false",
@@ -92,9 +94,9 @@ class Kafka(Server):
 
 
 class Minio(Server):
-    """MinIO on one directory, with a root account of its own; ``url`` names no bucket.
+    """MinIO on one directory, with its own root account; ``url`` contains no bucket.
 
-    With ``kafka``, a ``host:port``, it can tell that broker's topic ``object-created`` of uploads.
+    With ``kafka``, a ``host:port``, MinIO can publish notifications to topic ``object-created``.
     """
 
     name = "minio"
@@ -119,10 +121,10 @@ class Minio(Server):
             "MINIO_ROOT_PASSWORD": self._password,
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
-            **self._notifying(),
+            **self._notifications(),
         }
 
-    def _notifying(self) -> Mapping[str, str]:
+    def _notifications(self) -> Mapping[str, str]:
         if not self._kafka:
             return {}
         return {
@@ -141,7 +143,7 @@ class Minio(Server):
 
 
 class FerretDB(Server):
-    """FerretDB 1.24 on SQLite: MongoDB's protocol for tests; ``url`` names no database."""
+    """FerretDB 1.24 on SQLite: MongoDB's protocol for tests; ``url`` contains no database."""
 
     name = "ferretdb"
 

@@ -1,62 +1,115 @@
-// The gateway's REST API. A problem document becomes an exception with its code.
+// The gateway's REST API and event stream, and the two actions on a job: run again and delete.
 
-export class Refused extends Error {
+import { confirmed } from "./dom.js";
+
+// A problem document (RFC 9457) of the API, as an exception.
+export class ApiError extends Error {
   constructor(problem) {
     super(problem.detail || problem.title);
     this.problem = problem;
   }
 }
 
-// Submit a photo; with the same key it is one job, however often it is sent.
+// Submit a photo. Sending it again with the same key does not create a second job.
 export async function submitFile(file, key) {
   const body = new FormData();
   body.append("files", file, file.name);
-  return (await ask("/v1/jobs", { method: "POST", headers: { "Idempotency-Key": key }, body })).jobs[0];
+  return (await send("/v1/jobs", { method: "POST", headers: { "Idempotency-Key": key }, body })).jobs[0];
 }
 
-// Tell whether it is worth asking again: nobody answered, or a store is away.
-export const passes = (error) => !(error instanceof Refused) || error.problem.status === 503;
-
 export async function submitUrls(urls) {
-  const answer = await ask("/v1/jobs", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ urls }),
-  }).catch((error) => {
-    if (error instanceof Refused) return { jobs: urls.map(() => ({ error: error.problem })) };
+  const answer = await sendJson("/v1/jobs", { urls }).catch((error) => {
+    if (error instanceof ApiError) return { jobs: urls.map(() => ({ error: error.problem })) };
     throw error;
   });
   return answer.jobs;
 }
 
-// Return the job when it is at its end, or as it is after so many seconds.
+// Return the job when its run ends, or after this many seconds.
 export function readJob(id, seconds) {
-  return ask(`/v1/jobs/${encodeURIComponent(id)}?wait=${seconds}`);
+  return send(`${pathOf(id)}?wait=${seconds}`);
 }
 
-// Run a job again. Of what is known already nothing is computed, unless it is forced.
-export function runAgain(id, force) {
-  return ask(`/v1/jobs/${encodeURIComponent(id)}/runs`, {
+// Whether a retry can succeed: the gateway did not answer, or a store is unavailable.
+export const canRetry = (error) => !(error instanceof ApiError) || error.problem.status === 503;
+
+export function problemOf(error) {
+  return error instanceof ApiError
+    ? error.problem : { code: "gateway-unreachable", detail: "The server did not answer." };
+}
+
+// Run or delete the job {id, name, status}. Resolve to "running", to "deleted", to null if the user
+// cancels, or to the problem {code, detail} if the request fails.
+export async function act(action, job) {
+  try {
+    return action === "delete" ? await remove(job) : await runAgain(job);
+  } catch (error) {
+    return problemOf(error);
+  }
+}
+
+async function remove({ id, name }) {
+  const sure = await confirmed(
+    `Delete ${name}?`, "Its results and pictures are deleted too. You cannot undo this.", "Delete");
+  if (!sure) return null;
+  await send(pathOf(id), { method: "DELETE" });
+  return "deleted";
+}
+
+async function runAgain({ id, status }) {
+  // Without "force" a completed job would only repeat its cached results.
+  await sendJson(`${pathOf(id)}/runs`, { force: status === "completed" });
+  return "running";
+}
+
+const pathOf = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
+
+function sendJson(path, value) {
+  return send(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ force }),
+    body: JSON.stringify(value),
   });
 }
 
-export function deleteJob(id) {
-  return ask(`/v1/jobs/${encodeURIComponent(id)}`, { method: "DELETE" });
-}
-
-// Return the problem that an error amounts to.
-export function problemOf(error) {
-  return error instanceof Refused
-    ? error.problem : { code: "gateway-unreachable", detail: "The gateway did not answer." };
-}
-
-async function ask(path, options) {
+async function send(path, options) {
   const answer = await fetch(path, options);
   if (answer.status === 204) return undefined;
   const document = await answer.json();
-  if (!answer.ok) throw new Refused(document);
+  if (!answer.ok) throw new ApiError(document);
   return document;
+}
+
+const REOPEN_MS = 10_000;
+
+// Follow the changes of all jobs: call `changed(state)` for each change, `opened()` when the stream
+// opens or reopens, and `lost(refused)` when the stream ends. After a refusal this function reopens
+// the stream every ten seconds. After a lost connection the browser reconnects by itself, and the
+// gateway sends the missed changes.
+// The stream is closed while the page is hidden: a browser opens at most six connections to a
+// server, for all tabs together.
+export function follow({ changed, opened, lost }) {
+  let source;
+  let reopening;
+
+  function open() {
+    close();
+    source = new EventSource("/v1/events");
+    source.addEventListener("job", (event) => changed(JSON.parse(event.data)));
+    source.onopen = opened;
+    source.onerror = () => {
+      const refused = source.readyState === EventSource.CLOSED;
+      if (refused) reopening = setTimeout(open, REOPEN_MS);
+      lost(refused);
+    };
+  }
+
+  function close() {
+    clearTimeout(reopening);
+    source?.close();
+  }
+
+  const openIfVisible = () => (document.hidden ? close() : open());
+  document.addEventListener("visibilitychange", openIfVisible);
+  openIfVisible();
 }

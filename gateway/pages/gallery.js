@@ -1,34 +1,34 @@
-// The gallery while it is open: photos appear and change as their jobs move.
+// The gallery page: cards appear and change while the jobs run.
 
-import { follow } from "./live.js";
+import { follow } from "./api.js";
 import { fetched, replace } from "./swap.js";
 
-const PAUSE_MS = 500;
+const DELAY_MS = 500;
 
-const moved = new Set();
-let due;
+const changedIds = new Set();
+let timer;
 let again;
 
 const cardOf = (id) => document.getElementById(`job-${id}`);
 
-// Many jobs move many times a second: look once for all of them, and not while looking.
-function soon() {
+// Jobs can change many times a second. Refresh once for all changes, one refresh at a time.
+function scheduleRefresh() {
   again = true;
-  due ||= setTimeout(look, PAUSE_MS);
+  timer ||= setTimeout(runRefresh, DELAY_MS);
 }
 
-async function look() {
+async function runRefresh() {
   again = false;
-  await refresh().catch(() => {}); // what is missed now is in the next look
-  due = undefined;
-  if (again) soon();
+  await refresh().catch(() => {}); // the next refresh shows the missed changes
+  timer = undefined;
+  if (again) scheduleRefresh();
 }
 
 async function refresh() {
-  const [ids, address] = [[...moved], location.href];
-  moved.clear();
+  const [ids, address] = [[...changedIds], location.href];
+  changedIds.clear();
   const page = await fetched(address);
-  if (address !== location.href) return; // filtered meanwhile
+  if (address !== location.href) return; // the user changed the filters meanwhile
   merge(page);
   for (const id of ids.filter((each) => cardOf(each) && !page.getElementById(`job-${each}`))) {
     const alone = await fetched(`/gallery/${id}/card`);
@@ -36,7 +36,7 @@ async function refresh() {
   }
 }
 
-// Take over what is new and what has changed; all else, and what "Show more" added, stays.
+// Insert new cards and replace changed ones. Other cards stay, also those from "Show more".
 function merge(page) {
   const [ours, theirs] = [document, page].map((each) => each.querySelector("#cards"));
   if (!(ours || theirs)) return;
@@ -70,7 +70,7 @@ function renew(shown, card) {
   if (focused) card.querySelector("a").focus();
 }
 
-function say(text) {
+function setConnection(text) {
   const line = document.querySelector("#connection");
   if (line.textContent !== text) line.textContent = text;
 }
@@ -78,13 +78,13 @@ function say(text) {
 follow({
   changed: ({ job_id: id, status }) => {
     const card = cardOf(id);
-    if (status !== "deleted") moved.add(id);
+    if (status !== "deleted") changedIds.add(id);
     else if (card) remove(card);
-    soon();
+    scheduleRefresh();
   },
-  opened: () => { say(""); soon(); },
+  opened: () => { setConnection(""); scheduleRefresh(); },
   lost: (refused) => {
-    say(refused ? "" : "The gateway does not answer; trying again.");
-    if (refused) soon();
+    setConnection(refused ? "" : "The server does not answer. Trying again…");
+    if (refused) scheduleRefresh();
   },
 });

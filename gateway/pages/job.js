@@ -1,7 +1,6 @@
-// The page of one job while it is open: it follows the job, runs it again, deletes it.
+// The page of one job: refresh the page when the job changes, run the job again, delete the job.
 
-import { act } from "./actions.js";
-import { follow } from "./live.js";
+import { act, follow } from "./api.js";
 import { fetched } from "./swap.js";
 
 const actions = document.querySelector("#actions");
@@ -23,12 +22,12 @@ actions.addEventListener("click", async (event) => {
   if (!button) return;
   const name = document.querySelector("#title").textContent;
   const status = document.querySelector("#job .status").textContent;
-  const done = await act(button.dataset.act, { id, name, status });
-  const trouble = document.querySelector("#trouble");
-  trouble.hidden = !done?.code;
-  trouble.textContent = done?.code ? `${done.code}: ${done.detail}` : "";
-  if (done === "deleted") location.assign("/gallery");
-  if (done === "running") refresh();
+  const result = await act(button.dataset.act, { id, name, status });
+  const error = document.querySelector("#action-error");
+  error.hidden = !result?.code;
+  error.textContent = result?.code ? `${result.detail} (${result.code})` : "";
+  if (result === "deleted") location.assign("/gallery");
+  if (result === "running") refresh();
 });
 actions.hidden = false;
 

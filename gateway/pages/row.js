@@ -4,14 +4,14 @@ import { element, link, picture } from "./dom.js";
 
 const MARKS = { completed: "✓", failed: "✗", skipped: "–", pending: "…" };
 
-// Return the row's cells for an entry: {name, id?, job?, error?, note?, trouble?}.
+// Return the row's cells for an entry: {name, id?, job?, error?, note?, actionError?}.
 export function cells(entry) {
   const job = entry.job;
   return [
     cell("Photo", [photo(entry), status(entry)]),
-    cell("What it is", [cause(entry), ...(job ? words(job) : [])]),
-    cell("Top five", job ? [topFive(job)] : []),
-    cell("Stages", job ? [stages(job)] : []),
+    cell("Description", [cause(entry), ...(job ? words(job) : [])]),
+    cell("Likely categories", job ? [topFive(job)] : []),
+    cell("Progress", job ? [stages(job)] : []),
     cell("Pictures", job ? [pictures(job, entry.name)] : []),
     cell("Actions", [actions(entry)]),
   ];
@@ -30,7 +30,7 @@ function cell(title, children) {
 
 function photo(entry) {
   const thumbnail = entry.job?.thumbnails[0];
-  // While it may still come, its place is kept, so that nothing jumps.
+  // Reserve the space while a thumbnail may still arrive, so that the page does not jump.
   const framed = thumbnail || statusOf(entry) !== "failed";
   return element("div", { children: [
     framed && element("div", { class: "frame", children: [thumbnail && picture(
@@ -42,26 +42,26 @@ function photo(entry) {
 }
 
 function status(entry) {
-  const said = statusOf(entry);
-  return element("span", { class: `status ${said}`, text: said });
+  const text = statusOf(entry);
+  return element("span", { class: `status ${text}`, text });
 }
 
-function cause({ job, error, trouble }) {
-  const failure = trouble || error || job?.error;
+function cause({ job, error, actionError }) {
+  const failure = actionError || error || job?.error;
   if (!failure) return null;
   const where = failure.stage ? `${failure.stage}: ` : "";
   return element("p", { class: "cause", children: [
-    element("strong", { text: where + failure.code }),
-    element("span", { text: ` ${failure.message || failure.detail || ""}` }),
+    element("strong", { text: failure.message || failure.detail || "" }),
+    element("span", { class: "soft", text: ` ${where}${failure.code}` }),
   ] });
 }
 
 function words(job) {
-  const attributes = Object.entries(job.attributes).map(([name, said]) =>
-    element("li", { text: `${name}: ${said.value}`, title: percent(said.confidence) }));
+  const attributes = Object.entries(job.attributes).map(([name, { value, confidence }]) =>
+    element("li", { text: `${name}: ${value}`, title: percent(confidence) }));
   return [
     job.caption && element("p", { class: "caption", text: job.caption }),
-    job.needs_review && element("p", { class: "review", text: "Needs a second look" }),
+    job.needs_review && element("p", { class: "review", text: "Needs review" }),
     job.description && element("p", { class: "description", text: job.description }),
     attributes.length > 0 && element("ul", { class: "attributes", children: attributes }),
   ];
@@ -97,9 +97,9 @@ function pictures(job, name) {
       `${shot.label} of ${name}`),
   ] }));
   const links = [["annotated", job.annotated], ["cut-out", job.cutout], ["original", job.original]]
-    .filter(([, there]) => there)
-    .map(([text, there]) => element("li", { children: [
-      link(there.url, [document.createTextNode(text)], `${text} picture of ${name}`),
+    .filter(([, artifact]) => artifact)
+    .map(([text, artifact]) => element("li", { children: [
+      link(artifact.url, [document.createTextNode(text)], `${text} picture of ${name}`),
     ] }));
   if (!shots.length && !links.length) return null;
   return element("div", { children: [
@@ -109,11 +109,11 @@ function pictures(job, name) {
 }
 
 function actions(entry) {
-  const over = ["completed", "failed"].includes(statusOf(entry));
+  const final = ["completed", "failed"].includes(statusOf(entry));
   const button = (act, text) => element("button", {
     type: "button", class: "plain", "data-act": act, text, "aria-label": `${text}: ${entry.name}` });
   return element("div", { class: "actions", children: [
-    entry.job && over && button("again", "Run again"),
+    entry.job && final && button("again", "Run again"),
     entry.job && button("delete", "Delete"),
     (entry.error || entry.note) && button("remove", "Remove"),
   ] });

@@ -1,17 +1,17 @@
-// Links and forms that change a part of the page, with what the server renders for everybody: in
-// the manner of htmx, as much of it as these pages need (docs/adr/0010).
+// Links and forms that replace a part of the page with server-rendered HTML, like a small subset of
+// htmx (docs/adr/0010).
 //
-//   <form action="/gallery" data-get="#results">       puts the answer's #results in place of ours
-//   <a href="…" data-get="#more" data-append="#cards">  and adds the answer's #cards to ours
+//   <form action="/gallery" data-get="#results">       replaces #results with the answer's #results
+//   <a href="…" data-get="#more" data-append="#cards">  and appends the answer's #cards to ours
 //
-// Without this module they are an ordinary form and an ordinary link; when the answer is an error
-// they become one again, and the browser shows it.
+// Without JavaScript they work as an ordinary form and link. If the request fails, the browser
+// loads the URL as a normal page and shows the error.
 
 const address = () => location.pathname + location.search;
 
 let shown = address();
 
-// Return the page at an address. Nothing in it runs.
+// Return the parsed page. DOMParser does not run its scripts.
 export async function fetched(url) {
   const answer = await fetch(url, { headers: { Accept: "text/html" } });
   if (!answer.ok) throw new Error(`${answer.status} from ${url}`);
@@ -37,10 +37,10 @@ async function get(from, url) {
     const first = from.dataset.append && append(page, from.dataset.append);
     const focused = from.contains(document.activeElement);
     replace(page, from.dataset.get);
-    // The link that was followed is gone: go on reading at what came in its place.
+    // The focused link is gone: move the focus to the new content.
     if (focused && !from.isConnected) {
-      const came = first ?? document.querySelector(from.dataset.get);
-      came?.querySelector("a")?.focus({ preventScroll: true });
+      const content = first ?? document.querySelector(from.dataset.get);
+      content?.querySelector("a")?.focus({ preventScroll: true });
     }
     if (from.matches("form")) history.pushState(null, "", url);
     shown = address();
@@ -67,5 +67,5 @@ document.addEventListener("submit", (event) => {
   get(form, form.getAttribute("action") + (query && `?${query}`));
 });
 
-// Back and forward after a form changed the page in place; a link within the page is none of that.
+// Reload on back and forward after a form changed the URL. A fragment link does not change `address`.
 window.addEventListener("popstate", () => { if (address() !== shown) location.reload(); });

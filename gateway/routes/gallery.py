@@ -1,4 +1,4 @@
-"""The gallery at `/gallery`: every photo that was handed over, rendered here."""
+"""The gallery at `/gallery`, the page of one job, its similar photos, and a single card."""
 
 from __future__ import annotations
 
@@ -7,86 +7,88 @@ from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.deps import GatewayDeps
-from gateway.gallery import MOST_COUNTED, PATH, STATUSES, Card, Filters, how_many, suggestions
-from gateway.html import Pages
-from gateway.problem_responses import as_problem
-from gateway.problems import Problem
-from gateway.similar import SimilarJobs, vector_of
-from gateway.waiting import canonical, living
+from gateway.http.problem_responses import as_problem
+from gateway.http.problems import Problem
+from gateway.live.waiting import canonical_id, get_job
+from gateway.search.gallery import (
+    MOST_COUNTED,
+    PATH,
+    STATUSES,
+    Card,
+    Filters,
+    count_label,
+    suggestions,
+)
+from gateway.search.similar import vector_of
+from gateway.services import Gateway, Services
 from storage.errors import StorageError
 
 MOST_SIMILAR = 12
 
+router = APIRouter(prefix=PATH, include_in_schema=False)
 
-class GalleryRoutes:
-    """`/gallery`, `/gallery/{job_id}`, what is similar to it, and one card of it alone for a page
-    that is open."""
 
-    def __init__(self, deps: GatewayDeps, pages: Pages, similar: SimilarJobs) -> None:
-        self._deps = deps
-        self._pages = pages
-        self._similar_jobs = similar
+@router.get("")
+async def gallery(gateway: Gateway, request: Request, cursor: str = "") -> Response:
+    filters = Filters.read(request.query_params)
+    return await _or_problem_page(gateway, _gallery(gateway, filters, cursor))
 
-    def router(self) -> APIRouter:
-        routes = APIRouter(prefix=PATH, include_in_schema=False)
-        routes.add_api_route("", self.gallery, methods=["GET"])
-        routes.add_api_route("/{job_id}", self.job, methods=["GET"])
-        routes.add_api_route("/{job_id}/card", self.card, methods=["GET"])
-        routes.add_api_route("/{job_id}/similar", self.similar, methods=["GET"])
-        return routes
 
-    async def gallery(self, request: Request, cursor: str = "") -> Response:
-        return await self._or_say_why(self._gallery(Filters.read(request.query_params), cursor))
+@router.get("/{job_id}")
+async def job(gateway: Gateway, job_id: str) -> Response:
+    return await _or_problem_page(gateway, _job(gateway, job_id))
 
-    async def job(self, job_id: str) -> Response:
-        return await self._or_say_why(self._job(job_id))
 
-    async def card(self, job_id: str) -> Response:
-        return await self._or_say_why(self._card(job_id))
+@router.get("/{job_id}/card")
+async def card(gateway: Gateway, job_id: str) -> Response:
+    return await _or_problem_page(gateway, _card(gateway, job_id))
 
-    async def similar(self, job_id: str) -> Response:
-        return await self._or_say_why(self._similar(job_id))
 
-    async def _gallery(self, filters: Filters, cursor: str) -> Response:
-        page, total = await asyncio.gather(
-            self._deps.jobs.find(filters.query(cursor or None)),
-            self._deps.jobs.count(filters.query(), at_most=MOST_COUNTED + 1),
-        )
-        cards = [Card.of(job, self._link) for job in page.jobs]
-        return self._pages.answer(
-            "gallery.html",
-            filters=filters,
-            statuses=STATUSES,
-            cards=cards,
-            total=how_many(total, filters),
-            later=bool(cursor),
-            more=filters.address(page.cursor) if page.cursor else None,
-            suggested={name: suggestions(cards, name) for name in ("type", "colour")},
-        )
+@router.get("/{job_id}/similar")
+async def similar(gateway: Gateway, job_id: str) -> Response:
+    return await _or_problem_page(gateway, _similar(gateway, job_id))
 
-    async def _job(self, job_id: str) -> Response:
-        job = await living(self._deps, canonical(job_id))
-        comparable = vector_of(job) is not None
-        return self._pages.answer("job.html", card=Card.of(job, self._link), comparable=comparable)
 
-    async def _card(self, job_id: str) -> Response:
-        job = await living(self._deps, canonical(job_id))
-        return self._pages.answer("card.html", card=Card.of(job, self._link))
+async def _gallery(gateway: Services, filters: Filters, cursor: str) -> Response:
+    page, total = await asyncio.gather(
+        gateway.deps.jobs.find(filters.query(cursor or None)),
+        gateway.deps.jobs.count(filters.query(), at_most=MOST_COUNTED + 1),
+    )
+    cards = [Card.of(job, gateway.link) for job in page.jobs]
+    return gateway.pages.answer(
+        "gallery.html",
+        filters=filters,
+        statuses=STATUSES,
+        cards=cards,
+        total=count_label(total, filters),
+        later=bool(cursor),
+        more=filters.address(page.cursor) if page.cursor else None,
+        suggested={name: suggestions(cards, name) for name in ("type", "colour")},
+    )
 
-    async def _similar(self, job_id: str) -> Response:
-        job = await living(self._deps, canonical(job_id))
-        found = await self._similar_jobs.to(job, limit=MOST_SIMILAR)
-        cards = [Card.of(each, self._link, similarity) for each, similarity in found]
-        return self._pages.answer("similar.html", to=Card.of(job, self._link), cards=cards)
 
-    async def _or_say_why(self, page: Awaitable[Response]) -> Response:
-        """Return the page, or one that says in plain words why there is none."""
-        try:
-            return await page
-        except (Problem, StorageError) as error:
-            problem = as_problem(error)
-            return self._pages.answer("trouble.html", status=problem.status, code=problem.code)
+async def _job(gateway: Services, job_id: str) -> Response:
+    job = await get_job(gateway.deps, canonical_id(job_id))
+    comparable = vector_of(job) is not None
+    return gateway.pages.answer("job.html", card=Card.of(job, gateway.link), comparable=comparable)
 
-    def _link(self, key: str) -> str:
-        return self._deps.signer.sign(key, expires_s=self._deps.link_expires_s)
+
+async def _card(gateway: Services, job_id: str) -> Response:
+    job = await get_job(gateway.deps, canonical_id(job_id))
+    return gateway.pages.answer("card.html", card=Card.of(job, gateway.link))
+
+
+async def _similar(gateway: Services, job_id: str) -> Response:
+    job = await get_job(gateway.deps, canonical_id(job_id))
+    found = await gateway.similar.to(job, limit=MOST_SIMILAR)
+    cards = [Card.of(each, gateway.link, similarity) for each, similarity in found]
+    return gateway.pages.answer("similar.html", to=Card.of(job, gateway.link), cards=cards)
+
+
+async def _or_problem_page(gateway: Services, page: Awaitable[Response]) -> Response:
+    """Return the page, or a page that explains the problem."""
+    try:
+        return await page
+    except (Problem, StorageError) as error:
+        problem = as_problem(error)
+        return gateway.pages.answer("error.html", status=problem.status, code=problem.code)

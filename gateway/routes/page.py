@@ -1,14 +1,16 @@
-"""The page at `/` and what pages load, served from the package's own files."""
+"""The page at `/`, and the files that pages load."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.html import CSP, MEDIA_TYPE, Pages
+from gateway.http.problems import Problem
+from gateway.pages.render import CSP, MEDIA_TYPE
+from gateway.services import Gateway
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -17,30 +19,40 @@ TYPES = {
 }
 
 
-def router(pages: Pages) -> APIRouter:
-    """Return the routes of the page and of what pages load; nothing comes from elsewhere."""
-    routes = APIRouter(include_in_schema=False)
-    _add(routes, "/", pages.text("index.html").encode(), MEDIA_TYPE)
-    for asset in files("gateway").joinpath("pages").iterdir():
-        if media_type := TYPES.get(f".{asset.name.rpartition('.')[2]}"):
-            _add(routes, f"/pages/{asset.name}", asset.read_bytes(), media_type)
-    return routes
+router = APIRouter(include_in_schema=False)
 
 
-def _add(routes: APIRouter, path: str, content: bytes, media_type: str) -> None:
-    routes.add_api_route(path, _unchanging(content, media_type), methods=["GET"], name=path)
+@router.get("/")
+async def home(gateway: Gateway, request: Request) -> Response:
+    return _unchanging(request, gateway.pages.text("index.html").encode(), MEDIA_TYPE)
 
 
-def _unchanging(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+@router.get("/pages/{name}")
+async def asset(request: Request, name: str) -> Response:
+    """Serve a file that pages load. Pages load nothing from other hosts."""
+    found = _assets().get(name)
+    if found is None:
+        raise Problem("not-found")
+    return _unchanging(request, *found)
+
+
+@cache
+def _assets() -> dict[str, tuple[bytes, str]]:
+    """Return the content and media type of each file, by name."""
+    folder = files("gateway").joinpath("pages")
+    return {
+        each.name: (each.read_bytes(), media_type)
+        for each in folder.iterdir()
+        if (media_type := TYPES.get(f".{each.name.rpartition('.')[2]}"))
+    }
+
+
+def _unchanging(request: Request, content: bytes, media_type: str) -> Response:
     headers = {
         "Content-Security-Policy": CSP,
         "Cache-Control": "no-cache",
         "ETag": f'"{hashlib.sha256(content).hexdigest()[:16]}"',
     }
-
-    async def serve(request: Request) -> Response:
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type=media_type, headers=headers)
-
-    return serve
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)

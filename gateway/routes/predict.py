@@ -1,76 +1,37 @@
-"""Classify one photo while the caller waits, through the same stages as every job."""
+"""Classify one photo while the caller waits. The photo passes through the same stages as every
+job."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.deps import GatewayDeps
-from gateway.examples import PREDICTION
-from gateway.intake import ADDRESS, Submission
-from gateway.json_body import JSON, body_of, read_json
-from gateway.models import PredictionView
-from gateway.options import Options
-from gateway.photos import remote
-from gateway.problem_responses import documented
-from gateway.problems import Problem
-from gateway.submitter import Submitter
-from gateway.trace import traceparent
-from gateway.views import job_view
-from gateway.waiting import settled
-from storage.jobs import FINAL, Job
+from gateway.http.context import traceparent
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.live.waiting import wait_for_job
+from gateway.services import Gateway
+from gateway.submissions.body import ADDRESS, Submission
+from gateway.submissions.options import Options
+from gateway.submissions.photos import remote
+from gateway.views.examples import PREDICTION
+from gateway.views.jobs import job_view
+from gateway.views.models import PredictionView
+from storage.jobs.store import FINAL, Job
+
+router = APIRouter(prefix="/v1/predict", tags=["predict"])
 
 OPTIONS = Options(stages=["classification"])
 
 
 class PredictionRequest(BaseModel):
-    """Which photo. Unknown fields are ignored."""
+    """A photo at a URL. Unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    url: str = Field(description="the photo's http(s) address", json_schema_extra=ADDRESS)
-
-
-class PredictRoutes:
-    """`POST /v1/predict`."""
-
-    def __init__(self, deps: GatewayDeps, submitter: Submitter) -> None:
-        self._deps = deps
-        self._submitter = submitter
-
-    def router(self) -> APIRouter:
-        router = APIRouter(prefix="/v1/predict", tags=["predict"])
-        router.add_api_route(
-            "",
-            self.predict,
-            methods=["POST"],
-            response_model=PredictionView,
-            responses={
-                200: {
-                    "content": {JSON: {"example": PREDICTION}},
-                    "description": "the five likeliest classes",
-                },
-                **documented(*PREDICT_PROBLEMS),
-            },
-            openapi_extra=body_of(
-                PredictionRequest,
-                {"dress": {"url": "https://example.com/dress.jpg"}},
-                required=True,
-            ),
-            operation_id="predict",
-            summary="Classify a photo, and wait for it",
-        )
-        return router
-
-    async def predict(self, request: Request) -> PredictionView:
-        """Answer with the photo's classes once they are there, at most 30 seconds later."""
-        asked = await read_json(request, PredictionRequest)
-        submission = Submission([remote(asked.url)], OPTIONS)
-        accepted = await self._submitter.accept(submission, traceparent=traceparent(request))
-        job = await settled(
-            self._deps, request, str(accepted.entries[0]), self._deps.limits.predict_s
-        )
-        return _prediction(job, asked.url)
+    url: str = Field(description="the photo's http(s) URL", json_schema_extra=ADDRESS)
 
 
 PREDICT_PROBLEMS = (
@@ -88,9 +49,38 @@ PREDICT_PROBLEMS = (
 )
 
 
+@router.post(
+    "",
+    response_model=PredictionView,
+    responses={
+        200: {
+            "content": {"application/json": {"example": PREDICTION}},
+            "description": "the five most likely classes",
+        },
+        **documented(*PREDICT_PROBLEMS),
+    },
+    operation_id="predict",
+    summary="Classify a photo and wait for the result",
+)
+async def predict(
+    gateway: Gateway,
+    request: Request,
+    asked: Annotated[
+        PredictionRequest,
+        Body(openapi_examples={"dress": {"value": {"url": "https://example.com/dress.jpg"}}}),
+    ],
+) -> PredictionView:
+    """Return the photo's classes when they are ready, at most 30 seconds later."""
+    submission = Submission([remote(asked.url)], OPTIONS)
+    accepted = await gateway.submitter.accept(submission, traceparent=traceparent(request))
+    job_id = str(accepted.entries[0])
+    job = await wait_for_job(gateway.deps, request, job_id, gateway.deps.limits.predict_s)
+    return _prediction(job, asked.url)
+
+
 def _prediction(job: Job, url: str) -> PredictionView:
     if job.status not in FINAL:
-        raise Problem("prediction-timeout", f"job {job.job_id} is still at work; read it later")
+        raise Problem("prediction-timeout", f"job {job.job_id} has not finished; read it later")
     if error := job.error:
         raise Problem("prediction-failed", f"{error.code}: {error.message} (job {job.job_id})")
     top5 = job_view(job, lambda key: key).top5

@@ -1,29 +1,27 @@
-"""Replay a topic: the operator's tool for processing again what was processed before."""
+"""Replay a topic: process jobs again from earlier events."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi import APIRouter, Body, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.deps import GatewayDeps
-from gateway.json_body import body_of, read_json
-from gateway.models import Shape
-from gateway.options import StageNames, stage_names
-from gateway.problem_responses import documented
-from gateway.problems import Problem
-from gateway.replay_state import ReplayError, ReplayState
-from gateway.replaying import ReplayOrder, Replays
-from gateway.submission_body import stages_schema
-from streams.events import JobId
-from streams.graph import StageGraph
-from streams.replay import Plan, Selection, moment
+from gateway.http.openapi import REPLAY_LINKS
+from gateway.http.problem_responses import documented
+from gateway.http.problems import Problem
+from gateway.live.waiting import canonical_id
+from gateway.replays.service import ReplayCommand
+from gateway.replays.state import ReplayError, ReplayState
+from gateway.services import Gateway
+from gateway.submissions.options import StageNames, stage_names
+from gateway.views.models import Shape
+from streams.consumers.replay import EventFilter, ReplayPlan, parse_time
+from streams.events.models import JobId
+
+router = APIRouter(prefix="/v1/replays", tags=["operations"])
 
 ID = "01a20801-845d-768b-82dd-f448762e99cb"
 MOMENT = (
@@ -44,14 +42,14 @@ PROGRESS: dict[str, Any] = {
 
 
 def _moment(value: Any) -> Any:
-    return moment(value, datetime.now(UTC)) if isinstance(value, str) else value
+    return parse_time(value, datetime.now(UTC)) if isinstance(value, str) else value
 
 
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment, json_schema_input_type=str),
     Field(
-        description="ISO 8601, or back from now: `90s`, `30m`, `2h`, `7d`, `4w`",
+        description="ISO 8601, or a time before now: `90s`, `30m`, `2h`, `7d`, `4w`",
         json_schema_extra={"pattern": MOMENT},
     ),
 ]
@@ -60,35 +58,39 @@ Scalar = str | bool | int | float
 
 
 class ReplayRequest(BaseModel):
-    """Which events of a topic, and what is to be made of them."""
+    """The events of a topic to publish again, and how."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    topic: str = Field(max_length=249, description="one that a stage reads")
+    topic: str = Field(max_length=249, description="a topic that a stage reads")
     since: Moment | None = Field(default=None, alias="from")
     until: Moment | None = Field(default=None, alias="to")
-    job_ids: list[OneJob] = Field(default_factory=list, description="these jobs only")
+    job_ids: list[OneJob] = Field(default_factory=list, description="only these jobs")
     match: dict[str, Scalar] = Field(
         default_factory=dict,
         max_length=20,
-        description="fields of the event, dotted for what lies deeper, and what they say",
+        description="fields of the event and their values; dots separate nested fields",
     )
     stages: StageNames = Field(default_factory=list)
     rate: float | None = Field(
-        default=None, ge=0.01, le=1e6, allow_inf_nan=False, description="events a second, at most"
+        default=None,
+        ge=0.01,
+        le=1e6,
+        allow_inf_nan=False,
+        description="the largest number of events per second",
     )
-    force: bool = Field(default=False, description="compute again what is known already")
-    dry_run: bool = Field(default=False, description="read and count, publish nothing")
+    force: bool = Field(default=False, description="compute known results again")
+    dry_run: bool = Field(default=False, description="count the events, and publish nothing")
 
 
 class ReplayLinks(Shape):
-    """Where to read on."""
+    """The path of the replay."""
 
     self: str
 
 
 class ReplayAccepted(Shape):
-    """A replay that has begun."""
+    """A replay that has started."""
 
     replay_id: str
     status: Literal["running"] = "running"
@@ -96,100 +98,20 @@ class ReplayAccepted(Shape):
 
 
 class ReplayView(Shape):
-    """A replay as it is. `skipped` are records that are no events, and jobs that are not there
-    any more, or want nothing of what the topic leads to."""
+    """A replay's status. `skipped` counts records that are no events, jobs that no longer exist,
+    and jobs that want no stage after the topic."""
 
     replay_id: str
     status: Literal["running", "completed", "failed"]
     topic: str
     dry_run: bool
     read: int = Field(description="records read")
-    matched: int = Field(description="jobs with an event that was asked for")
-    published: int = Field(description="events published again, one a job")
+    matched: int = Field(description="jobs with a matching event")
+    published: int = Field(description="events published again, one per job")
     skipped: int
     error: ReplayError | None = Field(default=None, exclude_if=lambda error: error is None)
     started_at: datetime
     finished_at: datetime | None
-
-
-class ReplayRoutes:
-    """`POST /v1/replays` and `GET /v1/replays/{replay_id}`."""
-
-    def __init__(self, deps: GatewayDeps) -> None:
-        self._graph = deps.graph
-        self._replays = Replays(deps)
-
-    def router(self) -> APIRouter:
-        router = APIRouter(prefix="/v1/replays", tags=["operations"], lifespan=self._living)
-        router.add_api_route(
-            "",
-            self.start,
-            methods=["POST"],
-            status_code=202,
-            response_model=ReplayAccepted,
-            responses={
-                202: {"description": "it has begun"},
-                **documented(*START_PROBLEMS),
-            },
-            openapi_extra=_body(self._graph),
-            operation_id="startReplay",
-            summary="Replay a topic",
-        )
-        router.add_api_route(
-            "/{replay_id}",
-            self.read,
-            methods=["GET"],
-            response_model=ReplayView,
-            responses={
-                200: {
-                    "content": {"application/json": {"example": PROGRESS}},
-                    "description": "the replay as it is",
-                },
-                **documented("replay-not-found", "store-unavailable"),
-            },
-            operation_id="readReplay",
-            summary="Read how a replay fares",
-        )
-        return router
-
-    @asynccontextmanager
-    async def _living(self, _app: FastAPI) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await self._replays.close()
-
-    async def start(self, request: Request) -> Response:
-        """Publish each job's newest event of the topic again, with its run raised.
-
-        Every stage from the topic on works again, unless it has a result for the same photo and
-        version; results of the run before stay until the new ones are there.
-        """
-        asked = await read_json(request, ReplayRequest)
-        order = ReplayOrder(
-            topic=asked.topic,
-            plan=Plan.of(self._graph, asked.topic, stage_names(asked.stages)),
-            selection=_selection(asked),
-            rate=asked.rate,
-            force=asked.force,
-            dry_run=asked.dry_run,
-        )
-        state = await self._replays.start(order)
-        links = ReplayLinks(self=f"/v1/replays/{state.replay_id}")
-        view = ReplayAccepted(replay_id=state.replay_id, links=links)
-        return JSONResponse(view.model_dump(mode="json"), status_code=202)
-
-    async def read(
-        self,
-        response: Response,
-        replay_id: Annotated[str, Path(description="as answered by `POST /v1/replays`")],
-    ) -> ReplayView:
-        """Answer with the counts so far. A replay whose gateway ended has failed."""
-        state = await self._replays.find(_canonical(replay_id))
-        if state is None:
-            raise Problem("replay-not-found", f"no replay {replay_id}")
-        response.headers["Cache-Control"] = "no-store"
-        return _view(state)
 
 
 START_PROBLEMS = (
@@ -205,41 +127,85 @@ START_PROBLEMS = (
 
 
 EXAMPLES: dict[str, Any] = {
-    "all": {"topic": "image-validated"},
+    "all": {"value": {"topic": "image-validated"}},
     "some": {
-        "topic": "image-validated",
-        "from": "7d",
-        "match": {"format": "HEIF"},
-        "stages": ["captioning"],
-        "rate": 20,
+        "value": {
+            "topic": "image-validated",
+            "from": "7d",
+            "match": {"format": "HEIF"},
+            "stages": ["captioning"],
+            "rate": 20,
+        }
     },
-    "look": {"topic": "image-submitted", "from": "2h", "dry_run": True},
+    "look": {"value": {"topic": "image-submitted", "from": "2h", "dry_run": True}},
 }
 
 
-def _body(graph: StageGraph) -> dict[str, Any]:
-    body = body_of(ReplayRequest, EXAMPLES, required=True)
-    properties = body["requestBody"]["content"]["application/json"]["schema"]["properties"]
-    topics = dict.fromkeys(node.consumes for node in graph.nodes.values())
-    properties["topic"]["enum"] = list(topics)
-    properties["stages"] = stages_schema(graph.names)
-    return body
+@router.post(
+    "",
+    status_code=202,
+    response_model=ReplayAccepted,
+    responses={
+        202: {"description": "the replay has started", "links": REPLAY_LINKS},
+        **documented(*START_PROBLEMS),
+    },
+    operation_id="startReplay",
+    summary="Replay a topic",
+)
+async def start(
+    gateway: Gateway, asked: Annotated[ReplayRequest, Body(openapi_examples=EXAMPLES)]
+) -> Response:
+    """Publish each job's newest event of the topic again, as a new run.
+
+    Every stage from the topic onwards runs again, unless it has a result for the same photo and
+    version. Results of the earlier run stay until the new results are ready.
+    """
+    order = ReplayCommand(
+        topic=asked.topic,
+        plan=ReplayPlan.of(gateway.deps.graph, asked.topic, stage_names(asked.stages)),
+        selection=_selection(asked),
+        rate=asked.rate,
+        force=asked.force,
+        dry_run=asked.dry_run,
+    )
+    state = await gateway.replays.start(order)
+    links = ReplayLinks(self=f"/v1/replays/{state.replay_id}")
+    view = ReplayAccepted(replay_id=state.replay_id, links=links)
+    return JSONResponse(view.model_dump(mode="json"), status_code=202)
 
 
-def _selection(asked: ReplayRequest) -> Selection:
+@router.get(
+    "/{replay_id}",
+    responses={
+        200: {
+            "content": {"application/json": {"example": PROGRESS}},
+            "description": "the replay",
+        },
+        **documented("replay-not-found", "store-unavailable"),
+    },
+    operation_id="readReplay",
+    summary="Get a replay's status",
+)
+async def read(
+    gateway: Gateway,
+    response: Response,
+    replay_id: Annotated[str, Path(description="as returned by `POST /v1/replays`")],
+) -> ReplayView:
+    """Return the counts so far. If the gateway of a replay has stopped, the replay has failed."""
+    state = await gateway.replays.find(canonical_id(replay_id, "replay-not-found"))
+    if state is None:
+        raise Problem("replay-not-found", f"no replay {replay_id}")
+    response.headers["Cache-Control"] = "no-store"
+    return _view(state)
+
+
+def _selection(asked: ReplayRequest) -> EventFilter:
     match = {path: _as_text(value) for path, value in asked.match.items()}
-    return Selection(asked.since, asked.until, frozenset(asked.job_ids), match)
+    return EventFilter(asked.since, asked.until, frozenset(asked.job_ids), match)
 
 
 def _as_text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _canonical(replay_id: str) -> str:
-    try:
-        return str(UUID(replay_id))
-    except ValueError:
-        raise Problem("replay-not-found", "a replay id is a UUID") from None
 
 
 def _view(state: ReplayState) -> ReplayView:

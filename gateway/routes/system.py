@@ -1,4 +1,4 @@
-"""Where the system is, whether it lives and is ready, and its numbers."""
+"""Addresses, health, metrics and the AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
-from gateway.deps import GatewayDeps
-from gateway.metrics import Metrics
-from gateway.readiness import Readiness
+from gateway.services import Gateway
+
+router = APIRouter(tags=["system"])
 
 
 class Info(BaseModel):
-    """Where the running system is, secrets left out, so that any Kafka client can join in."""
+    """Addresses of the running system, without secrets, for example for other Kafka clients."""
 
     gateway: str = Field(examples=["http://127.0.0.1:8000"])
     kafka: str = Field(description="host:port", examples=["127.0.0.1:9092"])
@@ -31,7 +30,7 @@ class Dependency(BaseModel):
 
 
 class Ready(BaseModel):
-    """`down` when any dependency is, with status 503."""
+    """`down`, with status 503, if any dependency is down."""
 
     status: Literal["up", "down"]
     dependencies: dict[str, Dependency]
@@ -41,89 +40,55 @@ class Live(BaseModel):
     status: Literal["up"] = "up"
 
 
-class SystemRoutes:
-    """`/v1/info`, `/asyncapi.json`, `/health/live`, `/health/ready` and `/metrics`."""
+@router.get("/v1/info", operation_id="readInfo", summary="Get the system's addresses")
+async def info(gateway: Gateway) -> Info:
+    return Info(**asdict(gateway.deps.addresses))
 
-    def __init__(self, deps: GatewayDeps, metrics: Metrics) -> None:
-        self._addresses = deps.addresses
-        self._events = deps.events
-        self._metrics = metrics
 
-        async def check_artifacts() -> None:
-            await run_in_threadpool(deps.artifacts.check)
+@router.get("/health/live", operation_id="isLive", summary="Check that the process runs")
+async def live() -> Live:
+    return Live()
 
-        self._readiness = Readiness(
-            {
-                "kafka": deps.publisher.check,
-                "artifacts": check_artifacts,
-                "jobs": deps.jobs.check,
-            }
-        )
 
-    def router(self) -> APIRouter:
-        router = APIRouter(tags=["system"])
-        router.add_api_route(
-            "/v1/info",
-            self.info,
-            response_model=Info,
-            operation_id="readInfo",
-            summary="Where the system is",
-        )
-        router.add_api_route(
-            "/health/live",
-            self.live,
-            response_model=Live,
-            operation_id="isLive",
-            summary="Is the process alive",
-        )
-        router.add_api_route(
-            "/health/ready",
-            self.ready,
-            response_model=Ready,
-            responses={503: {"model": Ready, "description": "a dependency is down"}},
-            operation_id="isReady",
-            summary="Which dependency is down",
-        )
-        router.add_api_route(
-            "/asyncapi.json",
-            self.events,
-            response_class=JSONResponse,
-            responses={200: {"description": "an AsyncAPI 3.0 document"}},
-            operation_id="readEvents",
-            summary="The events, for those who publish or read them",
-        )
-        router.add_api_route(
-            "/metrics",
-            self.metrics,
-            response_class=Response,
-            responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' format"}},
-            operation_id="readMetrics",
-            summary="The gateway's own numbers",
-        )
-        return router
+@router.get(
+    "/health/ready",
+    response_model=Ready,
+    responses={503: {"model": Ready, "description": "a dependency is down"}},
+    operation_id="isReady",
+    summary="Check the dependencies",
+)
+async def ready(gateway: Gateway) -> Response:
+    reasons = await gateway.readiness.reasons()
+    dependencies = {
+        name: Dependency(status="up" if reason is None else "down", reason=reason)
+        for name, reason in reasons.items()
+    }
+    down = any(reasons.values())
+    body = Ready(status="down" if down else "up", dependencies=dependencies)
+    return JSONResponse(
+        body.model_dump(mode="json"),
+        status_code=503 if down else 200,
+        headers={"Cache-Control": "no-store"},
+    )
 
-    async def info(self) -> Info:
-        return Info(**asdict(self._addresses))
 
-    async def events(self) -> dict[str, Any]:
-        return dict(self._events)
+@router.get(
+    "/asyncapi.json",
+    response_class=JSONResponse,
+    responses={200: {"description": "an AsyncAPI 3.0 document"}},
+    operation_id="readEvents",
+    summary="Get the description of the events",
+)
+async def events(gateway: Gateway) -> dict[str, Any]:
+    return dict(gateway.deps.events)
 
-    async def live(self) -> Live:
-        return Live()
 
-    async def ready(self) -> Response:
-        reasons = await self._readiness.reasons()
-        dependencies = {
-            name: Dependency(status="up" if reason is None else "down", reason=reason)
-            for name, reason in reasons.items()
-        }
-        down = any(reasons.values())
-        body = Ready(status="down" if down else "up", dependencies=dependencies)
-        return JSONResponse(
-            body.model_dump(mode="json"),
-            status_code=503 if down else 200,
-            headers={"Cache-Control": "no-store"},
-        )
-
-    async def metrics(self) -> Response:
-        return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus format"}},
+    operation_id="readMetrics",
+    summary="Get the gateway's metrics",
+)
+async def metrics(gateway: Gateway) -> Response:
+    return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

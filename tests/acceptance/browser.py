@@ -1,4 +1,4 @@
-"""Chromium, as people use the pages."""
+"""A real Chromium for the tests of the pages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all tests: it takes longer to start than a page to load."""
+    """One browser for all tests, because its start is slow."""
     if CHROMIUM is None or DRIVER is None:
         if os.environ.get("LOOKSTREAM_REQUIRE_SERVERS") == "1":
             pytest.fail("chromium and chromedriver are required but not installed")
@@ -64,29 +64,29 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    """A tab of its own, which remembers nothing of the tests before."""
+    """A new tab with its own session storage."""
     first = chromium.current_window_handle
     chromium.switch_to.new_window("tab")
     errors_of(chromium)
     yield chromium
-    with contextlib.suppress(WebDriverException):  # a busy machine takes its time to close a tab
+    with contextlib.suppress(WebDriverException):  # closing a tab can time out on a busy machine
         chromium.close()
     chromium.switch_to.window(first)
 
 
 def wait(browser: Browser, condition: Callable[[Browser], T]) -> T:
-    """Return the condition's first true value; the page may be drawn anew in the middle of it."""
-    patient = WebDriverWait(
+    """Return the condition's first true value; elements may be replaced meanwhile."""
+    waiting = WebDriverWait(
         browser,
         DONE_WITHIN_S,
         0.05,
         ignored_exceptions=[StaleElementReferenceException, NoSuchElementException],
     )
-    return patient.until(condition)
+    return waiting.until(condition)
 
 
 def texts(browser: Browser, selector: str) -> list[str]:
-    """Return the texts, as they are seen, of all elements that ``selector`` finds."""
+    """Return the visible texts of all elements that match ``selector``."""
     script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText.trim())"
     return list(browser.execute_script(script, selector))
 
@@ -96,7 +96,7 @@ def count(browser: Browser, selector: str) -> int:
 
 
 def click(browser: Browser, selector: str) -> None:
-    """Click on the first element that ``selector`` finds, however soon it is drawn anew."""
+    """Click the first element that matches ``selector``; retry if the page replaces the element."""
 
     def clicked(driver: Browser) -> bool:
         driver.find_element(By.CSS_SELECTOR, selector).click()
@@ -106,10 +106,10 @@ def click(browser: Browser, selector: str) -> None:
 
 
 def without_scripts(browser: Browser) -> None:
-    """Forbid this tab to run any JavaScript of a page."""
+    """Disable JavaScript in this tab."""
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
 
 
 def errors_of(browser: Browser) -> list[str]:
-    """Return what the console has said since it was asked last."""
+    """Return the console messages since the last call."""
     return [entry["message"] for entry in browser.get_log("browser")]

@@ -1,4 +1,4 @@
-"""A TCP line to the gateway that stalls half-way, as a phone's does in a lift."""
+"""A TCP connection to the gateway that stalls, like a phone's connection in a lift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK = 4096
 
 
 class Line:
-    """Carries ``allowance`` bytes to the gateway, then nothing until `mend`."""
+    """Forwards ``allowance`` bytes to the gateway, then nothing until `mend`."""
 
     def __init__(self, gateway: str, allowance: int) -> None:
         there = urlsplit(gateway)
@@ -37,7 +37,7 @@ class Line:
             line._listener.close()
 
     def mend(self) -> None:
-        """Carry everything from now on."""
+        """Forward everything from now on."""
         self._mended.set()
 
     def _accept(self) -> None:

@@ -1,4 +1,4 @@
-"""Photos for the tests: drawn ones, each of its own, and people's where there are any."""
+"""Photos for the tests: different drawn photos, and real photos if available."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = os.environ.get("LOOKSTREAM_DATA", "")
 
 
 def photo(name: str, size: tuple[int, int] = (240, 320)) -> bytes:
-    """Draw the photo called ``name``: the same for the same name, another for every other."""
+    """Draw the photo of ``name``: equal names give equal photos, other names other photos."""
     rng = random.Random(name)  # noqa: S311 - not for secrets
     garment, background = rng.sample([tuple(rng.randbytes(3)) for _ in range(8)], 2)
     return jpeg(rng.choice(GARMENTS)(size, garment, background), quality=88)
@@ -28,7 +28,7 @@ def photos(name: str, count: int) -> list[bytes]:
 
 
 def people_s_photos(count: int) -> list[bytes]:
-    """Return the first ``count`` photos of people's; none where `LOOKSTREAM_DATA` is not set."""
+    """Return the first ``count`` real photos; none without `LOOKSTREAM_DATA`."""
     archive = Path(FOLDER) / "photos-train.tar"
     if not FOLDER or not archive.is_file():
         return []

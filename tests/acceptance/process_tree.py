@@ -1,4 +1,4 @@
-"""Which processes there are, by `ps`: to find those of `up`, and to see that none is left."""
+"""Lists processes by `ps`, to find those of `up` and to see that none is left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Process:
-    """A process; ``started`` tells it from a later one of the same number."""
+    """A process; ``started`` distinguishes it from a later process with the same id."""
 
     pid: int
     started: str
@@ -18,7 +18,7 @@ class Process:
 
 
 def descendants(pid: int) -> set[Process]:
-    """Return all processes that ``pid`` started, and those that they did."""
+    """Return all descendants of ``pid``."""
     everyone = _processes()
     found: set[Process] = set()
     parents = {pid}
@@ -30,12 +30,12 @@ def descendants(pid: int) -> set[Process]:
 
 
 def alive(processes: Iterable[Process]) -> set[Process]:
-    """Return those that are still there."""
+    """Return the processes that still run."""
     return set(processes) & _processes()
 
 
 def _processes() -> set[Process]:
-    """Return every process but the dead ones that nobody has waited for."""
+    """Return every process except zombies."""
     columns = "pid=,ppid=,stat=,lstart=,args="
     listed = subprocess.run(
         ["ps", "-A", "-ww", "-o", columns], capture_output=True, text=True, check=True

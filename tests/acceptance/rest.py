@@ -1,4 +1,4 @@
-"""The REST API as a program uses it."""
+"""Helpers of a REST client that uses HTTP only."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def http_client(address: str = "") -> httpx.Client:
 
 
 def fetched(url: str) -> bytes:
-    """Return what is at ``url``."""
+    """Return the content of ``url``."""
     with http_client() as http:
         return http.get(url).raise_for_status().content
 
 
 def accepted(answer: httpx.Response) -> list[str]:
-    """Return the job ids of an answer in which every photo was accepted."""
+    """Return the job ids of a response; assert that every photo was accepted."""
     assert answer.status_code == 202, answer.text
     return [entry["job_id"] for entry in answer.json()["jobs"]]
 
 
 def all_completed(jobs: list[Job]) -> list[Job]:
-    """Return ``jobs``, having made sure that each is completed."""
+    """Return ``jobs``; assert that each is completed."""
     faults = [(job["job_id"], job["status"], job.get("error")) for job in jobs]
     assert all(job["status"] == "completed" for job in jobs), faults
     return jobs
 
 
 def finished(http: httpx.Client, job_id: str, deadline: float) -> Job:
-    """Return the job at its end, by long poll; ``deadline`` is of the monotonic clock."""
+    """Wait for the job's end by long poll; ``deadline`` is of the monotonic clock."""
 
     def final() -> Job | None:
         with contextlib.suppress(httpx.TransportError):
@@ -53,7 +53,7 @@ def finished(http: httpx.Client, job_id: str, deadline: float) -> Job:
 
 
 def job_now(http: httpx.Client, job_id: str, wait_s: float) -> Job | None:
-    """Return the job, or None where it is not known or the job store is away."""
+    """Return the job; None if it is unknown or the job store is unavailable."""
     answer = http.get(f"/v1/jobs/{job_id}", params={"wait": wait_s})
     if answer.status_code in (404, 503):
         return None

@@ -1,4 +1,4 @@
-"""Lookstream as its users meet it: `lookstream up` in a process of its own, HTTP and the CLI."""
+"""The system under test: `lookstream up` as a process, used by HTTP and the command line."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from tests.polling import until
 from tests.servers import KafkaServer, MinioServer
 
 READY_WITHIN_S = 150.0
-# 10 are promised; the rest is for a machine that is busy with other things.
+# The limit is 10 s; the rest is for a busy machine.
 STOP_WITHIN_S = 20.0
 DONE_WITHIN_S = 240.0
 LOG_TAIL = 6000
 
 
 class System:
-    """One data directory, and `lookstream up` on it: started, stopped, killed, started again.
+    """One data directory and `lookstream up` on it, which tests start, stop and kill.
 
-    ``settings`` are environment variables besides those that each test system has. ``kafka`` and
-    ``minio`` are the real servers that it stands on, None on the embedded default.
+    ``settings`` are additional environment variables. ``kafka`` and ``minio`` are the real servers,
+    None with the embedded backends.
     """
 
     kafka: KafkaServer | None = None
@@ -62,7 +62,7 @@ class System:
     # -- the process -----------------------------------------------------------------------
 
     def start(self, **settings: str) -> None:
-        """Start it and wait until it says that it is ready."""
+        """Start `up` and wait until it reports that it is ready."""
         began = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self._up = subprocess.Popen(
@@ -76,7 +76,7 @@ class System:
         self._guard = guard(self._up.pid)
 
         def address() -> str | None:
-            assert self.running, f"`up` ended by itself:\n{self.log()}"
+            assert self.running, f"`up` ended:\n{self.log()}"
             said = self._log.read_bytes()[began:].decode(errors="replace")
             found = re.search(r"Lookstream is ready: (\S+)", said)
             return found and found[1]
@@ -86,7 +86,7 @@ class System:
 
     @contextlib.contextmanager
     def started_with(self, **settings: str) -> Iterator[None]:
-        """Run it with other settings for a while, and leave it stopped."""
+        """Run `up` with other settings inside the context; `up` is stopped afterwards."""
         if self.running:
             self.stop()
         self.start(**settings)
@@ -98,7 +98,7 @@ class System:
 
     @property
     def worker_pages(self) -> list[str]:
-        """Where each worker tells of its health and its numbers."""
+        """The URLs of the workers' health and metrics servers."""
         return [f"http://127.0.0.1:{self._worker_port + n}" for n in range(2)]
 
     @property
@@ -106,27 +106,27 @@ class System:
         return self._up is not None and self._up.poll() is None
 
     def stop(self) -> None:
-        """Press Ctrl-C: it ends in time, with 0, and leaves no process behind."""
+        """Send SIGINT; assert that `up` ends in time with code 0 and leaves no process."""
         assert self._up is not None
         family = self.processes()
         self._up.send_signal(signal.SIGINT)
         try:
             code = self._up.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"Ctrl-C does not stop it:\n{self.log()}") from None
-        assert code == 0, f"Ctrl-C ends it with {code}:\n{self.log()}"
+            raise AssertionError(f"SIGINT does not stop `up`:\n{self.log()}") from None
+        assert code == 0, f"SIGINT ends `up` with {code}:\n{self.log()}"
         self._dismiss_guard()
         until(lambda: not alive(family))
 
-    def renew(self, said: str = "renewed") -> None:
-        """Have the networks loaded anew, as an operator does who brings a new model."""
+    def reload(self, event: str = "reloaded") -> None:
+        """Send SIGHUP and wait for the log event ``event``."""
         assert self._up is not None
-        heard = self.said().count(f'"{said}"')
+        before = self.said().count(f'"{event}"')
         self._up.send_signal(signal.SIGHUP)
-        until(lambda: self.said().count(f'"{said}"') > heard, READY_WITHIN_S)
+        until(lambda: self.said().count(f'"{event}"') > before, READY_WITHIN_S)
 
     def kill(self) -> set[Process]:
-        """SIGKILL `up` alone and return the processes that it leaves behind, for now."""
+        """Send SIGKILL to `up` only; return its child processes, which end shortly after."""
         assert self._up is not None
         family = self.processes()
         self._up.kill()
@@ -135,7 +135,7 @@ class System:
         return family
 
     def close(self) -> None:
-        """Stop it, as `stop` does; whatever happens, nothing of it goes on."""
+        """Stop `up` as `stop` does, and kill every remaining process."""
         try:
             if self.running:
                 self.stop()
@@ -159,15 +159,15 @@ class System:
         return {each for each in self.processes() if f"-m lookstream {role}" in each.command}
 
     def said(self) -> str:
-        """Return all that it has written."""
+        """Return the whole output of `up`."""
         return self._log.read_text(errors="replace")
 
     def log(self) -> str:
-        """Return the end of what it has written."""
+        """Return the end of the output of `up`."""
         return self._log.read_text(errors="replace")[-LOG_TAIL:] if self._log.exists() else ""
 
     def environment(self, **settings: str) -> dict[str, str]:
-        """Return the environment of its processes: nothing of the caller's own settings."""
+        """Return the environment of the processes, without the caller's own settings."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LOOKSTREAM_")}
         port = {"LOOKSTREAM_WORKER_PORT": str(self._worker_port)}
         return {**kept, **port, "COLUMNS": "200", **self._settings, **settings}
@@ -180,7 +180,7 @@ class System:
     # -- the command line ------------------------------------------------------------------
 
     def cli(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run `lookstream ARGUMENTS` to its end, against this gateway."""
+        """Run `lookstream ARGUMENTS` with this gateway."""
         return subprocess.run(
             [sys.executable, "-m", "lookstream", *arguments],
             env=self.environment(LOOKSTREAM_GATEWAY=self.gateway, **settings),
@@ -192,7 +192,7 @@ class System:
 
     @cached_property
     def info(self) -> dict[str, str]:
-        """What `lookstream info --json` says: ``gateway``, ``kafka``, ``artifacts``, ``jobs``."""
+        """The output of `lookstream info --json`, such as ``gateway`` and ``kafka``."""
         told: dict[str, str] = json.loads(self.cli("info", "--json").stdout)
         return told
 
@@ -204,48 +204,48 @@ class System:
             yield client
 
     def post(self, photos: Iterable[bytes] = (), **form: Any) -> httpx.Response:
-        """Hand photos over as multipart form data."""
+        """Upload photos as multipart form data."""
         files = [("files", (f"{n}.jpg", photo)) for n, photo in enumerate(photos)]
         with self.http() as http:
             return http.post("/v1/jobs", files=files, data=form)
 
     def post_json(self, **body: Any) -> httpx.Response:
-        """Hand photos over as JSON."""
+        """Submit photos as JSON."""
         with self.http() as http:
             return http.post("/v1/jobs", json=body)
 
     def submit(self, *photos: bytes, **form: Any) -> list[str]:
-        """Hand photos over in one request, all of which are accepted; return their job ids."""
+        """Submit photos in one request; assert that all are accepted; return their job ids."""
         return accepted(self.post(photos, **form))
 
     def job(self, job_id: str) -> Job | None:
-        """Return the job as it is now, None when it is not known (yet)."""
+        """Return the job as it is now, None if the job is unknown."""
         with self.http() as http:
             return job_now(http, job_id, 0)
 
     def finish(self, job_id: str, within_s: float = DONE_WITHIN_S) -> Job:
-        """Return the job at its end, waited for by long poll."""
+        """Wait for the job's end by long poll; return the job."""
         return self.finish_all([job_id], within_s)[0]
 
     def finish_all(self, job_ids: Iterable[str], within_s: float = DONE_WITHIN_S) -> list[Job]:
-        """Return the jobs at their ends, in order. A gateway that is away is asked again."""
+        """Wait for the jobs' ends; return them in order. An unavailable gateway is tried again."""
         deadline = time.monotonic() + within_s
         with self.http() as http:
             return [finished(http, job_id, deadline) for job_id in job_ids]
 
     def completed(self, *photos: bytes, **form: Any) -> list[Job]:
-        """Hand photos over and return their jobs, all of which are completed."""
+        """Submit photos; return their jobs; assert that all are completed."""
         return all_completed(self.finish_all(self.submit(*photos, **form)))
 
     def readiness(self) -> tuple[int, dict[str, str]]:
-        """Return the status of `/health/ready`, and what it says of each dependency."""
+        """Return the status code of `/health/ready` and the status of each dependency."""
         with self.http() as http:
             answer = http.get("/health/ready")
         dependencies = answer.json()["dependencies"]
         return answer.status_code, {name: each["status"] for name, each in dependencies.items()}
 
-    def worker_holds(self) -> bool:
-        """Tell whether a worker says of any stage that it waits for something."""
+    def a_worker_waits(self) -> bool:
+        """Tell whether a worker is not ready."""
         for page in self.worker_pages:
             with http_client(page) as http:
                 if http.get("/health/ready").status_code == 503:
@@ -253,7 +253,7 @@ class System:
         return False
 
     def computed(self) -> dict[str, float]:
-        """Return how many results each stage of the running workers has computed."""
+        """Return the number of results that each stage of the running workers has computed."""
         return {
             sample.labels["stage"]: sample.value
             for page in self.worker_pages
@@ -264,6 +264,6 @@ class System:
 
 
 def _port_with_a_free_neighbour() -> int:
-    """Return a port that is free, and so is the next: each worker has a page."""
+    """Return a free port whose successor is free too: each worker has a port."""
     candidates = iter(free_port, None)
     return next(port for port in candidates if not accepts(port + 1))

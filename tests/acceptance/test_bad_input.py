@@ -1,4 +1,4 @@
-"""Bad input: a clear error with a stable code, the service unharmed, the next job fine."""
+"""Bad input gets an error with a stable code, and the next job works."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def empty_png(width: int, height: int) -> bytes:
 
 @pytest.fixture(autouse=True)
 def the_service_is_unharmed(system: System, request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test the same processes run, and the next photo goes through."""
+    """After each test the same processes run, and the next photo is completed."""
     before = system.running_as("worker") | system.running_as("gateway")
     yield
     assert system.running_as("worker") | system.running_as("gateway") == before
@@ -130,7 +130,7 @@ def test_an_event_without_job_id(system: System, website: Website) -> None:
 
 
 def _assert_dead(letter: Message, sent: Message, own: list[tuple[str, bytes]]) -> None:
-    """The record is as it came, with Kafka Connect's headers behind its ``own``."""
+    """The record is unchanged; Kafka Connect's headers follow its ``own``."""
     assert letter.key() == sent.key()
     assert letter.headers()[: len(own)] == own
     told = {name: value.decode() for name, value in letter.headers()}

@@ -1,18 +1,18 @@
-"""A job that was taken back: nothing more is computed for it, and nothing of it stays."""
+"""A deleted job: its queued events are not computed, and its artifacts are erased."""
 
 from __future__ import annotations
 
 from confluent_kafka import Producer
 
-from streams.codec import encode
-from streams.events import JobDeleted
+from streams.events.codec import encode
+from streams.events.models import JobDeleted
 from tests.acceptance.photos import photo, photos
 from tests.acceptance.rest import all_completed
 from tests.acceptance.system import System
 from tests.polling import until
 
 
-def test_queued_work_of_deleted_jobs_is_not_done(system: System) -> None:
+def test_queued_events_of_deleted_jobs_are_not_computed(system: System) -> None:
     last = photo("cancelling, the last")
     (done,) = system.completed(photo("cancelling, before"))  # so that all is warm
     before = sum(system.computed().values())
@@ -25,7 +25,7 @@ def test_queued_work_of_deleted_jobs_is_not_done(system: System) -> None:
 
 
 def _delete(system: System, job_ids: list[str]) -> None:
-    """Publish what the gateway does at a deletion, as another program might."""
+    """Publish `job-deleted`, as the gateway or another program does."""
     producer = Producer({"bootstrap.servers": system.info["kafka"], "linger.ms": 0})
     for job_id in job_ids:
         event = encode(JobDeleted(job_id=job_id), source="/tests")

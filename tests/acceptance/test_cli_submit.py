@@ -36,7 +36,7 @@ def test_ctrl_c_half_way_and_again_makes_nothing_twice(system: System, tmp_path:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 130, said
-        told = re.search(rf"interrupted; (\d+) of {COUNT} are handed over", said)
+        told = re.search(rf"interrupted; (\d+) of {COUNT} photos are submitted", said)
         assert told, said
         half = {job["job_id"] for job in listed(system, group)}
         assert int(told[1]) <= len(half) < COUNT

@@ -8,9 +8,10 @@ import sys
 import uuid
 from pathlib import Path
 
+from lookstream_client import Replay
+from lookstream_client.options import LARGE
+
 from lookstream import Client
-from lookstream.client import Replay
-from lookstream.client.photos import LARGE
 from tests.acceptance.photos import photo, photos
 from tests.acceptance.system import System
 from tests.acceptance.website import Website
@@ -30,12 +31,12 @@ def test_every_example_runs(system: System, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(examples) == 3
-    said = [_run(system, "from lookstream import Client\n" + each, tmp_path) for each in examples]
-    assert said[0].startswith("completed ")
+    given = [_run(system, "from lookstream import Client\n" + each, tmp_path) for each in examples]
+    assert given[0].startswith("completed ")
     assert (tmp_path / "results" / "original.jpg").read_bytes() == first
-    assert said[1].splitlines()[-1].split()[0] in ("completed", "failed")  # where is no web
-    assert "shirt.jpg" in said[2]
-    assert "trousers.jpg" in said[2]
+    assert given[1].splitlines()[-1].split()[0] in ("completed", "failed")  # where is no web
+    assert "shirt.jpg" in given[2]
+    assert "trousers.jpg" in given[2]
 
 
 def test_predicting_and_replaying(system: System, website: Website) -> None:

@@ -1,4 +1,4 @@
-"""Processes die and servers go away: what was accepted is processed all the same."""
+"""Processes are killed and servers stop: accepted photos are still processed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.acceptance.topics import keys_of_all
 from tests.polling import until
 
 
-def test_worker_killed_in_the_middle_of_its_work(
+def test_a_killed_worker_loses_nothing(
     system: System, record_property: Callable[[str, object], None]
 ) -> None:
     contents = photos("worker killed", _many(system, 200))
@@ -29,7 +29,7 @@ def test_worker_killed_in_the_middle_of_its_work(
     record_property("validated_again", sum(validated[job_id] - 1 for job_id in job_ids))
 
 
-def test_up_killed_with_jobs_unfinished(system: System) -> None:
+def test_killing_up_with_unfinished_jobs_loses_nothing(system: System) -> None:
     contents = photos("up killed", _many(system, 60))
     job_ids = _underway(system, contents)
     left = system.kill()
@@ -38,7 +38,7 @@ def test_up_killed_with_jobs_unfinished(system: System) -> None:
     _assert_all_completed(system, job_ids, contents)
 
 
-def test_ctrl_c_in_the_middle_of_work_loses_nothing(system: System) -> None:
+def test_ctrl_c_during_work_loses_nothing(system: System) -> None:
     contents = photos("ctrl-c", _many(system, 60))
     job_ids = _underway(system, contents)
     system.stop()
@@ -70,12 +70,12 @@ def _assert_refused(code: int, said: str, why: str) -> None:
 
 
 def _many(system: System, count: int) -> int:
-    """Return fewer where FerretDB stands in for MongoDB: it reads all jobs for each write."""
+    """Return a smaller number for FerretDB, which reads all jobs for each write."""
     return count // 5 if system.kafka else count
 
 
 def _underway(system: System, contents: list[bytes]) -> list[str]:
-    """Hand all photos over, and return their jobs once work has begun."""
+    """Submit all photos; return their jobs once a stage has started."""
     job_ids = system.submit(*contents)
     until(lambda: _status(system, job_ids[0]) != "pending", 120)
     found = {_status(system, job_id) for job_id in job_ids[-20:]}

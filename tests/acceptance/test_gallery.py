@@ -33,14 +33,14 @@ def captioned(system: System, name: str, group: str) -> Job:
 
 
 def failing(system: System, group: str, count: int) -> list[str]:
-    """Hand over what is no photo, which is soon done."""
+    """Submit files that are not images; their jobs fail quickly."""
     ids = system.submit(*(f"{group} {number}".encode() for number in range(count)), group=group)
     system.finish_all(ids)
     return ids
 
 
 def claim(system: System, stage: str, topic: str, **said: object) -> str:
-    """Publish a result as a stage of another make would; return its job's id."""
+    """Publish a stage result like a foreign producer; return the job id."""
     job_id = new_job_id()
     data = {"job_id": job_id, "sha256": "ab" * 32, "stages": [stage], "model": "astray", **said}
     with system.http() as http:
@@ -82,7 +82,7 @@ def is_the_page_marked(browser: Browser) -> bool:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_it_filters(system: System, browser: Browser, scripts: bool) -> None:
+def test_filters_select_cards(system: System, browser: Browser, scripts: bool) -> None:
     group = f"filtered with scripts {scripts}"
     job = captioned(system, group, group)
     failing(system, group, 2)
@@ -93,31 +93,31 @@ def test_it_filters(system: System, browser: Browser, scripts: bool) -> None:
         mark_this_page(browser)
     fill(browser, "group", group)
     click(browser, "#filters button")
-    wait(browser, lambda driver: texts(driver, "#total") == ["3 photos that fit"])
+    wait(browser, lambda driver: texts(driver, "#total") == ["3 matching photos"])
 
     Select(browser.find_element(By.ID, "status")).select_by_visible_text("failed")
     click(browser, "#filters button")
-    wait(browser, lambda driver: texts(driver, "#total") == ["2 photos that fit"])
-    assert texts(browser, ".card .cause")[0].startswith("validation: not-an-image")
+    wait(browser, lambda driver: texts(driver, "#total") == ["2 matching photos"])
+    assert "validation: not-an-image" in texts(browser, ".card .cause")[0]
 
     Select(browser.find_element(By.ID, "status")).select_by_visible_text("any")
     fill(browser, "type", job["attributes"]["type"]["value"].upper())
     fill(browser, "q", job["caption"].split()[-1])
     click(browser, "#filters button")
-    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 matching photo"])
     assert texts(browser, ".card .caption") == [job["caption"]]
     assert scripts == is_the_page_marked(browser)
 
     fill(browser, "q", "nosuchword")
     click(browser, "#filters button")
-    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photo fits. Show all of them."])
+    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photos match. Show all photos."])
     assert "q=nosuchword" in browser.current_url
     browser.back()
-    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 matching photo"])
     assert errors_of(browser) == []
 
 
-def test_more_is_appended(system: System, browser: Browser) -> None:
+def test_show_more_appends_cards(system: System, browser: Browser) -> None:
     ids = failing(system, "many", A_PAGE + 2)
     show(browser, system, group="many")
     mark_this_page(browser)
@@ -131,7 +131,7 @@ def test_more_is_appended(system: System, browser: Browser) -> None:
     last = browser.switch_to.active_element.get_attribute("href")
     assert last == f"{system.gateway}/gallery/{ids[1]}"
 
-    with system.http() as http:  # a change reaches those that were appended as well
+    with system.http() as http:  # a change also updates the appended cards
         assert http.post(f"/v1/jobs/{ids[0]}/runs").status_code == 202
     wait(browser, lambda driver: _mark(driver, ids[0]).startswith("2."))
 
@@ -147,10 +147,10 @@ def _mark(browser: Browser, job_id: str) -> str:
     return str(browser.find_element(By.ID, f"job-{job_id}").get_attribute("data-mark"))
 
 
-def test_a_finished_job_appears_and_a_deleted_one_goes(system: System, browser: Browser) -> None:
+def test_a_new_job_appears_and_a_deleted_job_disappears(system: System, browser: Browser) -> None:
     show(browser, system, group="live")
     mark_this_page(browser)
-    assert texts(browser, ".nothing") == ["No photo fits. Show all of them."]
+    assert texts(browser, ".nothing") == ["No photos match. Show all photos."]
     for number in (1, 2):
         job = captioned(system, f"live {number}", "live")
         wait(browser, lambda driver, n=number: texts(driver, ".status") == ["completed"] * n)
@@ -159,10 +159,10 @@ def test_a_finished_job_appears_and_a_deleted_one_goes(system: System, browser: 
     wait(browser, lambda driver: driver.execute_script(loaded))
     delete(system, job["job_id"])
     wait(browser, lambda driver: count(driver, ".card") == 1)
-    wait(browser, lambda driver: texts(driver, "#total") == ["1 photo that fit"])
+    wait(browser, lambda driver: texts(driver, "#total") == ["1 matching photo"])
     (left,) = browser.find_elements(By.CSS_SELECTOR, ".card")
     delete(system, str(left.get_attribute("id")).removeprefix("job-"))
-    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photo fits. Show all of them."])
+    wait(browser, lambda driver: texts(driver, ".nothing") == ["No photos match. Show all photos."])
     assert is_the_page_marked(browser)
     assert errors_of(browser) == []
 
@@ -173,7 +173,7 @@ def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
     click(browser, ".card a")
     wait(browser, lambda driver: texts(driver, "h1") == [job["caption"]])
     assert texts(browser, ".shots figcaption")[0].startswith(job["shots"][0]["label"])
-    assert {"original", "annotated", "everything as JSON"} <= set(texts(browser, ".links a"))
+    assert {"original", "annotated", "all results as JSON"} <= set(texts(browser, ".links a"))
     assert count(browser, ".top5 li") == 5
     loaded = "return document.querySelector('.large img').naturalWidth === 1000"
     wait(browser, lambda driver: driver.execute_script(loaded))
@@ -185,11 +185,11 @@ def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
     wait(browser, lambda driver: driver.current_url == f"{system.gateway}/gallery")
     assert errors_of(browser) == []
     browser.get(f"{system.gateway}/gallery/{job['job_id']}")
-    assert texts(browser, "h1") == ["There is no such photo"]
+    assert texts(browser, "h1") == ["Photo not found"]
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_similar_photos_are_a_click_away(system: System, browser: Browser, scripts: bool) -> None:
+def test_similar_photos_are_shown_on_click(system: System, browser: Browser, scripts: bool) -> None:
     asked, far, near = (
         compared(system, vector, f"{number:064x}")
         for number, vector in enumerate((along(0), like(0.25), like(0.75)))
@@ -200,7 +200,7 @@ def test_similar_photos_are_a_click_away(system: System, browser: Browser, scrip
     if scripts:
         mark_this_page(browser)
     browser.find_element(By.CSS_SELECTOR, "#similar a").send_keys(Keys.ENTER)
-    wait(browser, lambda driver: texts(driver, ".likeness")[:2] == ["75% alike", "25% alike"])
+    wait(browser, lambda driver: texts(driver, ".similarity")[:2] == ["75% similar", "25% similar"])
     shown = [each.get_attribute("id") for each in browser.find_elements(By.CSS_SELECTOR, ".card")]
     assert shown[:2] == [f"job-{near}", f"job-{far}"]
     if scripts:
@@ -214,7 +214,7 @@ def test_similar_photos_are_a_click_away(system: System, browser: Browser, scrip
         delete(system, job_id)
 
 
-def test_what_others_wrote_stays_text(system: System, browser: Browser) -> None:
+def test_text_from_users_is_never_html(system: System, browser: Browser) -> None:
     claimed = claim(system, "captioning", "image-captioned", caption=EVIL[:80])
     metadata = json.dumps({EVIL: EVIL, "nested": [{"a": EVIL}]})
     (given,) = system.submit(b"hostile", group=EVIL, metadata=metadata)
@@ -231,7 +231,7 @@ def test_what_others_wrote_stays_text(system: System, browser: Browser) -> None:
     assert errors_of(browser) == []
 
 
-def test_everybody_can_use_it(system: System, browser: Browser) -> None:
+def test_the_gallery_is_accessible(system: System, browser: Browser) -> None:
     failing(system, "for everybody", 2)
     show(browser, system, group="for everybody")
     for field in browser.find_elements(By.CSS_SELECTOR, "input, select"):
@@ -256,4 +256,4 @@ def test_everybody_can_use_it(system: System, browser: Browser) -> None:
         wrong = http.get("/gallery", params={"cursor": "not one of ours"})
     assert "unsafe" not in policy
     assert wrong.status_code == 422
-    assert "There is no such page" in wrong.text
+    assert "Page not found" in wrong.text

@@ -1,4 +1,4 @@
-"""Live status as a program follows it: to the end of a job, and of a group in spite of cuts."""
+"""SSE clients: one job to its end, and a group in spite of lost connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def listening(system: System, path: str, last_id: str = "", **query: str) -> Ite
 
 
 class EventStream:
-    """The events of one connection; ``last_id`` is where it can be resumed."""
+    """The events of one connection; ``last_id`` is the id to resume from."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._reader = EventReader()
@@ -30,7 +30,7 @@ class EventStream:
 
     @property
     def last_id(self) -> str:
-        """There before the first event."""
+        """The last event id; the server sends one before the first event."""
         while not self._reader.last_id:
             self._reader.read(next(self._lines))
         return self._reader.last_id
@@ -48,7 +48,7 @@ def test_a_job_is_watched_to_its_end(system: System) -> None:
     assert last.data["status"] == "completed"
     assert set(last.data["stages"].values()) == {"completed"}
     assert [event.data["status"] for event in events[:-1]].count("completed") == 0
-    # An EventSource comes back by itself, and this tells it not to.
+    # An EventSource reconnects by itself; a 204 stops it.
     with system.http() as http:
         assert http.get(path, headers={"Last-Event-ID": last.id}).status_code == 204
 
@@ -66,7 +66,7 @@ def test_a_listener_of_a_group_that_is_cut_again_and_again_misses_nothing(system
     group = "cut and resumed"
     with listening(system, "/v1/events", group=group) as stream:
         last_id = stream.last_id
-    # Nobody listens while these are accepted, and while the first of them are done.
+    # No client is connected while the gateway accepts these and the first ones complete.
     job_ids = set(system.submit(*photos("cut and resumed", 12), group=group))
     system.finish(min(job_ids))
     newest: dict[str, tuple[int, int]] = {}

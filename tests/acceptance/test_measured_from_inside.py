@@ -96,12 +96,12 @@ def test_a_failure_shows_in_its_span_and_in_a_log_line(
     assert [span.name for span in failures] == ["validation"]
     assert failures[0].facts["error.type"] == job["error"]["code"]
 
-    (failed,) = until(lambda: lines(observed, job_id, action="fail"))
+    (failed,) = until(lambda: lines(observed, job_id, event="stage_failed"))
     assert failed["stage"] == "validation"
     assert (failed["run"], failed["trace_id"]) == (1, trace)
     assert failed["code"] == job["error"]["code"]
-    (ended,) = until(lambda: lines(observed, job_id, action="track"))
-    assert (ended["event"], ended["trace_id"]) == ("failed", trace)
+    (ended,) = until(lambda: lines(observed, job_id, event="job_ended"))
+    assert (ended["status"], ended["trace_id"]) == ("failed", trace)
 
 
 def test_a_trace_without_a_caller_begins_at_the_gateway(

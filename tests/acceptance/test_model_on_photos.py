@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.vision.model import GarmentModel
+from agents.vision.networks.model import GarmentModel
 from training.data import VALIDATION_PHOTOS
 from training.score import score
 

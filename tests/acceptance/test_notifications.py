@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from deploy.local.servers import Minio
-from storage import keys
-from storage.open import open_artifacts
-from storage.signing import LinkSigner
+from storage.artifacts import keys
+from storage.artifacts.links import LinkSigner
+from storage.urls import open_artifacts
 from tests.acceptance.photos import photo, sha256
 from tests.acceptance.rest import all_completed
 from tests.acceptance.system import System

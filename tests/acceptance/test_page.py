@@ -1,4 +1,4 @@
-"""The page at `/` in a real browser, on a running system."""
+"""The upload page in a real browser, on a running system."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.acceptance.system import System
 pytestmark = pytest.mark.parametrize("lasting_system", ["embedded"], indirect=True)
 
 EVIL = "<img/src=x/onerror=document.title='run'>"
-# Writes down how many stages are done each time that the table changes.
+# Records the number of completed stages at each change of the table.
 WATCH_STAGES = """
     window.steps = [];
     new MutationObserver(() => {
@@ -42,7 +42,7 @@ def fake(tmp_path: Path, name: str) -> Path:
     return path
 
 
-def hand_over(browser: Browser, *photos: Path) -> None:
+def upload(browser: Browser, *photos: Path) -> None:
     browser.find_element(By.ID, "files").send_keys("\n".join(str(each) for each in photos))
 
 
@@ -65,7 +65,7 @@ def job_id(browser: Browser) -> str:
 
 
 def requested(browser: Browser) -> list[str]:
-    """Return the addresses that the page has read."""
+    """Return the URLs that the page has requested."""
     script = "return performance.getEntriesByType('resource').map(({name}) => name)"
     return list(browser.execute_script(script))
 
@@ -82,7 +82,7 @@ def total(system: System) -> int:
 
 
 def holds_back(browser: Browser) -> bool:
-    """Tell whether the page asks before it is left."""
+    """Return whether the page asks for confirmation before the user leaves."""
     script = """
         const leaving = new Event("beforeunload", {cancelable: true});
         window.dispatchEvent(leaving);
@@ -92,7 +92,7 @@ def holds_back(browser: Browser) -> bool:
 
 
 def listeners(system: System) -> float:
-    """Return how many streams of events the gateway has open."""
+    """Return the number of open event streams of the gateway."""
     metrics = fetched(f"{system.gateway}/metrics").decode()
     ((sample,),) = (
         family.samples
@@ -102,13 +102,11 @@ def listeners(system: System) -> float:
     return sample.value
 
 
-def test_a_photo_is_processed_before_ones_eyes(
-    system: System, browser: Browser, tmp_path: Path
-) -> None:
+def test_a_photos_progress_is_shown_live(system: System, browser: Browser, tmp_path: Path) -> None:
     browser.get(system.gateway)
     assert not browser.find_element(By.ID, "clear").is_displayed()
     browser.execute_script(WATCH_STAGES)
-    hand_over(browser, photo(tmp_path, "dress.jpg", "rebeccapurple"))
+    upload(browser, photo(tmp_path, "dress.jpg", "rebeccapurple"))
     text = row(browser, "dress.jpg", "completed")
     for stage in ("validation", "captioning", "classification", "pose", "shots", "annotation"):
         assert stage in text
@@ -121,17 +119,19 @@ def test_a_photo_is_processed_before_ones_eyes(
 
     steps = browser.execute_script("return window.steps")
     assert steps[-1] == 7
-    assert any(0 < step < 7 for step in steps), "it came all at once"
-    assert [url for url in requested(browser) if "wait=2" in url] == [], "it was polled for"
+    assert any(0 < step < 7 for step in steps), "the stages completed all at once"
+    assert [url for url in requested(browser) if "wait=2" in url] == [], (
+        "the page polled in spite of the stream"
+    )
 
-    browser.refresh()  # the session remembers its jobs
+    browser.refresh()  # session storage keeps the jobs
     assert row(browser, "dress.jpg", "completed")
     assert errors_of(browser) == []
 
 
 def test_a_job_is_run_again_and_deleted(system: System, browser: Browser, tmp_path: Path) -> None:
     browser.get(system.gateway)
-    hand_over(browser, photo(tmp_path, "again.jpg", "goldenrod"))
+    upload(browser, photo(tmp_path, "again.jpg", "goldenrod"))
     row(browser, "again.jpg", "completed")
     job = job_id(browser)
 
@@ -143,7 +143,7 @@ def test_a_job_is_run_again_and_deleted(system: System, browser: Browser, tmp_pa
     click(browser, "[data-act=delete]")
     dialog = browser.find_element(By.CSS_SELECTOR, "dialog")
     assert "Delete again.jpg?" in dialog.text
-    ActionChains(browser).send_keys(Keys.ENTER).perform()  # what has the focus is the safe answer
+    ActionChains(browser).send_keys(Keys.ENTER).perform()  # the focus is on Cancel
     assert row(browser, "again.jpg", "completed")
     assert browser.find_elements(By.CSS_SELECTOR, "dialog") == []
 
@@ -156,22 +156,22 @@ def test_a_job_is_run_again_and_deleted(system: System, browser: Browser, tmp_pa
     assert errors_of(browser) == []
 
 
-def test_what_fails_is_shown_with_stage_and_cause(
+def test_a_failure_is_shown_with_stage_and_code(
     system: System, browser: Browser, tmp_path: Path
 ) -> None:
     browser.get(system.gateway)
-    hand_over(browser, fake(tmp_path, "notes.jpg"))
+    upload(browser, fake(tmp_path, "notes.jpg"))
     text = row(browser, "notes.jpg", "failed")
     assert "validation: not-an-image" in text
     assert "1 failed" in summary(browser)
     assert errors_of(browser) == []
 
 
-def test_a_job_that_is_deleted_elsewhere_goes(
+def test_a_job_deleted_by_another_client_disappears(
     system: System, browser: Browser, tmp_path: Path
 ) -> None:
     browser.get(system.gateway)
-    hand_over(browser, fake(tmp_path, "short-lived.jpg"))
+    upload(browser, fake(tmp_path, "short-lived.jpg"))
     row(browser, "short-lived.jpg", "failed")
     with system.http() as http:
         assert http.delete(f"/v1/jobs/{job_id(browser)}").status_code == 204
@@ -182,11 +182,11 @@ def test_without_a_stream_it_polls(system: System, browser: Browser, tmp_path: P
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/v1/events"]})
     browser.get(system.gateway)
-    hand_over(browser, fake(tmp_path, "polled.jpg"))
+    upload(browser, fake(tmp_path, "polled.jpg"))
     row(browser, "polled.jpg", "failed")
 
 
-def test_a_page_that_nobody_looks_at_holds_no_stream(system: System, browser: Browser) -> None:
+def test_a_hidden_page_closes_its_stream(system: System, browser: Browser) -> None:
     browser.get(system.gateway)
     wait(browser, lambda _: listeners(system) == 1)
     page = browser.current_window_handle
@@ -197,9 +197,11 @@ def test_a_page_that_nobody_looks_at_holds_no_stream(system: System, browser: Br
     wait(browser, lambda _: listeners(system) == 1)
 
 
-def test_it_comes_back_with_the_gateway(system: System, browser: Browser, tmp_path: Path) -> None:
+def test_the_page_reconnects_after_a_gateway_restart(
+    system: System, browser: Browser, tmp_path: Path
+) -> None:
     browser.get(system.gateway)
-    hand_over(browser, fake(tmp_path, "before.jpg"))
+    upload(browser, fake(tmp_path, "before.jpg"))
     row(browser, "before.jpg", "failed")
     for process in system.running_as("gateway"):
         os.kill(process.pid, signal.SIGKILL)
@@ -207,21 +209,21 @@ def test_it_comes_back_with_the_gateway(system: System, browser: Browser, tmp_pa
     wait(browser, lambda driver: "does not answer" not in summary(driver))
     (failed,) = system.submit(b"no picture either")
     system.finish(failed)
-    hand_over(browser, fake(tmp_path, "after.jpg"))
+    upload(browser, fake(tmp_path, "after.jpg"))
     row(browser, "after.jpg", "failed")
     assert [url for url in requested(browser) if "wait=2" in url] == []
 
 
-def test_photos_on_their_way_wait_for_the_gateway_and_are_not_left_behind(
+def test_uploads_are_retried_after_a_gateway_crash(
     system: System, browser: Browser, tmp_path: Path
 ) -> None:
-    """Killed under the uploads it comes back, and each photo is one job; who leaves is asked."""
+    """Each photo becomes one job, and leaving the page meanwhile needs a confirmation."""
     browser.get(system.gateway)
     before = total(system)
     (gateway,) = system.running_as("gateway")
-    os.kill(gateway.pid, signal.SIGSTOP)  # so that all of them are on their way
+    os.kill(gateway.pid, signal.SIGSTOP)  # so that no upload completes
     names = [f"{number}.jpg" for number in range(6)]
-    hand_over(browser, *(fake(tmp_path, name) for name in names))
+    upload(browser, *(fake(tmp_path, name) for name in names))
     row(browser, names[-1], "waiting")
     assert holds_back(browser)
     os.kill(gateway.pid, signal.SIGKILL)
@@ -232,11 +234,11 @@ def test_photos_on_their_way_wait_for_the_gateway_and_are_not_left_behind(
     assert total(system) == before + len(names)
 
 
-def test_text_is_never_run_and_bad_addresses_fail_alone(system: System, browser: Browser) -> None:
+def test_text_is_never_run_and_each_bad_link_fails_alone(system: System, browser: Browser) -> None:
     browser.get(system.gateway)
     field = browser.find_element(By.ID, "urls")
     field.send_keys("ftp://example.com/a.jpg", Keys.ENTER, EVIL)
-    click(browser, "#intake button")
+    click(browser, "#upload button")
     assert "url-not-allowed" in row(browser, "ftp://example.com/a.jpg", "failed")
     assert "url-invalid" in row(browser, EVIL, "failed")
     assert browser.find_elements(By.CSS_SELECTOR, "#jobs img[src=x]") == []
@@ -245,15 +247,15 @@ def test_text_is_never_run_and_bad_addresses_fail_alone(system: System, browser:
     assert len(texts(browser, "#jobs tbody tr")) == 1
 
 
-def test_it_can_be_used_by_keyboard(system: System, browser: Browser) -> None:
+def test_the_page_works_by_keyboard(system: System, browser: Browser) -> None:
     browser.get(system.gateway)
     focused: list[str | None] = []
     for _ in range(7):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         active = browser.switch_to.active_element
         focused.append(active.get_attribute("id") or active.text)
-    pages = ["Skip to the content", "Lookstream", "Hand over", "Gallery"]
-    assert focused == [*pages, "files", "urls", "Submit addresses"]
+    pages = ["Skip to content", "Lookstream", "Upload", "Gallery"]
+    assert focused == [*pages, "files", "urls", "Add links"]
     for field in ("files", "urls"):
         assert browser.find_elements(By.CSS_SELECTOR, f"label[for={field}]")
     assert browser.find_element(By.ID, "summary").get_attribute("role") == "status"
@@ -261,7 +263,7 @@ def test_it_can_be_used_by_keyboard(system: System, browser: Browser) -> None:
     assert len(heads) == 6
 
 
-def test_a_photo_dropped_anywhere_is_taken(system: System, browser: Browser) -> None:
+def test_a_photo_dropped_anywhere_is_uploaded(system: System, browser: Browser) -> None:
     browser.get(system.gateway)
     browser.execute_script(
         """

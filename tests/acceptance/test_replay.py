@@ -1,4 +1,4 @@
-"""An operator changes a model and replays: every job gets the new results, and never has none."""
+"""A replay after a change of the model: jobs get new results, and keep old ones until then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from agents.vision.model import SHIPPED
+from agents.vision.networks.model import SHIPPED
 from tests.acceptance.photos import photo, photos
 from tests.acceptance.rest import Job
 from tests.acceptance.system import System
@@ -36,7 +36,7 @@ def test_a_new_model_over_finished_jobs(
         old = jobs.models()
         workers = system.running_as("worker")
         _change(weights)
-        system.renew()
+        system.reload()
         assert system.running_as("worker") == workers
 
         computed, since = system.computed(), time.monotonic()
@@ -66,13 +66,13 @@ def test_a_model_that_cannot_be_read_changes_nothing(system: System, tmp_path: P
     with system.started_with(LOOKSTREAM_WEIGHTS=str(weights)):
         (before,) = system.completed(photo("before a bad model"))
         weights.write_bytes(b"not a model")
-        system.renew("not renewed")
+        system.reload("reload_failed")
         (after,) = system.completed(photo("after a bad model"))
         assert after["models"] == before["models"]
 
 
 class Replayed:
-    """Finished jobs, looked at again and again while their topic is replayed."""
+    """Finished jobs, read repeatedly while a replay runs."""
 
     def __init__(self, system: System, began: str, count: int) -> None:
         self.count = count
@@ -85,7 +85,7 @@ class Replayed:
         self._known = {job["job_id"]: _present(job) for job in self.now()}
 
     def now(self) -> list[Job]:
-        """Return all of them as they are, none of which has lost a result that it had."""
+        """Return all jobs, after a check that none has lost a result."""
         jobs = self._read()
         for job in jobs:
             known = getattr(self, "_known", {}).get(job["job_id"], set())
@@ -116,7 +116,7 @@ class Replayed:
         return {job["models"]["classification"] for job in self.now()}
 
     def replay(self, *more: str) -> dict[str, Any]:
-        """Replay what was validated since the test began."""
+        """Replay the events since the start of the test."""
         told = self._system.cli("replay", "image-validated", "--from", self._began, "--json", *more)
         assert told.returncode == 0, told.stderr
         answer: dict[str, Any] = json.loads(told.stdout)
@@ -162,12 +162,12 @@ def _present(job: Job) -> set[str]:
 
 
 def _many(system: System, count: int) -> int:
-    """Return fewer where FerretDB stands in for MongoDB: it reads all jobs for each write."""
+    """Return the number of jobs, fewer with FerretDB, which is slow at writes."""
     return count // 10 if system.kafka else count
 
 
 def _change(weights: Path) -> None:
-    """Put another network in the file's place: one that is a little less sure."""
+    """Replace the network's file by a network with slightly lower confidence."""
     with safe_open(weights, framework="pt") as file:
         metadata = file.metadata()
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""Kafka as other programs see it: a plain client that has never seen our code."""
+"""A plain Kafka client that uses none of our code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def new_job_id() -> str:
 
 
 def attributes(**changed: str) -> dict[str, str]:
-    """Return the attributes that every CloudEvent has, for an `image-submitted`."""
+    """Return the CloudEvents attributes of an `image-submitted` event."""
     return {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
@@ -50,7 +50,7 @@ def publish(
     compression: str = "none",
     topic: str = SUBMITTED,
 ) -> Message:
-    """Put one record on a topic and return it as the broker acknowledged it."""
+    """Publish one record; return it as the broker acknowledged it."""
     delivered: list[tuple[Any, Message]] = []
     producer = Producer({"bootstrap.servers": broker, "compression.type": compression})
     producer.produce(
@@ -76,7 +76,7 @@ def publish_event(broker: str, data: dict[str, Any], **changed: str) -> str:
 def find(
     broker: str, topic: str, wanted: Callable[[Message], bool], within_s: float = 30.0
 ) -> Message:
-    """Return the first record of ``topic`` that is wanted, from its beginning on."""
+    """Return the first wanted record from the beginning of ``topic``."""
     deadline = time.monotonic() + within_s
     with _reading(broker, topic) as consumer:
         while True:

@@ -1,41 +1,23 @@
-"""A stage of one's own: the mean colour of each photo."""
-
-from __future__ import annotations
+"""A custom stage: the mean colour of each photo, and a picture of that colour."""
 
 import io
-from typing import ClassVar
 
 from PIL import Image, ImageStat
 
-from agents.stage import Stage, one_by_one
-from storage.artifacts import ArtifactStore
-from streams.events import ImageValidated, Payload, StageResult
+from lookstream.stages import ArtifactStore, ImageValidated, Payload, artifact_key, stage
 
 
 class MeanColour(Payload):
-    """What the stage finds out; ``colour`` is ``#rrggbb``."""
-
     colour: str
+    swatch: str
 
 
-class ColourMeasured(MeanColour, StageResult):
-    """The event that carries it, on a topic of its own."""
-
-    topic: ClassVar[str] = "colour-measured"
-
-
-def measure(event: ImageValidated, artifacts: ArtifactStore) -> MeanColour:
-    """Look at the working copy: upright, sRGB, at most 1024 px."""
+@stage("colour", version="mean-1")
+def mean_colour(event: ImageValidated, artifacts: ArtifactStore) -> MeanColour:
     picture = Image.open(io.BytesIO(artifacts.get(event.working)))
     red, green, blue = (round(mean) for mean in ImageStat.Stat(picture).mean)
-    return MeanColour(colour=f"#{red:02x}{green:02x}{blue:02x}")
-
-
-stage = Stage(
-    name="colour",
-    consumes=ImageValidated,
-    emits=ColourMeasured,
-    payload=MeanColour,
-    version="mean-1",
-    handle=one_by_one(measure),
-)
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), (red, green, blue)).save(buffer, "PNG")
+    key = artifact_key("colour", event.sha256, "swatch.png")
+    artifacts.put(key, buffer.getvalue(), content_type="image/png")
+    return MeanColour(colour=f"#{red:02x}{green:02x}{blue:02x}", swatch=key)

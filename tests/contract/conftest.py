@@ -1,4 +1,4 @@
-"""Job stores of both kinds, empty."""
+"""An empty job store of each kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.jobs import JobStore
+from storage.jobs.store import JobStore
 from tests.contract.job_stores import opened
 
 

@@ -1,4 +1,4 @@
-"""Updates for job stores, and readers of what they find."""
+"""Updates for job stores, and functions that read their listings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from storage.jobs import JobQuery, JobStore, StageCompleted, Submitted
-from storage.open import open_jobs
+from storage.jobs.store import JobQuery, JobStore, StageCompleted, Submitted
+from storage.urls import open_jobs
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123457, tzinfo=UTC)
 WANTED = ("validation", "captioning")

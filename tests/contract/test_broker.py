@@ -1,4 +1,4 @@
-"""What every broker does for what we publish: the embedded one and Apache Kafka under one suite."""
+"""The contract of brokers: one suite for the embedded broker and Apache Kafka."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import pytest
 from confluent_kafka import Message
 
 from deploy.local.server import free_port
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.codec import Decoder, Encoded
-from streams.embedded import EmbeddedBroker
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.topics import create_topics, system_topics
+from streams.consumers.job_updates import JobUpdateConsumer
 from streams.errors import BrokerUnavailable, EventTooLarge
-from streams.events import ImageSubmitted, JobUpdated
-from streams.follower import JobFollower
-from streams.topics import plan
+from streams.events.codec import Decoder, Encoded
+from streams.events.models import ImageSubmitted, JobUpdated
 from tests.broking import letters, messages, new_topic, producing, recorded, submitted
 from tests.polling import eventually
 
@@ -36,14 +34,14 @@ def broker(request: pytest.FixtureRequest) -> BrokerUrl:
     if request.param == "embedded":
         return BrokerUrl.parse(str(request.getfixturevalue("embedded")))
     url = BrokerUrl.parse(request.getfixturevalue("kafka_server").url)
-    create_topics(url, plan([], partitions=4, retention_days=90))
+    create_topics(url, system_topics([], partitions=4, retention_days=90))
     return url
 
 
 async def test_what_is_published_lies_on_its_topic(broker: BrokerUrl) -> None:
     event = submitted()
     async with producing(broker) as producer:
-        await producer.publish(event, traceparent=TRACE)
+        await producer.publish_all([(event, TRACE)])
 
     def ours(message: Message) -> bool:
         return bool(message.key() == event.job_id.encode())
@@ -71,9 +69,9 @@ async def test_records_go_as_they_are_and_in_order(broker: BrokerUrl) -> None:
 
 
 async def test_one_key_has_one_partition_whoever_asks(broker: BrokerUrl) -> None:
-    """Java's clients and ours put a job's events on the same partition: murmur2, of Kafka."""
+    """Java clients and this producer put a job's events on the same partition, by murmur2."""
     topic = new_topic(broker, partitions=4)
-    keys = [b"21", b"foobar", b"a-little-bit-long-string"]  # from Kafka's own tests of its hash
+    keys = [b"21", b"foobar", b"a-little-bit-long-string"]  # values from Kafka's own tests
     hashes = [-973932308, -790332482, -985981536]
     async with producing(broker) as producer:
         await producer.send([Encoded(topic, key, b"", ()) for key in keys])
@@ -105,31 +103,32 @@ async def test_a_broker_that_answers_is_well(broker: BrokerUrl) -> None:
 
 
 async def test_a_broker_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.producer.DELIVERY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("streams.broker.producer.DELIVERY_TIMEOUT_S", 1.0)
     nowhere = BrokerUrl(f"127.0.0.1:{free_port()}")
     async with producing(nowhere) as producer:
         with pytest.raises(BrokerUnavailable):
-            await producer.publish(submitted())
+            await producer.publish_all([(submitted(), None)])
         with pytest.raises(BrokerUnavailable):
             await producer.check()
 
 
-async def test_a_follower_hears_of_a_job_at_once(broker: BrokerUrl) -> None:
+async def test_a_subscription_reports_a_change_of_its_job(broker: BrokerUrl) -> None:
+    job_id = str(uuid.uuid4())
     news = JobUpdated(
-        job_id=str(uuid.uuid4()), status="pending", revision=1, updated_at="2026-01-02T03:04:05Z"
+        job_id=job_id, status="pending", revision=1, updated_at="2026-01-02T03:04:05Z"
     )
-    follower = JobFollower(broker.confluent())
-    follower.start()
+    consumer = JobUpdateConsumer(broker)
+    consumer.start()
     try:
         async with producing(broker) as producer:
-            hearing = asyncio.create_task(follower.wait(news.job_id, 20.0))
+            with consumer.subscribe(job_id) as subscription:
 
-            async def told() -> bool:
-                await producer.publish(news)
-                return hearing.done()
+                async def reported() -> bool:
+                    await producer.publish_all([(news, None)])
+                    return await subscription.changed(0.1)
 
-            await eventually(told)
-            assert await hearing
-            assert not await follower.wait(str(uuid.uuid4()), 0.05)
+                await eventually(reported)
+            with consumer.subscribe(str(uuid.uuid4())) as other:
+                assert not await other.changed(0.05)
     finally:
-        await asyncio.to_thread(follower.stop)
+        await asyncio.to_thread(consumer.stop)

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: valid, true to the golden records, and kind to old clients."""
+"""The AsyncAPI document is valid, describes the golden records, and stays compatible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from lookstream.contracts import contracts
-from streams.events import EVENTS, Event
+from streams.events.models import Event
+from streams.stages.registry import EVENTS
 from tests.asyncapi_specification import specification
 from tests.compatibility import breaks
 from tests.golden_records import GOLDEN, golden_record

@@ -1,4 +1,4 @@
-"""What every job store does with updates: SQLite and the MongoDB protocol under one suite."""
+"""The contract of job stores: one suite for SQLite and the MongoDB protocol."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from datetime import timedelta
 import pytest
 
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import (
+from storage.jobs.store import (
     Job,
     JobStore,
     JobUpdate,
+    Resubmitted,
     StageCompleted,
     StageError,
-    StageGaveUp,
-    Swept,
+    StageFailure,
 )
-from storage.transition import fold
+from storage.jobs.transition import fold
 from tests.contract.job_stores import NOON, WANTED, completed, found, opened, submitted
 
 
@@ -44,7 +44,7 @@ async def test_everything_in_a_job_survives(store: JobStore, url: str) -> None:
             StageCompleted(
                 "job-0000", 1, NOON, "validation", odd, WANTED, "bulk", 2, NOON, reused=True
             ),
-            StageGaveUp("job-0000", 1, NOON, error, WANTED, ("captioning",), "bulk", 3, NOON),
+            StageFailure("job-0000", 1, NOON, error, WANTED, ("captioning",), "bulk", 3, NOON),
         ]
     )
     async with opened(url) as other:
@@ -62,7 +62,7 @@ async def test_a_repeated_update_changes_nothing(store: JobStore) -> None:
     updates: list[JobUpdate] = [
         submitted(metadata={"a": [1]}),
         completed(),
-        StageGaveUp("job-0000", 1, NOON, error, WANTED),
+        StageFailure("job-0000", 1, NOON, error, WANTED),
     ]
     (job,) = await store.apply(updates)
     assert job.revision == 3
@@ -78,7 +78,7 @@ async def test_a_batch_is_folded_in_order_job_by_job(store: JobStore) -> None:
             *(submitted(number) for number in numbers),
             *(completed(number) for number in numbers if number % 2),
             completed(7, "captioning"),
-            Swept("job-9999", 1, NOON),
+            Resubmitted("job-9999", 1, NOON),
         ]
     )
     assert len(changed) == len({job.job_id for job in changed}) == 250
@@ -99,18 +99,10 @@ async def test_a_job_that_cannot_be_stored_is_no_outage(store: JobStore) -> None
     await store.apply([submitted()])
 
 
-async def test_a_replay_of_all_updates_rebuilds_a_cleared_store(store: JobStore) -> None:
-    updates = [submitted(1), completed(1), submitted(2), completed(1, "captioning", run=2)]
-    before = await store.apply(updates)
-    await store.clear()
-    assert await found(store) == []
-    assert await store.apply(updates) == before
-
-
 async def test_a_sweep_restarts_the_clock(store: JobStore) -> None:
     await store.apply([submitted()])
     late = NOON + timedelta(minutes=10)
-    (job,) = await store.apply([Swept("job-0000", 1, late)])
+    (job,) = await store.apply([Resubmitted("job-0000", 1, late)])
     assert (job.updated_at, job.status) == (late, "pending")
     assert await found(store, updated_before=late) == []
 
@@ -119,11 +111,11 @@ async def test_a_store_gives_what_the_pure_function_says(store: JobStore) -> Non
     error = StageError("validation", "rejected", "not-an-image", "No image")
     updates: list[JobUpdate] = [
         completed(0, "captioning"),
-        StageGaveUp("job-0000", 1, NOON, error, WANTED, ("captioning",)),
+        StageFailure("job-0000", 1, NOON, error, WANTED, ("captioning",)),
         submitted(),
         completed(0, "captioning", run=2),
         completed(0, "validation", run=1),
-        Swept("job-0000", 2, NOON + timedelta(hours=1)),
+        Resubmitted("job-0000", 2, NOON + timedelta(hours=1)),
     ]
     for update in updates:
         await store.apply([update])

@@ -1,10 +1,10 @@
-"""A deleted job leaves a tombstone in every job store, and is seen only by those who ask for it."""
+"""A deleted job leaves a tombstone, which only queries for deleted jobs find."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from storage.jobs import Deleted, JobQuery, JobStore, StageError, StageGaveUp, Swept
+from storage.jobs.store import Deleted, JobQuery, JobStore, Resubmitted, StageError, StageFailure
 from tests.contract.job_stores import NOON, WANTED, completed, found, pages, submitted
 
 LATER = NOON + timedelta(minutes=1)
@@ -37,8 +37,8 @@ async def test_late_events_of_any_run_leave_it_deleted(store: JobStore) -> None:
         completed(),
         completed(run=7),
         submitted(metadata={"a": 1}),
-        StageGaveUp("job-0000", 2, NOON, error, WANTED),
-        Swept("job-0000", 1, NOON + timedelta(days=1)),
+        StageFailure("job-0000", 2, NOON, error, WANTED),
+        Resubmitted("job-0000", 1, NOON + timedelta(days=1)),
         deleted(run=9),
     ]
     before = await store.get("job-0000")

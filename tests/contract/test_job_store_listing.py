@@ -1,4 +1,4 @@
-"""Listings of every job store: their order, their filters, and pages that stay exact."""
+"""Listings of job stores: order, filters, and exact pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from storage.errors import InvalidCursor
-from storage.jobs import JobQuery, JobStore
+from storage.jobs.store import JobQuery, JobStore
 from tests.contract.job_stores import NOON, completed, found, pages, submitted
 
 

@@ -1,4 +1,4 @@
-"""Jobs are found by what was seen on them, in every job store."""
+"""Job stores find jobs by attributes, classes and words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from storage.jobs import JobQuery, JobStore, JobUpdate
+from storage.jobs.store import JobQuery, JobStore, JobUpdate
 from tests.contract.job_stores import NOON, completed, found, pages, submitted
 from tests.naming import named
 
@@ -16,7 +16,7 @@ TYPES = ("dress", "t-shirt")
 
 
 def garment(number: int, colour: str, kind: str, **more: object) -> list[JobUpdate]:
-    """Return the updates of a job that is done; its class is ``kind`` in capitals."""
+    """Return the updates of a completed job; its class is ``kind`` in capitals."""
     caption = {
         "caption": f"Women's {colour.title()} {kind.title()} №{number}",
         "attributes": {"type": {"value": kind}, "colour": {"value": colour, "confidence": 0.9}},
@@ -139,14 +139,6 @@ async def test_a_submission_that_comes_late_moves_what_is_found(store: JobStore)
     await store.apply([submitted(2, seconds=-60)])
     assert await found(store, text="red") == [*names(1), *names(2)]
     assert await store.count(JobQuery(text="red"), at_most=9) == 2
-
-
-async def test_a_cleared_store_finds_nothing_by_any_term(store: JobStore) -> None:
-    await store.apply(wardrobe(6))
-    await store.clear()
-    assert await store.count(JobQuery(type="dress"), at_most=9) == 0
-    await store.apply(garment(1, "red", "dress"))
-    assert await found(store, type="dress") == names(1)
 
 
 async def test_what_was_written_since_a_moment(store: JobStore) -> None:

@@ -1,10 +1,10 @@
-"""What photos are compared by comes out of every job store in the order of its writing."""
+"""Job stores return vectors in the order of writing."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from storage.jobs import Deleted, JobStore, JobUpdate, JobVector
+from storage.jobs.store import Deleted, JobStore, JobUpdate, JobVector
 from tests.contract.job_stores import NOON, completed, submitted
 
 FIRST = (datetime.fromtimestamp(0, UTC), "")

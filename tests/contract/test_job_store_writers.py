@@ -1,4 +1,4 @@
-"""Several processes write the same jobs at once."""
+"""Several writers can change the same jobs at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from storage.errors import StorageError
-from storage.jobs import JobQuery, JobStore, StageCompleted
-from storage.open import open_jobs
+from storage.jobs.store import JobQuery, JobStore, StageCompleted
+from storage.urls import open_jobs
 from tests.contract.job_stores import NOON, completed, opened, pages, submitted
 
 
@@ -22,7 +22,7 @@ async def skip_where_updates_are_not_atomic(url: str) -> None:
 
 
 async def test_several_writers_change_many_jobs_at_once(store: JobStore, url: str) -> None:
-    """FerretDB hangs when the operations of all commands under way come to 100."""
+    """FerretDB hangs if the running commands have 100 operations in total."""
     await store.apply([submitted(number) for number in range(120)])
     async with opened(url) as two, opened(url) as three, opened(url) as four:
         changed = await asyncio.gather(

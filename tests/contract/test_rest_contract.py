@@ -37,11 +37,27 @@ def breaks(oasdiff: Path, old: Path, new: Path) -> list[str]:
         text=True,
         check=True,
     )
-    return [each["id"] for each in json.loads(done.stdout or "[]") or [] if each["level"] == 3]
+    found = json.loads(done.stdout or "[]") or []
+    return [
+        f"{each['id']} {each['operation']} {each['path']}" for each in found if each["level"] == 3
+    ]
+
+
+ARTIFACT = "/v1/artifacts/{key}"
+EXCEPTIONS = [
+    f"response-media-type-removed GET {ARTIFACT}",
+    f"response-media-type-removed GET {ARTIFACT}",
+    f"request-body-media-type-removed PUT {ARTIFACT}",
+    *["request-property-any-of-removed POST /v1/jobs"] * 2,
+    "request-property-any-of-removed POST /v1/uploads/{upload_id}/complete",
+]
+"""The document names the accepted image types instead of `image/*`, and describes two levels of
+metadata instead of a recursive schema. Client generators can handle neither. The gateway accepts
+the same requests as before."""
 
 
 def test_nothing_breaks_old_clients(oasdiff: Path) -> None:
-    assert breaks(oasdiff, RELEASED, CURRENT) == []
+    assert breaks(oasdiff, RELEASED, CURRENT) == EXCEPTIONS
 
 
 def _schema(document: Document, name: str) -> Document:
@@ -64,4 +80,4 @@ def test_what_would_break_them_is_seen(
     change(new)
     changed = tmp_path / "openapi.json"
     changed.write_text(json.dumps(new))
-    assert breaks(oasdiff, RELEASED, changed)
+    assert breaks(oasdiff, RELEASED, changed) != []

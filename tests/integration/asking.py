@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 from serving import GRAPH, Serving
 
-from storage import keys
-from storage.jobs import JobUpdate, StageCompleted
+from storage.artifacts import keys
+from storage.jobs.store import JobUpdate, StageCompleted
 
 JPEG = b"\xff\xd8\xff\xe0 not really a photo, and the gateway never looks"
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lookstream import AsyncClient, Client, Patience
+from lookstream import AsyncClient, Client, RetryPolicy
 
 KINDS = ("threads", "loop")
 
@@ -38,7 +38,7 @@ class Called:
 
 
 @contextmanager
-def either_client(kind: str, url: str, patience: Patience | None = None) -> Iterator[Client]:
+def either_client(kind: str, url: str, patience: RetryPolicy | None = None) -> Iterator[Client]:
     """Yield a client that works on threads, or one that does on a loop."""
     if kind == "threads":
         with Client(url, patience=patience) as client:

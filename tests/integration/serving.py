@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,43 +15,22 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from gateway.app import create_app
 from gateway.deps import Addresses, GatewayDeps, Publisher
-from gateway.limits import Limits
+from gateway.http.limits import Limits
 from gateway.server import GatewayServer
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
-from storage.jobs import JobStore
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
-from streams.broker_url import BrokerUrl
-from streams.embedded import EmbeddedBroker
-from streams.events import (
-    EVENTS,
-    Event,
-    ImageAnnotated,
-    ImageCaptioned,
-    ImageClassified,
-    ImageSubmitted,
-    ImageThumbnailed,
-    ImageValidated,
-    PoseEstimated,
-    ShotsCut,
-)
-from streams.follower import JobFollower
-from streams.graph import Node, StageGraph
-from streams.history import TopicHistory
-from streams.producer import EventProducer
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import JobStore
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.producer import EventProducer
+from streams.consumers.history import TopicHistory
+from streams.consumers.job_updates import JobUpdateConsumer
+from streams.stages.graph import StageGraph
+from streams.stages.registry import EVENTS, PIPELINE
 from tests.polling import until
 
-STAGES: tuple[tuple[str, type[Event], type[Event]], ...] = (
-    ("validation", ImageSubmitted, ImageValidated),
-    ("captioning", ImageValidated, ImageCaptioned),
-    ("classification", ImageValidated, ImageClassified),
-    ("pose", ImageValidated, PoseEstimated),
-    ("shots", PoseEstimated, ShotsCut),
-    ("thumbnailing", ImageValidated, ImageThumbnailed),
-    ("annotation", ImageClassified, ImageAnnotated),
-)
-GRAPH = StageGraph(Node(name, reads.topic, writes.topic) for name, reads, writes in STAGES)
+GRAPH = StageGraph(PIPELINE)
 LIMITS = Limits(max_bytes=300_000, max_request_bytes=2_000_000, max_photos=20)
 
 
@@ -71,6 +51,13 @@ class Serving:
     jobs: JobStore
     signer: LinkSigner
     broker: BrokerUrl
+    job_file: Path
+
+
+def drop_jobs(job_file: Path) -> None:
+    """Delete all jobs of a job file, as an operator would before a rebuild; keep the requests."""
+    with closing(sqlite3.connect(job_file)) as connection:
+        connection.executescript("DELETE FROM jobs; DELETE FROM terms;")
 
 
 @contextmanager
@@ -86,7 +73,8 @@ def serving(
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     signer = LinkSigner(b"a secret for the tests", url)
     artifacts = DirectoryArtifacts(root / "artifacts", signer)
-    jobs = SqliteJobs(root / "jobs.sqlite")
+    job_file = root / "jobs.sqlite"
+    jobs = SqliteJobs(job_file)
     producer = EventProducer(broker, source="/tests/gateway")
     app = create_app(_deps(url, artifacts, jobs, signer, broker, publisher or producer, limits))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
@@ -95,7 +83,7 @@ def serving(
     thread.start()
     try:
         until(lambda: server.started)
-        yield Serving(url, artifacts, jobs, signer, broker)
+        yield Serving(url, artifacts, jobs, signer, broker, job_file)
     finally:
         server.should_exit = True
         thread.join(timeout=10)
@@ -118,7 +106,7 @@ def _deps(
         publisher=publisher,
         graph=GRAPH,
         signer=signer,
-        follower=JobFollower(broker.confluent()),
+        job_updates=JobUpdateConsumer(broker),
         addresses=Addresses(url, broker.bootstrap, "file:///artifacts", "sqlite:///jobs"),
         history=TopicHistory(broker, EVENTS),
         limits=limits,

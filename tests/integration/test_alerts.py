@@ -1,4 +1,4 @@
-"""The alert rules, by Prometheus' own tester; its cases lie beside the rules."""
+"""The alert rules, checked by promtool; the test cases are next to the rules."""
 
 from __future__ import annotations
 

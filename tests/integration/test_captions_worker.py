@@ -17,16 +17,15 @@ from urllib.error import HTTPError
 import pytest
 
 from deploy.local.server import free_port
-from storage import keys
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
-from streams.broker_url import BrokerUrl
-from streams.embedded import EmbeddedBroker
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from tests.acceptance.topics import attributes, find, headers, keys_of_all, publish
 from tests.garments import dress, jpeg
 from tests.integration import model_server
 from tests.integration.model_server import ANSWER, ModelServer, busy_for, says
-from tests.integration.toys import ROOT
+from tests.integration.worker_playground import ROOT
 from tests.polling import until
 
 KEY = "sk-a-secret-of-the-operator"

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from asking import apply, completed
 from both_clients import KINDS, either_client
+from lookstream_client import WaitTimedOut
+from lookstream_client.display import bars
+from lookstream_client.options import LARGE
 from rich.console import Console
 from serving import LIMITS, Serving, embedded_broker, serving
 
-from gateway.limits import Limits
-from lookstream import Client, GatewayUnreachable, JobNotFound, NothingThere, RequestRefused
-from lookstream.client import WaitTimedOut
-from lookstream.client.photos import LARGE
-from lookstream.client.progress import bars
+from gateway.http.limits import Limits
+from lookstream import Client, GatewayUnreachable, JobNotFound, PhotoNotFound, RequestRefused
 from tests.vectors import along, like
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
@@ -47,9 +47,9 @@ def photo(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def test_a_file_a_url_and_bytes(client: Client, photo: Path) -> None:
-    wishes = {"stages": ["captioning"], "group": "spring", "metadata": {"sku": "Ä 17"}}
+    options = {"stages": ["captioning"], "group": "spring", "metadata": {"sku": "Ä 17"}}
     for given in (photo, str(photo), b"bytes", "https://example.com/a.jpg"):
-        entry = client.submit(given, lane="bulk", **wishes)
+        entry = client.submit(given, lane="bulk", **options)
         assert (entry.status, entry.replayed) == ("pending", False)
         job = client.job(entry.job_id)
         assert set(job.stages) == {"validation", "captioning"}
@@ -191,9 +191,9 @@ def test_deleting_and_running_again(client: Client, gateway: Serving, photo: Pat
 def test_similar_photos(client: Client, gateway: Serving, photo: Path) -> None:
     def classified(embedding: str | None, **more: str) -> str:
         job_id = client.submit(photo, stages=["classification"], **more).job_id
-        said = {"top5": [], "model": str(photo), "embedding": embedding}
+        given = {"top5": [], "model": str(photo), "embedding": embedding}
         stages = ("validation", "classification")
-        apply(gateway, *completed(job_id, stages, validation={}, classification=said))
+        apply(gateway, *completed(job_id, stages, validation={}, classification=given))
         return job_id
 
     asked, far = classified(along(0)), classified(like(0.3))
@@ -218,7 +218,7 @@ def test_errors_have_codes(client: Client, tmp_path: Path) -> None:
     assert (missing.value.code, missing.value.status) == ("job-not-found", 404)
     with pytest.raises(JobNotFound):
         next(client.stream(NOBODY))
-    with pytest.raises(NothingThere):
+    with pytest.raises(PhotoNotFound):
         client.submit(tmp_path / "no-such.jpg")
     with pytest.raises(RequestRefused) as refused:
         client.predict("ftp://example.com/a.jpg")

@@ -14,18 +14,19 @@ from pathlib import Path
 
 import httpx
 import pytest
+from lookstream_client.cli import command_line
 from prometheus_client.parser import text_string_to_metric_families
 from serving import GRAPH, Serving, embedded_broker, serving
 from typer.testing import CliRunner
 
 from lookstream import Client
-from lookstream.cli import app
-from storage.jobs import JobQuery, StageCompleted, StageError, StageGaveUp
+from storage.jobs.store import JobQuery, StageCompleted, StageError, StageFailure
 from tests.polling import until
 from tests.vectors import along, like
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
-COMMAND = "from lookstream.cli import app; app()"
+COMMAND = "from lookstream_client.cli import main; main()"
+app = command_line()
 NOWHERE = "http://127.0.0.1:1"
 
 
@@ -50,11 +51,11 @@ def submitted(gateway: Serving, photo: Path) -> str:
 
 
 def lookstream(
-    gateway: str, *arguments: str | Path, given: str = ""
+    gateway: str, *arguments: str | Path, said: str = ""
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", COMMAND, *map(str, arguments)],
-        input=given,
+        input=said,
         env={**os.environ, "LOOKSTREAM_GATEWAY": gateway, "COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
@@ -68,7 +69,7 @@ def finish(gateway: Serving, job_id: str, *, failing: bool = False) -> None:
     wanted = GRAPH.closure(["captioning"])
     error = StageError("validation", "rejected", "not-an-image", "no picture")
     updates = (
-        [StageGaveUp(job_id, 1, now, error, wanted, ("captioning",))]
+        [StageFailure(job_id, 1, now, error, wanted, ("captioning",))]
         if failing
         else [StageCompleted(job_id, 1, now, stage, {}, wanted) for stage in wanted]
     )
@@ -176,7 +177,7 @@ def test_lists_and_patterns(gateway: Serving, photos: Path) -> None:
     listed.write_text(urls)
     pattern = str(photos / "**" / "*.jp*g")
     ran = lookstream(
-        gateway.url, "submit", pattern, "-", "--from-file", listed, "--json", given=urls
+        gateway.url, "submit", pattern, "-", "--from-file", listed, "--json", said=urls
     )
     assert ran.returncode == 0, ran.stderr
     names = [Path(job["photo"]).name for job in json.loads(ran.stdout)["jobs"]]
@@ -195,9 +196,9 @@ def test_the_same_again_is_the_same_job(gateway: Serving, photos: Path) -> None:
 
 
 def test_metadata_and_group_are_shown(gateway: Serving, photos: Path) -> None:
-    wishes = ["--group", "shown", "--metadata", "sku=A=7", "--metadata", "season=26"]
+    options = ["--group", "shown", "--metadata", "sku=A=7", "--metadata", "season=26"]
     ran = lookstream(
-        gateway.url, "submit", photos / "b.jpg", "--lane", "bulk", "--json", "--again", *wishes
+        gateway.url, "submit", photos / "b.jpg", "--lane", "bulk", "--json", "--again", *options
     )
     job_id = json.loads(ran.stdout)["jobs"][0]["job_id"]
     shown = json.loads(lookstream(gateway.url, "show", job_id, "--json").stdout)
@@ -207,7 +208,7 @@ def test_metadata_and_group_are_shown(gateway: Serving, photos: Path) -> None:
     assert "A=7" in table
     listing = lookstream(gateway.url, "list", "--group", "shown", "--since", "1h", "--counts")
     assert job_id in listing.stdout
-    assert "1 in all: 1 pending" in listing.stdout
+    assert "1 in total: 1 pending" in listing.stdout
 
 
 def test_all_of_a_long_list(gateway: Serving) -> None:
@@ -292,7 +293,8 @@ def listeners(gateway: Serving) -> float:
 
 def test_the_clients_side_loads_nothing_heavy() -> None:
     code = (
-        "import sys, lookstream.cli, lookstream.client, lookstream.tables, lookstream.live;"
+        "import sys, lookstream_client;"
+        "import lookstream_client.cli, lookstream_client.display, lookstream_client.client;"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()

@@ -9,13 +9,13 @@ from time import monotonic
 
 import pytest
 from both_clients import KINDS, either_client
+from lookstream_client import NotAGateway
 from scripted_gateway import HANG_UP, Said, busy, document, scripted
 
-from lookstream import GatewayUnreachable, JobNotFound, NotNow, Patience
-from lookstream.client import NotAGateway
+from lookstream import GatewayBusy, GatewayUnreachable, JobNotFound, RetryPolicy
 
-PATIENCE = Patience(total_s=5, base_s=0.01, cap_s=0.02)
-HASTY = Patience(total_s=0.1, base_s=0.01, cap_s=0.02, first_contact_s=0.1)
+PATIENCE = RetryPolicy(total_s=5, base_s=0.01, cap_s=0.02)
+HASTY = RetryPolicy(total_s=0.1, base_s=0.01, cap_s=0.02, first_contact_s=0.1)
 JOB = {"job_id": "01a20801-845d-768b-82dd-f448762e99cb", "status": "pending"}
 INFO = document(gateway="http://here", kafka="k", artifacts="a", jobs="j")
 ACCEPTED = document(202, jobs=[JOB])
@@ -84,7 +84,7 @@ def test_patience_ends(kind: str) -> None:
     with (
         scripted(*[busy(503, "3600")] * 2) as gateway,
         either_client(kind, gateway.url, HASTY) as client,
-        pytest.raises(NotNow) as error,
+        pytest.raises(GatewayBusy) as error,
     ):
         client.info()
     assert (error.value.code, error.value.retry_after_s) == ("store-unavailable", 3600)

@@ -1,4 +1,4 @@
-"""Both Composes accept our files: Debian's `docker-compose`, and what `docker compose` reads by."""
+"""Debian's `docker-compose` and the library of `docker compose` accept our files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every service of docker-compose.yaml starts by its own command line, and they do the work."""
+"""Every service of docker-compose.yaml starts with its command, and a photo passes all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minio import Minio as MinioClient
 from deploy.local.builds import ServerUnavailable, built
 from deploy.local.server import HOST
 from deploy.local.servers import FerretDB, Kafka, Minio
-from streams.graph import PIPELINE
+from streams.stages.registry import PIPELINE
 from tests.acceptance.photos import photo
 from tests.acceptance.rest import accepted, all_completed, finished, http_client
 from tests.composed import Composed
@@ -29,7 +29,7 @@ STAGES = (*(node.name for node in PIPELINE), "tracking", "intake")
 
 
 class ComposedMinio(Minio):
-    """MinIO with the environment that docker-compose.yaml gives it."""
+    """MinIO with the environment from docker-compose.yaml."""
 
     def __init__(self, home: Path, kafka: str) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class ComposedMinio(Minio):
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[KafkaServer]:
-    """A broker that no other test has left events on: the services would begin with those."""
+    """A new broker: the services would process events of other tests."""
     with serving(KafkaServer, Kafka) as server:
         yield server
 
@@ -73,7 +73,7 @@ def composed(
     minio: ComposedMinio,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Composed]:
-    """All services, in the order in which Compose starts them."""
+    """All services, in Compose's start order."""
     # FerretDB has no accounts.
     mongo = services()["tracking"]["environment"]["LOOKSTREAM_JOBS"]
     addresses = {
@@ -118,7 +118,7 @@ def test_a_photo_through_all_services(composed: Composed) -> None:
 
 
 def test_a_photo_put_into_the_store(composed: Composed, minio: ComposedMinio) -> None:
-    """MinIO tells Kafka of it, and that alone starts a job."""
+    """MinIO's notification on Kafka alone starts a job."""
     account = {"access_key": "lookstream", "secret_key": SECRETS["STORE_SECRET"]}
     store = MinioClient(f"{HOST}:{minio.port}", secure=False, **account)
     job_id, content = str(uuid.uuid4()), photo("put into the store")

@@ -1,4 +1,4 @@
-"""What workers know of deleted jobs, on the embedded broker and on Apache Kafka."""
+"""A worker's set of deleted jobs, on the embedded broker and on Apache Kafka."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from datetime import timedelta
 import pytest
 from confluent_kafka import Producer
 
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.codec import encode
-from streams.deletions import DeletedJobs
-from streams.embedded import EmbeddedBroker
-from streams.events import JobDeleted
-from streams.topics import JOB_DELETED, Topic
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.topics import JOB_DELETED, Topic, create_topics
+from streams.consumers.deletions import DeletedJobs
+from streams.events.codec import encode
+from streams.events.models import JobDeleted
 from tests.polling import until
 from tests.servers import KafkaServer
 
@@ -45,7 +43,7 @@ def following(broker: BrokerUrl, **options: object) -> Iterator[DeletedJobs]:
 
 
 def delete(broker: BrokerUrl, *job_ids: str) -> None:
-    """Publish deletions, all to one partition: only there they come in order."""
+    """Publish deletions to one partition, so that they stay in order."""
     producer = Producer({**broker.confluent(), "linger.ms": 0})
     for job_id in job_ids:
         made = encode(JobDeleted(job_id=job_id), source="/tests")
@@ -69,7 +67,7 @@ def test_what_was_deleted_before_and_after_the_start_is_known(broker: BrokerUrl)
         assert living not in deleted
 
 
-def test_where_nothing_was_ever_deleted_nothing_is_waited_for() -> None:
+def test_without_deletions_the_consumer_is_caught_up_at_once() -> None:
     embedded = EmbeddedBroker()
     with following(embedded.url) as deleted:
         assert deleted.caught_up(10)
@@ -89,7 +87,7 @@ def test_only_the_latest_are_kept(broker: BrokerUrl) -> None:
         assert sum(job in deleted for job in jobs) < 20
 
 
-def test_what_was_deleted_long_ago_is_not_read_again(kafka_server: KafkaServer) -> None:
+def test_old_deletions_are_not_read(kafka_server: KafkaServer) -> None:
     broker = BrokerUrl.parse(kafka_server.url)
     create_topics(broker, [Topic(JOB_DELETED, 4)])
     old, new = new_jobs(2)
@@ -101,6 +99,6 @@ def test_what_was_deleted_long_ago_is_not_read_again(kafka_server: KafkaServer) 
         assert old not in deleted
 
 
-def test_a_broker_that_is_away_is_waited_for_in_silence() -> None:
+def test_an_unavailable_broker_is_waited_for_without_log_lines() -> None:
     with following(BrokerUrl("127.0.0.1:9")) as deleted:
         assert not deleted.caught_up(0.1)

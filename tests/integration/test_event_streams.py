@@ -1,4 +1,4 @@
-"""Event streams without HTTP: slow listeners, heartbeats, a store that is away."""
+"""SSE streams without HTTP: slow clients, heartbeats, backfill, an unavailable store."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from pathlib import Path
 import pytest
 from starlette.types import Message
 
-from agents.tracking import updated_event
-from gateway.event_ids import JobMark, TimeMark
-from gateway.event_stream import EventStream
-from gateway.live import LiveJobs
-from storage.jobs import Deleted, Job, JobUpdate, StageCompleted, Submitted
-from storage.sqlite import SqliteJobs
-from streams.feed import JobFeed
-from streams.mailbox import MOST_JOBS
+from agents.tracking.projection import updated_event
+from gateway.live.event_stream import EventStream, JobEventId, TimeEventId
+from gateway.live.live_jobs import LiveJobs
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import Deleted, Job, JobUpdate, StageCompleted, Submitted
+from streams.consumers.feed import MAX_WAITING_JOBS, JobFeed
 from tests.polling import eventually
 from tests.sse import Event, EventReader
 
@@ -39,7 +37,7 @@ def new_jobs(count: int) -> list[str]:
 
 
 class Listener:
-    """What arrives over one connection; it can stop reading, and hang up."""
+    """A client of one stream. The client can stop reading, and disconnect."""
 
     def __init__(self, stream: EventStream) -> None:
         self.reads = asyncio.Event()
@@ -64,8 +62,8 @@ class Listener:
         return [(event.data["job_id"], event.data["revision"]) for event in self.events]
 
 
-class Desk:
-    """A feed and a store, as a gateway has them; `write` does what tracking does."""
+class Gateway:
+    """The job feed and the job store of a gateway."""
 
     def __init__(self, path: Path) -> None:
         self.feed = JobFeed()
@@ -73,22 +71,22 @@ class Desk:
         self.live = LiveJobs(self.feed, self.jobs, reread_s=0.05)
 
     async def write(self, *updates: JobUpdate) -> list[Job]:
-        """Write changes, and tell nobody."""
+        """Write changes to the store, without job updates."""
         return await self.jobs.apply(updates)
 
     async def change(self, *updates: JobUpdate) -> None:
-        """Write changes and tell the listeners."""
+        """Write changes to the store and deliver the job updates."""
         self.feed.deliver([updated_event(job) for job in await self.write(*updates)])
 
     @asynccontextmanager
     async def listening(
         self, of: str | None = None, *, group: str | None = None, since: object = "", **more: float
     ) -> AsyncIterator[Listener]:
-        """Listen for one job, or for a group; hang up at the end."""
+        """Follow one job or a group; disconnect at the end."""
         frames = (
-            self.live.of_job(of, JobMark.parse(str(since)))
+            self.live.follow_job(of, JobEventId.parse(str(since)))
             if of
-            else self.live.of_group(group, TimeMark.parse(str(since)))
+            else self.live.follow_group(group, TimeEventId.parse(str(since)))
         )
         before = self.feed.listeners
         listener = Listener(EventStream(frames, **more))
@@ -101,160 +99,165 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    desk = Desk(tmp_path / "store" / "jobs.sqlite")
-    yield desk
-    assert desk.feed.listeners == 0
-    await desk.jobs.close()
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    gateway = Gateway(tmp_path / "store" / "jobs.sqlite")
+    yield gateway
+    assert gateway.feed.listeners == 0
+    await gateway.jobs.close()
 
 
-async def test_who_is_gone_is_noticed_at_once(desk: Desk) -> None:
-    async with desk.listening() as listener:
+async def test_a_disconnect_ends_the_subscription(gateway: Gateway) -> None:
+    async with gateway.listening() as listener:
         listener.gone.set()
-        await eventually(lambda: desk.feed.listeners == 0)
-    assert not listener.ended  # there was nobody to tell
+        await eventually(lambda: gateway.feed.listeners == 0)
+    assert not listener.ended  # no final message: the client is gone
 
 
-async def test_a_heartbeat_when_nothing_happens(desk: Desk) -> None:
+async def test_heartbeats_are_sent_between_events(gateway: Gateway) -> None:
     [job] = new_jobs(1)
-    await desk.write(submitted(job))
+    await gateway.write(submitted(job))
     async with (
-        desk.listening(heartbeat_s=0.02) as of_all,
-        desk.listening(job, heartbeat_s=0.02) as of_job,
+        gateway.listening(heartbeat_s=0.02) as of_all,
+        gateway.listening(job, heartbeat_s=0.02) as of_job,
     ):
         for listener in (of_all, of_job):
             await eventually(lambda at=listener: at.reader.comments > 2)
-        await desk.change(completed(job, "validation"))
+        await gateway.change(completed(job, "validation"))
         await eventually(lambda: of_all.states == [(job, 2)])
         assert of_job.states == [(job, 1), (job, 2)]
 
 
-async def test_who_does_not_read_keeps_nobody_waiting_and_hears_the_newest_state(
-    desk: Desk,
+async def test_a_slow_client_delays_no_other_and_gets_the_newest_state(
+    gateway: Gateway,
 ) -> None:
     [job] = new_jobs(1)
-    await desk.write(submitted(job))
-    async with desk.listening() as slow, desk.listening() as quick:
+    await gateway.write(submitted(job))
+    async with gateway.listening() as slow, gateway.listening() as quick:
         await eventually(lambda: slow.reader.last_id and quick.reader.last_id)
         slow.reads.clear()
         other = new_jobs(1)[0]
-        await desk.change(submitted(other))  # this one is stuck on its way
+        await gateway.change(submitted(other))  # the slow client does not read this event
         await eventually(lambda: quick.states == [(other, 1)])
-        await desk.change(completed(job, "validation"))
-        await desk.change(completed(job, "captioning"))
+        await gateway.change(completed(job, "validation"))
+        await gateway.change(completed(job, "captioning"))
         await eventually(lambda: (job, 3) in quick.states)
         slow.reads.set()
         await eventually(lambda: slow.states == [(other, 1), (job, 3)])
 
 
-async def test_who_reads_too_slowly_is_cut_and_resumes(desk: Desk) -> None:
-    jobs = new_jobs(MOST_JOBS + 50)
-    async with desk.listening() as slow:
+async def test_a_client_with_too_many_pending_jobs_is_cut_and_resumes(gateway: Gateway) -> None:
+    jobs = new_jobs(MAX_WAITING_JOBS + 50)
+    async with gateway.listening() as slow:
         await eventually(lambda: slow.reader.last_id)
         slow.reads.clear()
-        await desk.change(*(submitted(job) for job in jobs))
+        await gateway.change(*(submitted(job) for job in jobs))
         slow.reads.set()
         await eventually(lambda: slow.ended)
         assert len(slow.states) < len(jobs)
-    async with desk.listening(since=slow.reader.last_id) as again:
+    async with gateway.listening(since=slow.reader.last_id) as again:
         await eventually(lambda: {*slow.states, *again.states} == {(job, 1) for job in jobs})
 
 
-async def test_who_takes_nothing_for_long_is_given_up(desk: Desk) -> None:
-    async with desk.listening(stalled_s=0.05) as listener:
+async def test_a_stalled_client_is_disconnected(gateway: Gateway) -> None:
+    async with gateway.listening(stalled_s=0.05) as listener:
         listener.reads.clear()
-        await desk.change(submitted(new_jobs(1)[0]))
-        await eventually(lambda: desk.feed.listeners == 0)
+        await gateway.change(submitted(new_jobs(1)[0]))
+        await eventually(lambda: gateway.feed.listeners == 0)
     assert not listener.ended
 
 
-async def test_a_change_that_the_broker_did_not_tell_is_read(desk: Desk) -> None:
+async def test_a_change_without_a_job_update_is_read_from_the_store(gateway: Gateway) -> None:
     [job] = new_jobs(1)
-    await desk.write(submitted(job))
-    async with desk.listening(job) as listener:
+    await gateway.write(submitted(job))
+    async with gateway.listening(job) as listener:
         await eventually(lambda: listener.states == [(job, 1)])
-        await desk.write(completed(job, "validation"), completed(job, "captioning"))
+        await gateway.write(completed(job, "validation"), completed(job, "captioning"))
         await eventually(lambda: listener.ended)
         assert listener.states == [(job, 1), (job, 3)]
 
 
-async def test_old_news_change_nothing(desk: Desk) -> None:
+async def test_older_updates_are_ignored(gateway: Gateway) -> None:
     [job] = new_jobs(1)
-    [early] = await desk.write(submitted(job))
-    [late] = await desk.write(completed(job, "validation"))
-    async with desk.listening(job, since="1.1") as listener:
+    [early] = await gateway.write(submitted(job))
+    [late] = await gateway.write(completed(job, "validation"))
+    async with gateway.listening(job, since="1.1") as listener:
         await eventually(lambda: listener.states == [(job, 2)])
-        desk.feed.deliver([updated_event(early), updated_event(late)])
-        await desk.change(completed(job, "captioning"))
+        gateway.feed.deliver([updated_event(early), updated_event(late)])
+        await gateway.change(completed(job, "captioning"))
         await eventually(lambda: listener.ended)
         assert listener.states == [(job, 2), (job, 3)]
 
 
-async def test_a_listener_of_the_present_state_is_told_what_changes_only(desk: Desk) -> None:
+async def test_a_client_with_the_current_state_gets_only_later_changes(gateway: Gateway) -> None:
     [job] = new_jobs(1)
-    await desk.write(submitted(job))
-    async with desk.listening(job, since="1.1") as listener:
-        await desk.change(completed(job, "validation"), completed(job, "captioning"))
+    await gateway.write(submitted(job))
+    async with gateway.listening(job, since="1.1") as listener:
+        await gateway.change(completed(job, "validation"), completed(job, "captioning"))
         await eventually(lambda: listener.ended)
         assert listener.states == [(job, 3)]
 
 
-async def test_a_store_built_anew_counts_from_one_again(desk: Desk) -> None:
+async def test_after_a_rebuild_of_the_store_lower_revisions_are_sent(gateway: Gateway) -> None:
     [job] = new_jobs(1)
-    await desk.write(submitted(job))
-    async with desk.listening(job, since="1.7") as listener:
+    await gateway.write(submitted(job))
+    async with gateway.listening(job, since="1.7") as listener:
         await eventually(lambda: listener.states == [(job, 1)])
-        await desk.change(completed(job, "validation"), completed(job, "captioning"))
+        await gateway.change(completed(job, "validation"), completed(job, "captioning"))
         await eventually(lambda: listener.ended)
 
 
-async def test_what_was_written_meanwhile_is_told_in_pages(desk: Desk) -> None:
+async def test_the_backfill_reads_all_pages(gateway: Gateway) -> None:
     inside, outside = new_jobs(450), new_jobs(1)
-    await desk.write(*(submitted(job, "spring") for job in inside), submitted(outside[0], "autumn"))
-    since = TimeMark(TimeMark.now().ms - 1)  # before the listener began, by its clock
-    async with desk.listening(group="spring", since=since) as listener:
+    await gateway.write(
+        *(submitted(job, "spring") for job in inside), submitted(outside[0], "autumn")
+    )
+    since = TimeEventId(TimeEventId.now().ms - 1)  # just before the client connects
+    async with gateway.listening(group="spring", since=since) as listener:
         await eventually(lambda: {job for job, _ in listener.states} == set(inside))
-        # Only now does the mark go on: cut before, a listener begins again where it was.
+        # The event id changes only after the backfill, so a client that is cut off repeats it.
         assert {event.id for event in listener.events} == {str(since)}
         await eventually(lambda: listener.reader.last_id > str(since))
-        await desk.change(completed(inside[0], "validation"), submitted(outside[0], "autumn"))
+        await gateway.change(completed(inside[0], "validation"), submitted(outside[0], "autumn"))
         await eventually(lambda: listener.states[-1] == (inside[0], 2))
 
 
-async def test_a_deletion_meanwhile_is_told(desk: Desk) -> None:
+async def test_the_backfill_includes_deletions(gateway: Gateway) -> None:
     [job] = new_jobs(1)
-    await desk.write(submitted(job, "spring"))
-    since = TimeMark.now()
-    await desk.write(Deleted(job, 1, datetime.now(UTC)))
-    async with desk.listening(group="spring", since=since) as listener:
+    await gateway.write(submitted(job, "spring"))
+    since = TimeEventId.now()
+    await gateway.write(Deleted(job, 1, datetime.now(UTC)))
+    async with gateway.listening(group="spring", since=since) as listener:
         await eventually(lambda: [event.data["status"] for event in listener.events] == ["deleted"])
 
 
-async def test_a_gap_is_filled_from_the_store(desk: Desk) -> None:
+async def test_a_gap_in_the_job_updates_starts_a_backfill(gateway: Gateway) -> None:
     [job] = new_jobs(1)
-    async with desk.listening() as listener:
-        await desk.write(submitted(job))
-        desk.feed.leave_gap()
+    async with gateway.listening() as listener:
+        await gateway.write(submitted(job))
+        gateway.feed.mark_gap()
         await eventually(lambda: listener.states == [(job, 1)])
 
 
-async def test_the_broker_is_heard_while_the_store_is_away(tmp_path: Path) -> None:
+async def test_job_updates_are_sent_while_the_store_is_unavailable(tmp_path: Path) -> None:
     before, after = new_jobs(2)
-    since = TimeMark.now()
-    desk = Desk(tmp_path / "away" / "jobs.sqlite")
-    await desk.write(submitted(before))
-    [late] = await desk.write(submitted(after))
-    await desk.jobs.close()
+    since = TimeEventId.now()
+    gateway = Gateway(tmp_path / "away" / "jobs.sqlite")
+    await gateway.write(submitted(before))
+    [late] = await gateway.write(submitted(after))
+    await gateway.jobs.close()
     (tmp_path / "away").rename(tmp_path / "elsewhere")
-    (tmp_path / "away").touch()  # no directory: nothing can be opened in it
+    (tmp_path / "away").touch()  # a file in place of the directory: the store cannot open
 
-    desk = Desk(tmp_path / "away" / "jobs.sqlite")
-    async with desk.listening(since=since) as listener, desk.listening(after, since="1.0") as one:
-        desk.feed.deliver([updated_event(late)])
+    gateway = Gateway(tmp_path / "away" / "jobs.sqlite")
+    async with (
+        gateway.listening(since=since) as listener,
+        gateway.listening(after, since="1.0") as one,
+    ):
+        gateway.feed.deliver([updated_event(late)])
         await eventually(lambda: listener.states == one.states == [(after, 1)])
         assert listener.reader.last_id == str(since)
         (tmp_path / "away").unlink()
         (tmp_path / "elsewhere").rename(tmp_path / "away")
         await eventually(lambda: (before, 1) in listener.states)
         await eventually(lambda: listener.reader.last_id > str(since))
-    await desk.jobs.close()
+    await gateway.jobs.close()

@@ -1,8 +1,7 @@
-"""Each way in which Faust was seen to lose, hang or expose something, against our runtime.
+"""Each known defect of Faust (lost records, hangs, open ports) against our runtime.
 
-On Apache Kafka, every worker a process of its own. That the same record twice leaves the same
-artifacts and the same job, whatever was redelivered, is for ``tests/unit/test_batch.py`` and
-``test_tracking.py`` to show.
+On Apache Kafka; each worker is a process. ``tests/unit/test_stage_processor.py`` and
+``test_tracking.py`` test that a redelivered record leaves the same artifacts and the same job.
 """
 
 from __future__ import annotations
@@ -14,17 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from agents.faust_app import Tuning
-from agents.worker import EXIT_NOT_DRAINED, EXIT_STUCK
-from streams.broker_url import BrokerUrl
-from tests.integration.toys import Playground
+from agents.runtime.faust_app import ConsumerTuning
+from agents.runtime.watchdog import EXIT_STUCK
+from agents.runtime.worker import EXIT_NOT_DRAINED
+from streams.broker.connection import BrokerUrl
+from tests.integration.worker_playground import Playground
 from tests.listening import listening
 from tests.polling import until
 from tests.servers import KafkaServer
 
 HOPS = 20
 ORPHANED_S = 60.0
-"""More than enough for a session of 10 s to run out, also on a busy machine."""
+"""Longer than a session of 10 s, also on a busy machine."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def jobs(count: int, name: str = "job") -> list[str]:
 
 
 def no_commit_too_far(playground: Playground, until_done: list[str], timeout_s: float) -> None:
-    """Watch the commits until all is done."""
+    """Check the commits until all records are done."""
 
     def finished() -> bool:
         assert playground.committed_too_far() == {}
@@ -56,13 +56,13 @@ def test_an_exception_that_escapes_ends_the_worker_and_commits_nothing(
     assert worker.ended(60) == 1
     assert "this escapes" in worker.log
     assert playground.committed_too_far() == {}
-    assert playground.done() == before  # of the batch with the culprit, too, what came first
+    assert playground.done() == before  # including the first records of the failing batch
     playground.worker(batch=4, tame=True)
     playground.all_done(["raise", *after])
 
 
 def test_what_faust_acknowledges_by_itself_is_not_committed(playground: Playground) -> None:
-    """It does so with what it skips around a rebalance or a stop, done or not."""
+    """Faust acknowledges the events that it skips around a rebalance or a stop."""
     playground.publish(*jobs(5), "hang", *jobs(5, "after"), partition=0)
     worker = playground.worker(batch=2, drain=1.0, acknowledged=True)
     until(lambda: playground.committed()[0] > 0)
@@ -82,10 +82,10 @@ def test_a_kill_in_mid_run_loses_nothing(playground: Playground) -> None:
     playground.worker()
     no_commit_too_far(playground, values, ORPHANED_S)
     again = len(playground.done()) - len(values)
-    assert again <= 60  # what was done since the last commit of each second
+    assert again <= 60  # records since the last commit, which comes every second
 
 
-def test_a_stop_with_a_batch_that_never_ends_is_over_at_the_deadline(
+def test_a_stop_during_an_endless_batch_ends_at_the_deadline(
     playground: Playground,
 ) -> None:
     playground.publish("hang", partition=0)
@@ -123,7 +123,7 @@ def test_a_member_without_partitions_ends_and_the_other_goes_on(
         playground.all_done(jobs(8), ORPHANED_S)
 
 
-def test_a_member_that_never_joins_ends(playground: Playground) -> None:
+def test_a_consumer_that_never_joins_ends_the_process(playground: Playground) -> None:
     worker = playground.worker(kafka="kafka://127.0.0.1:9", unassigned=3.0)
     assert worker.ended(60) != 0
 
@@ -135,7 +135,7 @@ def test_no_progress_under_lag_ends_the_process(playground: Playground) -> None:
     assert "no progress for" in worker.log
 
 
-def test_waiting_for_a_store_is_not_being_stuck(playground: Playground) -> None:
+def test_waiting_for_a_store_is_not_stuck(playground: Playground) -> None:
     playground.publish("wait", partition=0)
     worker = playground.worker(stalled=0.2, unassigned=30.0)
     until(lambda: "wait" in playground.begun())
@@ -144,8 +144,8 @@ def test_waiting_for_a_store_is_not_being_stuck(playground: Playground) -> None:
     assert worker.running()
 
 
-def test_nobody_can_reach_a_worker_from_outside(playground: Playground) -> None:
-    worker = playground.worker(readers=2)
+def test_a_worker_is_reachable_on_loopback_only(playground: Playground) -> None:
+    worker = playground.worker(consumers=2)
     health = worker.ready()["health"]
     assert listening(worker.process.pid) == {("127.0.0.1", health)}
 
@@ -154,7 +154,7 @@ def test_a_hop_does_not_wait_for_the_fetch(
     playground: Playground, kafka_server: KafkaServer
 ) -> None:
     worker = playground.worker()
-    tuned = Tuning.of(BrokerUrl.parse(kafka_server.url)).fetch_wait_s
+    tuned = ConsumerTuning.of(BrokerUrl.parse(kafka_server.url)).fetch_wait_s
     assert worker.ready()["fetch_wait_ms"] == [int(tuned * 1000)]
     took = []
     for value in jobs(HOPS):
@@ -165,14 +165,14 @@ def test_a_hop_does_not_wait_for_the_fetch(
     assert statistics.median(took) < 1.4  # 1.5 is what each would wait
 
 
-def test_eight_readers_start_side_by_side(playground: Playground) -> None:
-    facts = playground.worker(readers=8).ready(90)
+def test_eight_consumers_start_in_parallel(playground: Playground) -> None:
+    facts = playground.worker(consumers=8).ready(90)
     assert facts["at_once"] == 8
     playground.publish("once")
     until(lambda: playground.done() == ["once"] * 8)
 
 
-def test_a_killed_workers_partitions_go_to_the_one_beside_it(playground: Playground) -> None:
+def test_a_killed_workers_partitions_go_to_the_other_worker(playground: Playground) -> None:
     first, second = playground.worker(each=0.02), playground.worker(each=0.02)
     first.ready()
     second.ready()
@@ -196,7 +196,7 @@ def test_a_worker_outlives_its_broker(kafka_server: KafkaServer, playground: Pla
     assert worker.running()
 
 
-def test_no_rebalance_commits_what_is_not_done(playground: Playground) -> None:
+def test_a_rebalance_never_commits_unfinished_records(playground: Playground) -> None:
     values = jobs(400)
     playground.publish(*values)
     first = playground.worker(each=0.02, batch=2)

@@ -1,4 +1,4 @@
-"""Fetching from a real server that misbehaves, on loopback addresses that the test allows."""
+"""Fetching from a misbehaving server, on loopback addresses that the test permits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from agents.dialling import system_resolver
-from agents.errors import Rejected
-from agents.fetching import Fetcher
+from agents.inputs.connector import system_resolver
+from agents.inputs.fetching import Fetcher
+from agents.stages.errors import Rejected
 from tests.integration.misbehaving_server import Misbehaving, serving
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
@@ -39,7 +39,7 @@ def code_of(fetcher: Fetcher, url: str) -> str:
     return refused.value.code
 
 
-def test_fetches_and_tells_the_validators(fetcher: Fetcher, server: Misbehaving) -> None:
+def test_returns_content_and_validators(fetcher: Fetcher, server: Misbehaving) -> None:
     fetched = fetcher.fetch(server.url("/picture"))
     assert fetched.data == b"a picture"
     assert fetched.etag == '"one"'
@@ -93,19 +93,19 @@ def test_ignores_proxies_of_the_environment(
         ("/to/http://[", "url-invalid"),
     ],
 )
-def test_gives_each_misbehaviour_its_code(
+def test_each_failure_has_its_code(
     fetcher: Fetcher, server: Misbehaving, path: str, code: str
 ) -> None:
     assert code_of(fetcher, server.url(path)) == code
 
 
 @pytest.mark.parametrize("path", ["/drips", "/dripping_headers", "/hangs"])
-def test_a_server_that_never_ends_is_left_at_the_deadline(server: Misbehaving, path: str) -> None:
+def test_an_endless_response_ends_at_the_deadline(server: Misbehaving, path: str) -> None:
     hurried = Fetcher(allowed_networks=LOOPBACK, timeout_s=0.3)
     assert code_of(hurried, server.url(path)) == "url-timeout"
 
 
-def test_a_resolver_that_never_ends_is_left_at_the_deadline() -> None:
+def test_an_endless_look_up_ends_at_the_deadline() -> None:
     done = threading.Event()
 
     def stuck(host: str, port: int) -> Sequence[str]:
@@ -120,14 +120,16 @@ def test_a_resolver_that_never_ends_is_left_at_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_what_may_pass_is_asked_twice(fetcher: Fetcher, server: Misbehaving, status: int) -> None:
+def test_temporary_failures_are_tried_twice(
+    fetcher: Fetcher, server: Misbehaving, status: int
+) -> None:
     path = f"/status/{status}?again"
     code_of(fetcher, server.url(path))
     assert [asked for asked, _ in server.seen].count(path) == 2
 
 
-def test_who_asks_for_a_moment_gets_it(fetcher: Fetcher, server: Misbehaving) -> None:
-    """A shop that throttles forty addresses at once, say."""
+def test_retry_after_is_respected(fetcher: Fetcher, server: Misbehaving) -> None:
+    """For example, a shop may throttle forty requests at once."""
     assert fetcher.fetch(server.url("/busy")).data == b"a picture"
 
 
@@ -135,7 +137,7 @@ def test_who_asks_for_a_moment_gets_it(fetcher: Fetcher, server: Misbehaving) ->
     "url",
     ["", "photo.jpg", "//127.0.0.1/x", "http://", "http:///x", "http://a b/", "http://[::1", "http://x:99999/"],
 )  # fmt: skip
-def test_refuses_what_is_no_url(fetcher: Fetcher, url: str) -> None:
+def test_refuses_invalid_urls(fetcher: Fetcher, url: str) -> None:
     assert code_of(fetcher, url) in ("url-invalid", "url-not-allowed")
 
 
@@ -184,8 +186,8 @@ def test_a_redirect_to_an_allowed_address_is_followed(
     assert fetcher.fetch(server.url("/to//picture")).data == b"a picture"
 
 
-def test_a_name_that_changes_its_address_leads_nowhere_else(server: Misbehaving) -> None:
-    """DNS rebinding: the name is asked for once a connection, and that answer is connected to."""
+def test_dns_rebinding_cannot_change_the_address(server: Misbehaving) -> None:
+    """The name is resolved once for each connection, and the checked address is used."""
     answers = [["127.0.0.1"], ["169.254.169.254"]]
     asked: list[str] = []
 
@@ -210,14 +212,14 @@ def test_of_several_addresses_only_the_permitted_are_tried(server: Misbehaving) 
     assert fetcher.fetch(server.url("/picture", "shop.example")).data == b"a picture"
 
 
-def test_a_name_that_nobody_knows_is_unreachable() -> None:
+def test_an_unknown_host_is_unreachable() -> None:
     def unknown(host: str, port: int) -> Sequence[str]:
         raise OSError("Name or service not known")
 
     assert code_of(Fetcher(resolve=unknown), "http://shop.example/") == "url-unreachable"
 
 
-def test_a_port_that_nobody_listens_on_is_unreachable(fetcher: Fetcher) -> None:
+def test_a_closed_port_is_unreachable(fetcher: Fetcher) -> None:
     with serving() as gone:
         url = gone.url("/picture")
     assert code_of(fetcher, url) == "url-unreachable"
@@ -239,7 +241,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def secured(server: Misbehaving, key: Path, cert: Path) -> list[str | None]:
-    """Put TLS on ``server``; return the list in which it notes the names that clients ask for."""
+    """Add TLS to ``server``; return the list of server names that clients send (SNI)."""
     names: list[str | None] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)

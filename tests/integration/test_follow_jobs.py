@@ -13,9 +13,9 @@ import httpx
 import pytest
 from serving import Serving, embedded_broker, serving
 
-from agents.tracking import updated_event
-from storage.jobs import Deleted, JobUpdate, StageCompleted, Submitted
-from streams.producer import EventProducer
+from agents.tracking.projection import updated_event
+from storage.jobs.store import Deleted, JobUpdate, StageCompleted, Submitted
+from streams.broker.producer import EventProducer
 from tests.polling import until
 from tests.sse import Event, EventReader
 

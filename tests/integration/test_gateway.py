@@ -14,8 +14,8 @@ import pytest
 from asking import JPEG, NOBODY, apply, client, completed, problem, submit
 from serving import GRAPH, LIMITS, Serving, embedded_broker, first_message, serving
 
-from storage.jobs import StageError, StageGaveUp
-from streams.broker_url import BrokerUrl
+from storage.jobs.store import StageError, StageFailure
+from streams.broker.connection import BrokerUrl
 from tests.polling import until
 
 
@@ -155,7 +155,7 @@ def test_a_failed_job_says_which_stage_and_why(gateway: Serving, http: httpx.Cli
     error = StageError("validation", "rejected", "not-an-image", "this is no picture", "secret")
     blocks = GRAPH.downstream("validation")
     now = datetime.now(UTC)
-    apply(gateway, StageGaveUp(entry["job_id"], 1, now, error, GRAPH.names, blocks))
+    apply(gateway, StageFailure(entry["job_id"], 1, now, error, GRAPH.names, blocks))
     job = http.get(entry["links"]["self"]).json()
     expected = {"stage": "validation", "code": "not-an-image", "message": "this is no picture"}
     assert (job["status"], job["error"]) == ("failed", expected)

@@ -13,9 +13,9 @@ import pytest
 from asking import JPEG, NOBODY, apply, client, completed, problem, submit, validated
 from serving import GRAPH, Serving, embedded_broker, first_message, serving
 
-from storage import keys
-from storage.jobs import Deleted, StageError, StageGaveUp, Submitted
-from streams.broker_url import BrokerUrl
+from storage.artifacts import keys
+from storage.jobs.store import Deleted, StageError, StageFailure, Submitted
+from streams.broker.connection import BrokerUrl
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_what_validation_found_last_is_erased_though_the_job_was_not_told(
     incoming = keys.incoming(entry["job_id"])
     found = validated(gateway, b"just validated")
     memory = json.dumps({"sha256": found["sha256"]}).encode()
-    gateway.artifacts.put(keys.source_memory(incoming), memory)
+    gateway.artifacts.put(keys.source_record(incoming), memory)
     http.delete(f"/v1/jobs/{entry['job_id']}")
     assert kept(gateway) == before
 
@@ -151,7 +151,7 @@ def test_what_was_never_validated_is_submitted_again(gateway: Serving, http: htt
     job_id = answer.json()["jobs"][0]["job_id"]
     error = StageError("validation", "error", "url-timeout", "too slow")
     blocks = GRAPH.downstream("validation")
-    apply(gateway, StageGaveUp(job_id, 1, datetime.now(UTC), error, GRAPH.names, blocks))
+    apply(gateway, StageFailure(job_id, 1, datetime.now(UTC), error, GRAPH.names, blocks))
     assert http.post(f"/v1/jobs/{job_id}/runs").json()["run"] == 2
     job = http.get(f"/v1/jobs/{job_id}").json()
     assert (job["run"], job["status"]) == (2, "pending")

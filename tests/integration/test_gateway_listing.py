@@ -11,7 +11,7 @@ import pytest
 from asking import apply, client, completed, problem, submit
 from serving import GRAPH, Serving, embedded_broker, serving
 
-from storage.jobs import StageError, StageGaveUp, Submitted
+from storage.jobs.store import StageError, StageFailure, Submitted
 
 ALL = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ def jobs(gateway: Serving) -> list[str]:
     apply(gateway, *completed(made[3], captioning=CAPTION, classification=CLASSES))
     error = StageError("validation", "rejected", "not-an-image", "no picture")
     blocks = GRAPH.downstream("validation")
-    apply(gateway, StageGaveUp(made[4], 1, START, error, GRAPH.names, blocks))
+    apply(gateway, StageFailure(made[4], 1, START, error, GRAPH.names, blocks))
     return made
 
 

@@ -14,8 +14,8 @@ import pytest
 from asking import apply, client, completed, problem
 from serving import GRAPH, LIMITS, Serving, embedded_broker, serving
 
-from storage.jobs import StageError, StageGaveUp
-from streams.broker_url import BrokerUrl
+from storage.jobs.store import StageError, StageFailure
+from streams.broker.connection import BrokerUrl
 from tests.polling import until
 
 URL = "https://example.com/dress.jpg"
@@ -66,7 +66,7 @@ def test_a_photo_that_fails_says_why(gateway: Serving, http: httpx.Client) -> No
     with predicting(http) as (job_id, answer):
         error = StageError("validation", "rejected", "not-an-image", "this is no picture")
         blocks = GRAPH.downstream("validation")
-        apply(gateway, StageGaveUp(job_id, 1, datetime.now(UTC), error, STAGES, blocks))
+        apply(gateway, StageFailure(job_id, 1, datetime.now(UTC), error, STAGES, blocks))
         failed = answer.result()
     assert problem(failed) == (422, "prediction-failed")
     assert "not-an-image: this is no picture" in failed.json()["detail"]

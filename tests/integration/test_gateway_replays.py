@@ -15,12 +15,12 @@ from asking import apply, client, problem
 from confluent_kafka import Message, Producer
 from serving import GRAPH, Serving, embedded_broker, serving
 
-from gateway.replay_state import SILENT_FOR, ReplayState, save
-from storage import keys
-from storage.jobs import Deleted, StageCompleted, Submitted
-from streams.broker_url import BrokerUrl
-from streams.codec import encode
-from streams.events import Event, ImageValidated
+from gateway.replays.state import HEARTBEAT_TIMEOUT, ReplayState, save
+from storage.artifacts import keys
+from storage.jobs.store import Deleted, StageCompleted, Submitted
+from streams.broker.connection import BrokerUrl
+from streams.events.codec import encode
+from streams.events.models import Event, ImageValidated
 from tests.broking import messages
 from tests.polling import until
 
@@ -185,7 +185,7 @@ def test_a_replay_that_is_not_there(http: httpx.Client, replay_id: str) -> None:
 
 
 def test_a_replay_whose_gateway_died_has_failed(gateway: Serving, http: httpx.Client) -> None:
-    heard = datetime.now(UTC) - SILENT_FOR
+    heard = datetime.now(UTC) - HEARTBEAT_TIMEOUT
     replay_id = str(uuid.uuid4())
     state = ReplayState(
         replay_id=replay_id, topic="t", dry_run=False, read=7, started_at=NOON, heard_at=heard

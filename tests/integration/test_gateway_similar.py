@@ -13,7 +13,7 @@ import pytest
 from asking import NOBODY, apply, client, completed, problem
 from serving import Serving, embedded_broker, serving
 
-from storage.jobs import StageError, StageGaveUp, Submitted
+from storage.jobs.store import StageError, StageFailure, Submitted
 from tests.vectors import along, like
 
 WANTED = ("validation", "captioning", "classification", "thumbnailing")
@@ -173,16 +173,16 @@ def test_a_job_without_a_vector_says_why(gateway: Serving, http: httpx.Client, m
         return str(answer.json()["detail"])
 
     old = job(gateway, None, model)
-    assert "makes no vectors" in why(old)
+    assert "made no vector" in why(old)
 
     now, new = datetime.now(UTC), [f"01a20801-845d-768b-82dd-9{each:011d}" for each in range(3)]
     apply(gateway, *(Submitted(each, 1, now, {"url": "u"}, WANTED) for each in new[:2]))
     apply(gateway, Submitted(new[2], 1, now, {"url": "u"}, ("validation", "captioning")))
     error = StageError("classification", "error", "stage-error", "It broke.")
-    apply(gateway, StageGaveUp(new[1], 1, now, error, WANTED))
+    apply(gateway, StageFailure(new[1], 1, now, error, WANTED))
     assert "not done yet" in why(new[0])
     assert "failed" in why(new[1])
-    assert "not wanted" in why(new[2])
+    assert "did not request" in why(new[2])
 
 
 def test_the_gallery_has_a_page_of_them(gateway: Serving, http: httpx.Client, model: str) -> None:
@@ -195,12 +195,12 @@ def test_the_gallery_has_a_page_of_them(gateway: Serving, http: httpx.Client, mo
     assert page.status_code == 200
     assert f'href="/gallery/{near}"' in page.text
     assert page.text.index("&lt;b&gt;Hat&lt;/b&gt;") < page.text.index("Blue Sock")
-    assert "90% alike" in page.text
-    assert "0% alike" in page.text
+    assert "90% similar" in page.text
+    assert "0% similar" in page.text
     assert "-50%" not in page.text
 
     without = job(gateway, None, model)
     assert "/similar" not in http.get(f"/gallery/{without}").text
-    trouble = http.get(f"/gallery/{without}/similar")
-    assert trouble.status_code == 409
-    assert "There is nothing to compare it by" in trouble.text
+    error = http.get(f"/gallery/{without}/similar")
+    assert error.status_code == 409
+    assert "Similar photos are not available" in error.text

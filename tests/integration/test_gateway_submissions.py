@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 from asking import JPEG, client, problem, submit
-from serving import Serving, embedded_broker, first_message, serving
+from serving import Serving, drop_jobs, embedded_broker, first_message, serving
 
-from storage.jobs import JobQuery
-from streams.broker_url import BrokerUrl
+from storage.jobs.store import JobQuery
+from streams.broker.connection import BrokerUrl
 from streams.errors import EventTooLarge
 
 URL = "https://example.com/a.jpg"
@@ -158,7 +158,7 @@ def test_a_repetition_finishes_what_was_interrupted(gateway: Serving, http: http
     body, key = {"urls": [URL, URL + "?2"], "group": "half"}, {"Idempotency-Key": "half"}
     made = ids(http.post("/v1/jobs", json=body, headers=key))
     jobs = gateway.jobs
-    asyncio.run(jobs.clear())
+    drop_jobs(gateway.job_file)
     again = http.post("/v1/jobs", json=body, headers=key)
     assert ids(again) == made
     page = asyncio.run(jobs.find(JobQuery(group="half")))

@@ -12,7 +12,7 @@ import pytest
 from asking import JPEG, NOBODY, apply, client, completed, problem, submit
 from serving import GRAPH, LIMITS, Serving, embedded_broker, first_message, serving
 
-from storage.jobs import Submitted
+from storage.jobs.store import Submitted
 from tests.polling import until
 
 

@@ -1,4 +1,4 @@
-"""A topic's past, read on the embedded broker and on Apache Kafka."""
+"""Reading a topic's existing events on the embedded broker and on Apache Kafka."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.embedded import EmbeddedBroker
+from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.topics import Topic, create_topics
+from streams.consumers.history import TopicHistory
 from streams.errors import BrokerUnavailable
-from streams.events import ImageSubmitted
-from streams.history import TopicHistory
-from streams.topics import Topic
+from streams.events.models import ImageSubmitted
 from tests.servers import KafkaServer
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -27,7 +25,7 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Past:
-    """A topic with a past, written as a program in any language might."""
+    """A topic with events that a plain Kafka client wrote."""
 
     broker: BrokerUrl
     topic: str
@@ -38,7 +36,7 @@ class Past:
         return TopicHistory(self.broker, [model], silence_s=20)
 
     def write(self, *times: datetime | None, said: bool = True) -> list[str]:
-        """Write an event for each time, which it says itself or its record does."""
+        """Write an event for each time: in the event if ``said``, else in the record only."""
         job_ids = [str(uuid.uuid4()) for _ in times]
         producer = Producer({**self.broker.confluent(), "linger.ms": 0})
         for job_id, time in zip(job_ids, times, strict=True):
@@ -96,8 +94,9 @@ def test_what_is_written_meanwhile_is_of_the_next_time(past: Past) -> None:
     assert sorted(found) == sorted(job_ids)
 
 
-def test_a_topic_that_is_not_there_has_no_past(past: Past) -> None:
-    assert Past(past.broker, f"{past.topic}-not").read() == []
+@pytest.mark.parametrize("since", [None, NOW - DAY])
+def test_a_topic_that_does_not_exist_is_empty(past: Past, since: datetime | None) -> None:
+    assert Past(past.broker, f"{past.topic}-not").read(since) == []
 
 
 def test_what_is_new_enough_is_read(past: Past) -> None:

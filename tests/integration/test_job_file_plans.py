@@ -1,4 +1,4 @@
-"""No query of a job file goes through all jobs, or sorts more than it must: SQLite's own plans."""
+"""No query of a job file scans all jobs or sorts more than needed, by SQLite's own plans."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from storage.jobs import JobQuery
-from storage.sqlite_queries import FEW, bodies
-from storage.sqlite_schema import prepare
-from storage.sqlite_vectors import vectors
+from storage.jobs.sqlite.queries import FEW, find_documents, vectors
+from storage.jobs.sqlite.schema import create_or_migrate
+from storage.jobs.store import JobQuery
 from tests.naming import named
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -19,17 +18,17 @@ UNFINISHED = frozenset({"pending", "processing"})
 
 
 class Plans:
-    """The steps by which SQLite goes for what it is asked."""
+    """The steps of SQLite's plan for a query."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def of(self, query: JobQuery) -> list[str]:
-        """Return the steps of the last statement, which is the one that finds the page."""
-        return self._steps(lambda: bodies(self._connection, query))
+        """Return the steps of the last statement, which reads the page."""
+        return self._steps(lambda: find_documents(self._connection, query))
 
     def of_vectors(self) -> list[str]:
-        """Return the steps to a page of what photos are compared by."""
+        """Return the steps to a page of vectors."""
         return self._steps(lambda: vectors(self._connection, (NOON, "job"), 500))
 
     def _steps(self, act: Callable[[], object]) -> list[str]:
@@ -44,7 +43,7 @@ class Plans:
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    prepare(connection)
+    create_or_migrate(connection)
     yield connection
     connection.close()
 

@@ -1,4 +1,4 @@
-"""A job file of an earlier version opens, and is searched like one of this."""
+"""A job file of version 1 opens and can be searched."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.documents import document
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import JobQuery, StageCompleted, Submitted
-from storage.sqlite import SqliteJobs
-from storage.transition import fold
+from storage.jobs.documents import job_document
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import JobQuery, StageCompleted, Submitted
+from storage.jobs.transition import fold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 VERSION_1 = """
@@ -42,7 +42,7 @@ def row(number: int) -> tuple[object, ...]:
         ],
     )
     assert job is not None
-    doc = document(job)
+    doc = job_document(job)
     columns = ("job_id", "status", "owner", "group", "updated_at", "sort_at")
     return (*(doc[column] for column in columns), json.dumps(doc))
 

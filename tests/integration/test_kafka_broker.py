@@ -1,4 +1,4 @@
-"""What Apache Kafka alone can show: topics as planned, limits of its own, and going away."""
+"""Behaviour of Apache Kafka only: topic settings, size limits, restarts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from deploy.local.server import free_port
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.codec import Encoded
+from streams.broker.connection import BrokerUrl
+from streams.broker.topics import Topic, create_topics, system_topics
+from streams.consumers.job_updates import JobUpdateConsumer
 from streams.errors import BrokerUnavailable, EventTooLarge
-from streams.events import JobUpdated
-from streams.follower import JobFollower
-from streams.topics import Topic, plan
+from streams.events.codec import Encoded
+from streams.events.models import JobUpdated
 from tests.broking import letters, messages, new_topic, producing
 from tests.polling import eventually
 from tests.servers import KafkaServer
@@ -26,7 +25,7 @@ def test_topics_are_created_as_planned(kafka_server: KafkaServer) -> None:
     prefix = f"test-{uuid.uuid4().hex[:8]}"
     wanted = [
         Topic(f"{prefix}.{topic.name}", topic.partitions, topic.compacted, 3, topic.max_bytes)
-        for topic in plan(["image-validated"], partitions=3, retention_days=3)
+        for topic in system_topics(["image-validated"], partitions=3, retention_days=3)
     ]
     names = [topic.name for topic in wanted]
     assert create_topics(broker, wanted) == names
@@ -51,21 +50,21 @@ async def test_a_dead_letter_may_be_larger_than_the_record_that_died(
     kafka_server: KafkaServer,
 ) -> None:
     broker = BrokerUrl.parse(kafka_server.url)
-    create_topics(broker, plan([], partitions=4, retention_days=90))
+    create_topics(broker, system_topics([], partitions=4, retention_days=90))
     async with producing(broker) as producer:
         await producer.send(
             [Encoded("dead-letters", b"key", bytes(1_048_000), (("a", b"1" * 9_000),))]
         )
         topic = new_topic(broker)
         incompressible = b"".join(uuid.uuid4().bytes for _ in range(80_000))
-        with pytest.raises(EventTooLarge):  # the broker's word, where the topic has no such limit
+        with pytest.raises(EventTooLarge):  # the broker's limit, if the topic has none
             await producer.send(letters(topic, incompressible))
 
 
 async def test_a_producer_outlives_its_broker(
     kafka_server: KafkaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.producer.DELIVERY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("streams.broker.producer.DELIVERY_TIMEOUT_S", 1.0)
     broker = BrokerUrl.parse(kafka_server.url)
     topic = await asyncio.to_thread(new_topic, broker)
     async with producing(broker) as producer:
@@ -91,23 +90,24 @@ async def test_a_producer_outlives_its_broker(
     assert [found[0].value(), found[-1].value()] == [b"before", b"after"]
 
 
-async def test_a_follower_outlives_its_broker(kafka_server: KafkaServer) -> None:
+async def test_a_consumer_of_job_updates_survives_a_restart_of_the_broker(
+    kafka_server: KafkaServer,
+) -> None:
     broker = BrokerUrl.parse(kafka_server.url)
-    create_topics(broker, plan([], partitions=4, retention_days=90))
-    follower = JobFollower(broker.confluent())
-    follower.start()
+    create_topics(broker, system_topics([], partitions=4, retention_days=90))
+    consumer = JobUpdateConsumer(broker)
+    consumer.start()
     job_id = str(uuid.uuid4())
     news = JobUpdated(job_id=job_id, status="failed", revision=2, updated_at="2026-01-02T03:04:05Z")
     try:
         await asyncio.to_thread(kafka_server.restart)
         async with producing(broker) as producer:
-            hearing = asyncio.create_task(follower.wait(job_id, 60.0))
+            with consumer.subscribe(job_id) as subscription:
 
-            async def told() -> bool:
-                await producer.publish(news)
-                return hearing.done()
+                async def reported() -> bool:
+                    await producer.publish_all([(news, None)])
+                    return await subscription.changed(0.1)
 
-            await eventually(told)
-            assert await hearing
+                await eventually(reported)
     finally:
-        await asyncio.to_thread(follower.stop)
+        await asyncio.to_thread(consumer.stop)

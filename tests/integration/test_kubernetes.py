@@ -1,6 +1,6 @@
-"""The Kubernetes manifests, rendered by Kustomize and held against the schemas of what reads them.
+"""The Kubernetes manifests, rendered by Kustomize and checked against the schemas.
 
-Kubernetes' own come with `kubernetes-validate`, KEDA's from its Go module.
+Kubernetes' schemas come from `kubernetes-validate`, KEDA's from its Go module.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import yaml
 
 from deploy.local.builds import ServerUnavailable, built
 from lookstream.settings import Settings
-from lookstream.wiring import topic_plan
-from streams.graph import PIPELINE
+from lookstream.wiring.gateway import topic_plan
+from streams.stages.registry import PIPELINE
 from tests.composing import ROOT
 from tests.servers import give_up
 
@@ -147,7 +147,7 @@ def test_every_pod_is_locked_down(place: str) -> None:
 
 
 @everywhere
-def test_secrets_are_referred_to_and_never_there(place: str) -> None:
+def test_manifests_reference_secrets_and_contain_none(place: str) -> None:
     assert not of_kind("Secret", place)
     for pod in pods(place):
         sources = pod["containers"][0]["envFrom"]
@@ -158,12 +158,12 @@ def test_secrets_are_referred_to_and_never_there(place: str) -> None:
 
 
 @everywhere
-def test_keda_asks_the_broker_that_the_workers_use(place: str) -> None:
+def test_keda_uses_the_workers_broker(place: str) -> None:
     data = of_kind("ConfigMap", place)["lookstream"]["data"]
     assert data["LOOKSTREAM_KAFKA"] == f"kafka://{data['KAFKA_BOOTSTRAP']}"
 
 
-def test_nobody_comes_in_by_default() -> None:
+def test_incoming_connections_are_denied_by_default() -> None:
     policies = of_kind("NetworkPolicy").values()
     assert not any("ingress" in policy["spec"] for policy in policies)
     closed = of_kind("NetworkPolicy")["lookstream"]["spec"]
@@ -172,7 +172,7 @@ def test_nobody_comes_in_by_default() -> None:
 
 
 def _strict(schema: Any) -> Any:
-    """Return the schema with fields that it does not know refused, as `kubectl apply` does."""
+    """Return the schema changed to refuse unknown fields, like `kubectl apply`."""
     if isinstance(schema, list):
         return [_strict(each) for each in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""MinIO's own signed links, followed by a client that knows nothing else."""
+"""Links that are signed for MinIO work for a client without credentials."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from urllib.error import HTTPError
 
 import pytest
 
-from storage.open import open_artifacts
-from storage.signing import LinkSigner
+from storage.artifacts.links import LinkSigner
+from storage.urls import open_artifacts
 from tests.servers import MinioServer
 
 

@@ -1,4 +1,4 @@
-"""Another writer gets between a read and a write: MongoJobs notices and folds once more."""
+"""If another writer changes a job between read and write, MongoJobs folds the updates again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from pymongo import MongoClient, monitoring
 from pymongo.collection import Collection
 
-from storage.documents import document
 from storage.errors import StoreUnavailable
-from storage.jobs import StageCompleted, Submitted
-from storage.mongo import MongoJobs
-from storage.transition import transition
+from storage.jobs.documents import job_document
+from storage.jobs.mongo.store import MongoJobs
+from storage.jobs.store import StageCompleted, Submitted
+from storage.jobs.transition import transition
 from tests.servers import FerretServer
 
 NOON = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ def completed(stage: str) -> StageCompleted:
 
 
 class AfterReading(monitoring.CommandListener):
-    """Does something each time that the database has answered a ``find``, before its reader."""
+    """Calls ``action`` after each answer to a ``find``, before the caller gets it."""
 
     def __init__(self) -> None:
         self.action: Callable[[], object] | None = None
@@ -51,7 +51,7 @@ monitoring.register(LISTENER)
 
 
 class Rival:
-    """Another writer, driven from inside the first one's read."""
+    """Another writer, called during the first writer's read."""
 
     def __init__(self, jobs: Collection[dict[str, Any]]) -> None:
         self.jobs = jobs
@@ -65,7 +65,7 @@ class Rival:
     def insert(self) -> None:
         job = transition(None, completed("b"))
         assert job is not None
-        doc = document(job)
+        doc = job_document(job)
         self.jobs.insert_one({"_id": doc.pop("job_id"), **doc})
         self.writes += 1
 

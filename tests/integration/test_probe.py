@@ -1,4 +1,4 @@
-"""The containers' health check, against a server that is ready, is not, or is not there."""
+"""The containers' health check against a server that is ready, not ready, or absent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from prometheus_client import CollectorRegistry
 
-from agents.health import HealthServer
+from agents.runtime.health import HealthServer
 from deploy.local.server import HOST, free_port
-from lookstream.probe import main, port, reason
+from lookstream.supervisor.probe import main, port, reason
 
 Serve = Callable[[Mapping[str, str]], int]
 
@@ -34,7 +34,7 @@ def test_ready_is_healthy(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None
     assert main() == 0
 
 
-def test_what_is_not_ready_says_why(
+def test_a_process_that_is_not_ready_gives_a_reason(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LOOKSTREAM_WORKER_PORT", str(serve({"pose": "loading"})))
@@ -42,10 +42,10 @@ def test_what_is_not_ready_says_why(
     assert "loading" in capsys.readouterr().err
 
 
-def test_nobody_there_is_not_ready() -> None:
+def test_without_a_process_it_is_not_ready() -> None:
     assert reason(free_port()) is not None
 
 
-def test_a_worker_is_asked_where_there_is_one() -> None:
+def test_the_worker_port_takes_precedence() -> None:
     assert port({"LOOKSTREAM_PORT": "8000"}) == 8000
     assert port({"LOOKSTREAM_PORT": "8000", "LOOKSTREAM_WORKER_PORT": "9100"}) == 9100

@@ -1,4 +1,4 @@
-"""The broker that the tests rest on: no topic by accident, and what it has taken stays."""
+"""The Kafka of the tests: it does not create topics by itself, and it keeps records."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_nobody_else_is_let_in_by_mistake(command: list[str], tmp_path: Path) ->
     command = [*command, "--host", "0.0.0.0", "--port", "0"]
     code, said = started(command, LOOKSTREAM_HOME=str(tmp_path))
     assert code == 2
-    assert said.startswith("lookstream: 0.0.0.0 can be reached by others")
+    assert said.startswith("lookstream: other machines can reach 0.0.0.0")
 
 
 @pytest.mark.parametrize("command", ["up", "worker"])

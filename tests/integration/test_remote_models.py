@@ -10,11 +10,11 @@ from typing import Protocol
 import pytest
 from pydantic import SecretStr
 
+from agents.captioners.exchange import Stumbled
 from agents.captioners.gemini import GeminiModel
 from agents.captioners.openai import OpenAiModel
-from agents.captioners.statuses import Stumbled
-from agents.errors import BadAnswer, Rejected, StageError, Unavailable
-from streams.events import Captioned
+from agents.stages.errors import BadAnswer, Rejected, StageError, Unavailable
+from streams.events.models import Captioned
 from tests.garments import dress, jpeg
 from tests.integration import model_server
 from tests.integration.model_server import ANSWER, Behaviour, ModelServer, says, status
@@ -210,7 +210,7 @@ def test_a_wrong_key_of_gemini_is_the_operators(server: ModelServer) -> None:
     server.behaviour = status(400, json.dumps(told).encode())
     model = made("gemini", server.url)
     try:
-        assert "it does not accept the key" in str(failure(model))
+        assert "the key is not accepted" in str(failure(model))
     finally:
         model.close()
 

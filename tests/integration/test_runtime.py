@@ -1,4 +1,4 @@
-"""Readers and workers on the embedded broker, each worker a process of its own."""
+"""Consumers and workers on the embedded broker; each worker is a process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded import EmbeddedBroker
-from tests.integration.toys import Playground
+from streams.broker.connection import EmbeddedBroker
+from tests.integration.worker_playground import Playground
 from tests.polling import until
 
 
@@ -36,7 +36,7 @@ def page(port: int, path: str) -> tuple[int, dict[str, object]]:
         return error.code, json.load(error)
 
 
-def test_what_is_published_is_done_in_order_and_committed(playground: Playground) -> None:
+def test_records_are_processed_in_order_and_committed(playground: Playground) -> None:
     early = [f"early-{number}" for number in range(20)]
     late = [f"late-{number}" for number in range(20)]
     playground.publish(*early)
@@ -53,7 +53,7 @@ def test_what_is_published_is_done_in_order_and_committed(playground: Playground
     assert not list(Path.cwd().glob(f"{playground.topic}*")), "Faust's own directories"
 
 
-def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest(playground: Playground) -> None:
+def test_a_stop_finishes_the_current_batch_only(playground: Playground) -> None:
     values = [f"job-{number}" for number in range(40)]
     playground.publish(*values)
     first = playground.worker(each=0.1)
@@ -68,7 +68,7 @@ def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest(playground: Playg
     assert sorted(playground.done()) == sorted(values)
 
 
-def test_the_health_page_says_what_is_waited_for(playground: Playground) -> None:
+def test_readiness_names_the_unavailable_dependency(playground: Playground) -> None:
     port = playground.worker().ready()["health"]
     assert page(port, "/health/live") == (200, {"status": "live"})
     assert page(port, "/health/ready") == (200, {"status": "ready", "stages": {}})
@@ -79,8 +79,8 @@ def test_the_health_page_says_what_is_waited_for(playground: Playground) -> None
     assert page(port, "/elsewhere")[0] == 404
 
 
-def test_a_worker_plays_several_readers(playground: Playground) -> None:
-    worker = playground.worker(readers=3)
+def test_a_worker_runs_several_consumers(playground: Playground) -> None:
+    worker = playground.worker(consumers=3)
     worker.ready()
     playground.publish("once")
     until(lambda: playground.done() == ["once"] * 3)

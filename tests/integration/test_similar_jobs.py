@@ -1,4 +1,4 @@
-"""The index of vectors and the job store behind it: filled when first asked, fresh ever after."""
+"""The search for similar jobs: the index is filled on the first search and refreshed on each."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from serving import drop_jobs
 
-from gateway.problems import Problem
-from gateway.similar import SimilarJobs
+from gateway.http.problems import Problem
+from gateway.search.similar import SimilarJobs
 from storage.errors import StoreUnavailable
-from storage.jobs import (
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import (
     Deleted,
+    IdempotencyRecord,
     Job,
     JobPage,
     JobQuery,
     JobUpdate,
     JobVector,
-    KeptRequest,
     StageCompleted,
     Submitted,
 )
-from storage.sqlite import SqliteJobs
 from tests.vectors import along, like
 
 NOW = datetime.now(UTC)
@@ -46,7 +47,7 @@ def classified(number: int, embedding: str, run: int = 1) -> list[JobUpdate]:
 
 @dataclass
 class Breaking:
-    """A job store that is out of reach for a while, and tells how often it was read."""
+    """A job store that fails after ``good_pages`` reads, and records its reads."""
 
     store: SqliteJobs
     good_pages: int = 1_000_000
@@ -71,11 +72,10 @@ class Breaking:
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self.store.count(query, at_most=at_most)
 
-    async def keep_request(self, request: KeptRequest, *, expired: datetime) -> KeptRequest:
-        return await self.store.keep_request(request, expired=expired)
-
-    async def clear(self) -> None:
-        await self.store.clear()
+    async def claim_idempotency_key(
+        self, request: IdempotencyRecord, *, expired: datetime
+    ) -> IdempotencyRecord:
+        return await self.store.claim_idempotency_key(request, expired=expired)
 
     async def check(self) -> None:
         await self.store.check()
@@ -86,7 +86,7 @@ class Breaking:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Breaking]:
-    """Thirty jobs, of which the higher numbers are the more like job 0."""
+    """Thirty jobs; a higher number is more similar to job 0."""
     store = Breaking(SqliteJobs(tmp_path / "jobs.db"))
     await store.apply(classified(0, along(0)))
     for number in range(1, 30):
@@ -101,7 +101,7 @@ async def found(similar: SimilarJobs, store: Breaking, limit: int = 3) -> list[s
     return [each.job_id for each, _ in await similar.to(job, limit=limit)]
 
 
-async def test_it_reads_all_pages_once_and_then_what_is_new(store: Breaking) -> None:
+async def test_the_first_search_reads_all_pages_and_the_next_only_changes(store: Breaking) -> None:
     similar = SimilarJobs(store, page=7)
     assert store.reads == []
     assert await found(similar, store) == [name(29), name(28), name(27)]
@@ -111,7 +111,7 @@ async def test_it_reads_all_pages_once_and_then_what_is_new(store: Breaking) -> 
     assert store.reads[5][0] > store.reads[0][0]
 
 
-async def test_an_outage_in_between_is_told_and_does_not_begin_anew(store: Breaking) -> None:
+async def test_after_an_outage_the_refresh_resumes(store: Breaking) -> None:
     similar = SimilarJobs(store, page=7)
     store.good_pages = 2
     for _ in range(2):
@@ -123,33 +123,35 @@ async def test_an_outage_in_between_is_told_and_does_not_begin_anew(store: Break
     assert len({*store.reads}) == 5
 
 
-async def test_many_who_ask_at_once_share_the_reading(store: Breaking) -> None:
+async def test_concurrent_searches_share_a_refresh(store: Breaking) -> None:
     similar = SimilarJobs(store, page=7)
     answers = await asyncio.gather(*(found(similar, store) for _ in range(50)))
     assert answers == [[name(29), name(28), name(27)]] * 50
     assert len(store.reads) < 25
 
 
-async def test_jobs_that_vanish_without_a_trace_are_passed_over(store: Breaking) -> None:
+async def test_jobs_that_are_missing_in_the_store_are_skipped(
+    store: Breaking, tmp_path: Path
+) -> None:
     similar = SimilarJobs(store)
     job = await store.get(name(0))
     assert job is not None
     await found(similar, store)
-    await store.clear()
+    drop_jobs(tmp_path / "jobs.db")
     await store.apply([*classified(0, along(0)), *classified(7, like(0.2))])
     assert [each.job_id for each, _ in await similar.to(job, limit=30)] == [name(7)]
     await store.apply([Deleted(name(7), 1, NOW)])
     assert await similar.to(job, limit=30) == []
 
 
-async def test_no_more_are_kept_than_allowed(store: Breaking) -> None:
+async def test_the_index_is_bounded(store: Breaking) -> None:
     similar = SimilarJobs(store, most=4, page=7)
     assert await found(similar, store, limit=9) == [name(number) for number in (29, 28, 27, 26)]
     await store.apply(classified(3, like(0.01), run=2))
     assert await found(similar, store, limit=9) == [name(29), name(28), name(27), name(3)]
 
 
-async def test_a_job_that_is_not_kept_can_be_asked_for(store: Breaking) -> None:
+async def test_a_search_works_for_a_job_outside_the_index(store: Breaking) -> None:
     similar = SimilarJobs(store, most=4)
     job = await store.get(name(0))
     assert job is not None
@@ -157,7 +159,7 @@ async def test_a_job_that_is_not_kept_can_be_asked_for(store: Breaking) -> None:
     assert (nearest.job_id, similarity) == (name(29), pytest.approx(29 / 40, abs=0.001))
 
 
-async def test_a_job_without_a_vector_has_none(store: Breaking) -> None:
+async def test_a_job_without_a_vector_is_refused(store: Breaking) -> None:
     (job,) = await store.apply([Submitted("new", 1, NOW, {"url": "u"}, WANTED)])
     with pytest.raises(Problem, match="not done yet"):
         await SimilarJobs(store).to(job, limit=3)

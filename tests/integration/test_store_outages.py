@@ -1,4 +1,4 @@
-"""A store that is out of reach says so, in our words, and works again when it is back."""
+"""An unavailable store raises our own errors, and works again after the outage."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from deploy.local.server import free_port
-from storage.artifacts import ArtifactStore
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import JobQuery, JobStore, Submitted
-from storage.open import open_artifacts, open_jobs
-from storage.signing import LinkSigner
+from storage.jobs.store import JobQuery, JobStore, Submitted
+from storage.urls import open_artifacts, open_jobs
 from tests.servers import FerretServer, MinioServer
 
 SIGNER = LinkSigner(b"0123456789abcdef", "")
@@ -47,13 +47,12 @@ async def assert_unavailable(store: JobStore) -> None:
         store.apply([SUBMITTED]),
         store.get("job"),
         store.find(JobQuery()),
-        store.clear(),
     ):
         with pytest.raises(StoreUnavailable):
             await call
 
 
-def test_nobody_at_the_address_of_minio() -> None:
+def test_no_minio_at_the_address() -> None:
     store = open_artifacts(f"s3://key:hush@127.0.0.1:{free_port()}/bucket?secure=false", SIGNER)
     for call in artifact_calls(store)[:2]:
         with pytest.raises(StoreUnavailable) as failure:
@@ -61,7 +60,7 @@ def test_nobody_at_the_address_of_minio() -> None:
         assert "hush" not in str(failure.value)
 
 
-def test_minio_that_goes_and_comes_back(minio_server: MinioServer) -> None:
+def test_minio_stops_and_restarts(minio_server: MinioServer) -> None:
     store = open_artifacts(minio_server.fresh(), SIGNER)
     store.put("a", b"before")
     left = store.stream("a")
@@ -73,14 +72,14 @@ def test_minio_that_goes_and_comes_back(minio_server: MinioServer) -> None:
     del left
 
 
-def test_minio_that_does_not_know_us(minio_server: MinioServer) -> None:
+def test_minio_refuses_the_credentials(minio_server: MinioServer) -> None:
     scheme, _, rest = minio_server.fresh().partition("://")
     stranger = open_artifacts(f"{scheme}://stranger:password@{rest.partition('@')[2]}", SIGNER)
     with pytest.raises(StoreUnavailable, match=r"InvalidAccessKeyId|AccessDenied"):
         stranger.check()
 
 
-def test_a_bucket_that_was_taken_away_is_made_again(minio_server: MinioServer) -> None:
+def test_a_removed_bucket_is_created_again(minio_server: MinioServer) -> None:
     url = minio_server.fresh()
     store = open_artifacts(url, SIGNER)
     store.put("a", b"x")
@@ -93,7 +92,7 @@ def test_a_bucket_that_was_taken_away_is_made_again(minio_server: MinioServer) -
     assert store.list() == ["a"]
 
 
-def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = open_artifacts(f"file://{tmp_path}/file", SIGNER)
     for call in artifact_calls(store)[:2]:
@@ -102,7 +101,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 @half_open
-async def test_nobody_at_the_address_of_mongodb() -> None:
+async def test_no_mongodb_at_the_address() -> None:
     url = f"mongodb://user:hush@127.0.0.1:{free_port()}/db?serverSelectionTimeoutMS=100"
     store = open_jobs(url)
     await assert_unavailable(store)
@@ -111,7 +110,7 @@ async def test_nobody_at_the_address_of_mongodb() -> None:
 
 
 @half_open
-async def test_mongodb_that_goes_and_comes_back(ferretdb_server: FerretServer) -> None:
+async def test_mongodb_stops_and_restarts(ferretdb_server: FerretServer) -> None:
     store = open_jobs(ferretdb_server.fresh() + "?serverSelectionTimeoutMS=300")
     await store.apply([SUBMITTED])
     await asyncio.to_thread(ferretdb_server.stop)
@@ -131,7 +130,7 @@ async def test_mongodb_that_goes_and_comes_back(ferretdb_server: FerretServer) -
     gc.collect()
 
 
-async def test_a_job_file_that_cannot_be_made(tmp_path: Path) -> None:
+async def test_a_job_file_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = open_jobs(f"sqlite://{tmp_path}/file/jobs.db")
     await assert_unavailable(store)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agents.captioners.transformers import TransformersModel
-from agents.errors import BadAnswer
+from agents.stages.errors import BadAnswer
 from tests.garments import dress, jpeg
 
 transformers = pytest.importorskip("transformers")

@@ -1,4 +1,4 @@
-"""MinIO tells Kafka of what clients put into it, and intake understands what it says."""
+"""MinIO publishes upload notifications to Kafka, and intake parses them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from uuid import uuid4
 
 import pytest
 
-from agents.intake import Put, uploads
+from agents.tracking.notifications import UploadedObject, uploaded_objects
 from deploy.local.servers import Minio
-from lookstream.worker_wiring import NOTIFIED
-from storage import keys
+from lookstream.wiring.workers import NOTIFICATION_TARGET
+from storage.artifacts import keys
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.s3 import MinioArtifacts
 from storage.errors import StorageError
-from storage.minio import MinioArtifacts
-from storage.open import open_artifacts
-from storage.signing import LinkSigner
-from streams.admin import create_topics
-from streams.broker_url import BrokerUrl
-from streams.record import Record
-from streams.topics import OBJECT_CREATED, Topic
+from storage.urls import open_artifacts
+from streams.broker.connection import BrokerUrl
+from streams.broker.records import Record
+from streams.broker.topics import OBJECT_CREATED, Topic, create_topics
 from tests.broking import messages
 from tests.servers import KafkaServer, MinioServer
 
@@ -48,9 +47,11 @@ def follow(link: str, data: bytes) -> None:
     urllib.request.urlopen(request, timeout=10).close()
 
 
-def test_a_photo_put_by_link_is_told_once(store: MinioArtifacts, kafka_server: KafkaServer) -> None:
+def test_an_upload_by_link_is_notified_once(
+    store: MinioArtifacts, kafka_server: KafkaServer
+) -> None:
     for _ in range(3):
-        store.announce("uploads/", NOTIFIED)
+        store.add_notification("uploads/", NOTIFICATION_TARGET)
     job_id = str(uuid4())
     store.put(keys.incoming(job_id), b"of no interest")
     follow(store.signed_link(keys.upload(job_id), expires_s=60, method="PUT"), b"a photo")
@@ -62,12 +63,12 @@ def test_a_photo_put_by_link_is_told_once(store: MinioArtifacts, kafka_server: K
         for message in messages(
             broker, OBJECT_CREATED, 2, lambda each: store.bucket.encode() in each.value()
         )
-        for put in uploads(Record.received(message).value or b"", store.bucket)
+        for put in uploaded_objects(Record.received(message).value or b"", store.bucket)
     ]
     assert sorted(put.job_id for put in found) == sorted([job_id, last])
-    assert Put(keys.upload(job_id), store.stat(keys.upload(job_id)).etag) in found
+    assert UploadedObject(keys.upload(job_id), store.stat(keys.upload(job_id)).etag) in found
 
 
-def test_a_store_that_knows_no_kafka_says_so(minio_server: MinioServer) -> None:
+def test_a_store_without_a_kafka_target_raises(minio_server: MinioServer) -> None:
     with pytest.raises(StorageError):
-        opened(minio_server).announce("uploads/", NOTIFIED)
+        opened(minio_server).add_notification("uploads/", NOTIFICATION_TARGET)

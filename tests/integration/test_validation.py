@@ -1,4 +1,4 @@
-"""Validation on a real store, decoder and HTTP server: what it leaves behind, and redeliveries."""
+"""Validation with a real decoder, an HTTP server and a store in a directory."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
-from agents.decoding import Decoder
-from agents.errors import Rejected, Unavailable
-from agents.fetching import Fetcher
-from agents.stage import Outcome, Reused, Stage
-from agents.validation import validation_stage
-from storage import keys
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
+from agents.inputs.decoding import Decoder
+from agents.inputs.fetching import Fetcher
+from agents.stages.errors import Rejected, Unavailable
+from agents.stages.stage import CachedResult, Outcome, Stage
+from agents.stages.validation import validation_stage
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
 from storage.errors import StoreUnavailable
-from storage.signing import LinkSigner
-from streams.events import ImageSubmitted, Source, Validated
+from streams.events.models import ImageSubmitted, Source, Validated
 from tests.garments import dress, encoded, jpeg, tshirt
 from tests.integration.misbehaving_server import Misbehaving, serving
 
@@ -79,7 +79,7 @@ def new(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Validated:
 
 def reused(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Validated:
     found = outcome(stage, event, store)
-    assert isinstance(found, Reused), found
+    assert isinstance(found, CachedResult), found
     assert isinstance(found.payload, Validated)
     return found.payload
 
@@ -90,22 +90,22 @@ def code_of(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> str:
     return found.code
 
 
-def test_a_content_is_claimed_before_it_is_told_of(
+def test_a_claim_is_written_before_the_result_is_returned(
     stage: Stage, store: DirectoryArtifacts, server: Misbehaving
 ) -> None:
-    """Else who deletes another job with the same photo would take it from under this one."""
+    """Without the claim, deleting another job with the same photo would delete this content."""
     events = [uploaded(store, PHOTO), uploaded(store, PHOTO), linked(server.url("/picture/a"))]
-    for event in [*events, events[0]]:  # the last is delivered twice: its object is gone by then
+    for event in [*events, events[0]]:  # the redelivery finds no object
         assert not isinstance(outcome(stage, event, store), Exception)
     claims = sorted(keys.claim(SHA, event.job_id) for event in events)
     assert store.list(keys.claim(SHA)) == claims
 
 
 @pytest.mark.parametrize(("ago", "waits"), [(timedelta(0), True), (timedelta(hours=1), False)])
-def test_what_is_being_erased_is_waited_for(
+def test_content_that_is_being_erased_is_unavailable(
     stage: Stage, store: DirectoryArtifacts, ago: timedelta, waits: bool
 ) -> None:
-    """And made anew then; whoever was killed at erasing is not waited for."""
+    """Validation runs again later. An erasure that was killed long ago does not count."""
     new(stage, uploaded(store, PHOTO), store)
     store.put(keys.erasing(SHA), (datetime.now(UTC) - ago).isoformat().encode())
     event = uploaded(store, PHOTO)
@@ -114,7 +114,7 @@ def test_what_is_being_erased_is_waited_for(
     assert not isinstance(outcome(stage, event, store), Exception)
 
 
-def test_what_is_rejected_is_not_claimed(stage: Stage, store: DirectoryArtifacts) -> None:
+def test_a_rejected_photo_leaves_no_claim(stage: Stage, store: DirectoryArtifacts) -> None:
     assert code_of(stage, uploaded(store, b"not a photo"), store)
     assert store.list("claims/") == []
 
@@ -131,7 +131,7 @@ def test_an_upload_leaves_quarantine(stage: Stage, store: DirectoryArtifacts) ->
     assert not store.list("incoming/")
 
 
-def test_redelivered_after_the_end_it_answers_from_memory(
+def test_a_redelivery_answers_from_the_stored_source_record(
     stage: Stage, store: DirectoryArtifacts
 ) -> None:
     event = uploaded(store, PHOTO)
@@ -145,27 +145,25 @@ def put_by_link(store: ArtifactStore, data: bytes) -> ImageSubmitted:
     return ImageSubmitted(job_id=job_id, source=Source(object=keys.upload(job_id)))
 
 
-def test_what_was_put_by_link_leaves_quarantine_as_well(
-    stage: Stage, store: DirectoryArtifacts
-) -> None:
+def test_an_upload_by_link_leaves_quarantine_too(stage: Stage, store: DirectoryArtifacts) -> None:
     event = put_by_link(store, PHOTO)
     assert store.get(new(stage, event, store).original) == PHOTO
     assert not store.list("uploads/")
 
 
-def test_submitted_in_three_ways_at_once_it_is_one_photo(
+def test_three_simultaneous_deliveries_give_the_same_payload(
     stage: Stage, store: DirectoryArtifacts
 ) -> None:
     event = put_by_link(store, PHOTO)
     with ThreadPoolExecutor(3) as threads:
         found = list(threads.map(lambda _: outcome(stage, event, store), range(3)))
-    payloads = [each.payload if isinstance(each, Reused) else each for each in found]
+    payloads = [each.payload if isinstance(each, CachedResult) else each for each in found]
     assert payloads == [payloads[0]] * 3
     assert isinstance(payloads[0], Validated)
     assert not store.list("uploads/")
 
 
-def test_a_link_used_again_does_not_change_the_photo_of_its_job(
+def test_a_second_upload_by_the_same_link_does_not_change_the_photo(
     stage: Stage, store: DirectoryArtifacts
 ) -> None:
     event = put_by_link(store, PHOTO)
@@ -175,9 +173,7 @@ def test_a_link_used_again_does_not_change_the_photo_of_its_job(
     assert not store.list("uploads/")
 
 
-def test_a_photo_put_in_place_of_a_bad_one_is_taken(
-    stage: Stage, store: DirectoryArtifacts
-) -> None:
+def test_a_photo_may_replace_a_rejected_upload(stage: Stage, store: DirectoryArtifacts) -> None:
     event = put_by_link(store, b"no image")
     assert code_of(stage, event, store) == "not-an-image"
     store.put(keys.upload(event.job_id), PHOTO)
@@ -185,7 +181,7 @@ def test_a_photo_put_in_place_of_a_bad_one_is_taken(
 
 
 class Dying:
-    """A store whose process is killed at its n-th write: nothing after that is done."""
+    """A store whose process is killed at the n-th write. Later writes do not happen."""
 
     def __init__(self, store: ArtifactStore, writes: int) -> None:
         self._store = store
@@ -200,14 +196,14 @@ class Dying:
 
 
 @pytest.mark.parametrize("writes", range(7))
-def test_killed_at_any_point_the_redelivery_gives_the_same(
+def test_a_redelivery_after_a_kill_at_any_write_gives_the_same_result(
     stage: Stage, store: DirectoryArtifacts, writes: int
 ) -> None:
     event = uploaded(store, PHOTO)
     dying = outcome(stage, event, Dying(store, writes))  # type: ignore[arg-type]
     assert isinstance(dying, StoreUnavailable) == (writes < 6)
     found = outcome(stage, event, store)
-    payload = found.payload if isinstance(found, Reused) else found
+    payload = found.payload if isinstance(found, CachedResult) else found
     assert isinstance(payload, Validated)
     assert payload.sha256 == SHA
     assert store.get(payload.original) == PHOTO
@@ -216,7 +212,9 @@ def test_killed_at_any_point_the_redelivery_gives_the_same(
     assert reused(stage, event, store) == payload
 
 
-def test_the_same_photo_again_is_recognised(stage: Stage, store: DirectoryArtifacts) -> None:
+def test_a_second_submission_of_a_photo_uses_the_cached_result(
+    stage: Stage, store: DirectoryArtifacts
+) -> None:
     payload = new(stage, uploaded(store, PHOTO), store)
     assert reused(stage, uploaded(store, PHOTO), store) == payload
     assert not store.list("incoming/")
@@ -241,12 +239,14 @@ def test_an_original_can_be_processed_again(stage: Stage, store: DirectoryArtifa
 @pytest.mark.parametrize(
     "key", ["working/x.jpg", "results/x", "../secret", "incoming/../results/x", "/etc/passwd", ""]
 )
-def test_other_objects_are_not_a_source(stage: Stage, store: DirectoryArtifacts, key: str) -> None:
+def test_only_uploads_and_originals_are_sources(
+    stage: Stage, store: DirectoryArtifacts, key: str
+) -> None:
     event = ImageSubmitted(job_id=str(uuid4()), source=Source(object=key))
     assert code_of(stage, event, store) == "source-not-allowed"
 
 
-def test_an_object_that_never_was(stage: Stage, store: DirectoryArtifacts) -> None:
+def test_a_missing_object_is_rejected(stage: Stage, store: DirectoryArtifacts) -> None:
     event = ImageSubmitted(job_id=str(uuid4()), source=Source(object="incoming/nothing"))
     assert code_of(stage, event, store) == "object-not-found"
 
@@ -279,7 +279,7 @@ def test_one_bad_photo_in_a_batch_fails_alone(stage: Stage, store: DirectoryArti
     assert kinds == [Validated, Rejected, Validated]
 
 
-def test_a_url_seen_before_is_asked_whether_it_changed(
+def test_a_known_url_is_fetched_with_its_validators(
     stage: Stage, store: DirectoryArtifacts, server: Misbehaving
 ) -> None:
     url = server.url("/picture/shirt.jpg")
@@ -304,7 +304,7 @@ def test_a_url_that_changed_its_validator_but_not_its_content_is_reused(
     assert server.seen[-1][1]["if-none-match"] == '"two"', "the newer one is remembered"
 
 
-def test_where_the_content_is_gone_an_unchanged_url_is_fetched_again(
+def test_an_unchanged_url_is_fetched_again_if_the_content_is_gone(
     stage: Stage, store: DirectoryArtifacts, server: Misbehaving
 ) -> None:
     url = server.url("/picture/shirt.jpg")
@@ -315,7 +315,7 @@ def test_where_the_content_is_gone_an_unchanged_url_is_fetched_again(
     assert store.get(first.original) == PHOTO
 
 
-def test_a_url_that_is_not_there(
+def test_a_missing_url_is_rejected(
     stage: Stage, store: DirectoryArtifacts, server: Misbehaving
 ) -> None:
     assert code_of(stage, linked(server.url("/status/404")), store) == "url-not-found"

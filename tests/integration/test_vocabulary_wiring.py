@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lookstream_client.cli import command_line
 from typer.testing import CliRunner
 
-from lookstream.cli import app
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from lookstream.vocabulary_wiring import open_vocabulary
-from lookstream.worker_wiring import build_worker
+from lookstream.wiring.vocabulary import open_vocabulary
+from lookstream.wiring.workers import build_worker
 
 
 def settings(tmp_path: Path, text: str) -> Settings:
@@ -21,7 +21,7 @@ def settings(tmp_path: Path, text: str) -> Settings:
 
 
 def test_every_word_of_the_networks_is_a_file_that_can_be_used(tmp_path: Path) -> None:
-    written = CliRunner().invoke(app, ["vocabulary"])
+    written = CliRunner().invoke(command_line(), ["vocabulary"])
     assert written.exit_code == 0
     own = open_vocabulary(settings(tmp_path, written.stdout))
     assert own.word("types", "t-shirt") == "t-shirt"
@@ -35,8 +35,8 @@ def test_a_worker_does_not_start_on_words_that_the_networks_lack(tmp_path: Path)
 
 def test_a_file_is_checked_from_the_command_line(tmp_path: Path) -> None:
     path = Path(settings(tmp_path, "types: {frock: [dress]}").vocabulary)
-    assert CliRunner().invoke(app, ["vocabulary", "--check", str(path)]).exit_code == 0
+    assert CliRunner().invoke(command_line(), ["vocabulary", "--check", str(path)]).exit_code == 0
     path.write_text("types: {frock: [dreß]}")
-    refused = CliRunner().invoke(app, ["vocabulary", "--check", str(path)])
+    refused = CliRunner().invoke(command_line(), ["vocabulary", "--check", str(path)])
     assert refused.exit_code == 2
     assert "dreß" in refused.output

@@ -1,4 +1,4 @@
-"""Which addresses a stranger's URL may reach: the cases that others got wrong."""
+"""Which addresses an untrusted URL can reach."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from agents.addresses import permitted
+from agents.inputs.connector import permitted
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The annotated picture: 1000 px wide, its lines legible whatever it shows."""
+"""The annotated picture is 1000 px wide, and its lines are legible."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.annotation import WIDTH, annotated
-from agents.vision.caption_strip import draw_lines
-from streams.events import Label
+from agents.stages.annotation import WIDTH, annotated
+from agents.vision.images.drawing import draw_lines
+from streams.events.models import Label
 
 TOP5 = tuple(
     Label(label=label, probability=p)
@@ -21,7 +21,9 @@ TOP5 = tuple(
     ("size", "height"),
     [((500, 400), 800), ((1000, 600), 600), ((80, 60), 750), ((1024, 1024), 1000)],
 )
-def test_is_1000_px_wide_and_keeps_its_aspect(size: tuple[int, int], height: int) -> None:
+def test_the_picture_is_1000_px_wide_and_keeps_its_aspect(
+    size: tuple[int, int], height: int
+) -> None:
     assert annotated(Image.new("RGB", size, "teal"), TOP5).size == (WIDTH, height)
 
 
@@ -36,7 +38,7 @@ def test_a_tall_picture_stays_within_bounds() -> None:
 
 
 @pytest.mark.parametrize("ground", ["white", "black", "yellow", "gray"])
-def test_letters_stand_out_from_any_ground(ground: str) -> None:
+def test_letters_are_legible_on_any_background(ground: str) -> None:
     grey = np.asarray(annotated(Image.new("RGB", (800, 600), ground), TOP5).convert("L"))
     panel = grey[20:240, 20:240].astype(int)
     letters, behind = panel.max(), int(np.median(panel))

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.vision.blend import Blend
-from agents.vision.network import HEADS
-from agents.vision.residual_network import SEEN, ResidualNet
+from agents.vision.networks.blend import Blend
+from agents.vision.networks.garment_net import HEADS
+from agents.vision.networks.residual import SEEN, ResidualNet
 from training.blend import Answers, fitted
 
 WORDS = 4

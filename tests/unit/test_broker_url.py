@@ -1,10 +1,10 @@
-"""``LOOKSTREAM_KAFKA``, read into what Kafka's clients want to know."""
+"""``LOOKSTREAM_KAFKA`` gives the settings of Kafka clients."""
 
 from __future__ import annotations
 
 import pytest
 
-from streams.broker_url import BrokerUrl
+from streams.broker.connection import BrokerUrl
 from streams.errors import InvalidBrokerUrl
 
 
@@ -70,7 +70,7 @@ def test_no_secret_is_shown() -> None:
         ("http://kafka:9092", "embedded:// or kafka://"),
         ("kafka://", "embedded:// or kafka://"),
         ("kafka://h?acks=1", "unknown option acks"),
-        ("kafka://u:p@h?sasl=GSSAPI", "sasl is one of"),
+        ("kafka://u:p@h?sasl=GSSAPI", "sasl must be one of"),
         ("kafka://h:port", "no port number in 'h:port'"),
     ],
 )

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.vision.caption import (
+from agents.vision.networks.prediction import Prediction, Ranking
+from agents.vision.text.caption import (
     BROADER_TYPES,
     TITLE_LENGTH,
     attributes,
@@ -15,9 +16,8 @@ from agents.vision.caption import (
     description,
     needs_review,
 )
-from agents.vision.prediction import Prediction, Ranking
-from agents.vision.titles import Title
-from agents.vision.vocabulary import Vocabulary
+from agents.vision.text.titles import Title
+from agents.vision.text.vocabulary import Vocabulary
 
 DRESS: Ranking = (("dress", 0.9), ("top", 0.05))
 NAVY: Ranking = (("navy blue", 0.8), ("black", 0.1))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from agents.captioners import answers
 from agents.captioners.prompt import PROMPT, SCHEMA, full_prompt, version_of
-from agents.errors import BadAnswer
-from streams.events import Captioned
+from agents.stages.errors import BadAnswer
+from streams.events.models import Captioned
 
 GOOD: dict[str, Any] = {
     "caption": "Women's Red Wrap Dress",

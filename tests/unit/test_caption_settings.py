@@ -1,4 +1,4 @@
-"""Who describes is a setting; one that is not whole stops the worker with a sentence."""
+"""The settings choose the captioner. Incomplete settings stop the worker with a message."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from agents.captioners.captioner import Captioner, Described
-from agents.stage import Stage
-from lookstream.caption_wiring import build_captioning, check_captions, open_chosen
+from agents.stages.captioning import Captioner, Described, captioning_stage
+from agents.stages.stage import Stage
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from storage.artifacts import ArtifactStore
+from lookstream.wiring.captions import caption_source, check_captions, open_chosen
+from storage.artifacts.store import ArtifactStore
 
 GEMINI = {"captions": "gemini", "gemini_api_key": "k", "gemini_model_name": "m"}
 OPENAI = {"captions": "openai", "openai_base_url": "http://h/v1", "openai_model_name": "m"}
@@ -27,15 +27,18 @@ class Shipped:
         return []
 
     def warm_up(self) -> None:
-        """Nothing to do."""
+        """Load nothing."""
 
 
 def built(settings: Settings, local: Callable[[], Captioner]) -> Stage:
-    return build_captioning(settings, open_chosen(settings), local)
+    source = caption_source(settings, open_chosen(settings), local)
+    return captioning_stage(
+        source.captioner, batch=source.batch, timeout_s=source.timeout_s, threads=source.threads
+    )
 
 
 @pytest.mark.parametrize("given", [{}, GEMINI, OPENAI, {**OPENAI, "openai_api_key": "k"}])
-def test_what_is_whole_is_taken(given: dict[str, Any]) -> None:
+def test_complete_settings_are_accepted(given: dict[str, Any]) -> None:
     check_captions(Settings(**given))
 
 
@@ -58,7 +61,7 @@ def test_what_is_whole_is_taken(given: dict[str, Any]) -> None:
         (DIRECTORY, "LOOKSTREAM_CAPTIONS_DIRECTORY: there is no model in /nowhere"),
     ],
 )
-def test_what_is_missing_or_malformed_is_named(given: dict[str, Any], said: str) -> None:
+def test_a_missing_or_malformed_setting_is_named(given: dict[str, Any], said: str) -> None:
     with pytest.raises(CannotStart) as raised:
         check_captions(Settings(**given))
     assert said in str(raised.value)
@@ -76,12 +79,12 @@ def test_keys_come_from_the_environment_by_their_own_names_and_stay_private(
     assert "hush" not in repr(settings) + settings.model_dump_json()
 
 
-def test_by_default_the_shipped_network_speaks() -> None:
+def test_the_default_captioner_is_the_shipped_network() -> None:
     stage = built(Settings(), Shipped)
     assert (stage.version, stage.threads) == ("shipped-1", 0)
 
 
-def test_the_shipped_network_is_loaded_only_where_it_may_speak() -> None:
+def test_the_shipped_network_loads_only_if_it_may_be_used() -> None:
     def never() -> Shipped:
         raise AssertionError("half a gigabyte for nothing")
 
@@ -92,7 +95,7 @@ def test_the_shipped_network_is_loaded_only_where_it_may_speak() -> None:
 
 
 @pytest.mark.parametrize(("fallback", "questions"), [("none", 4), ("local", 6)])
-def test_a_stage_has_time_and_threads_for_its_questions(fallback: str, questions: int) -> None:
+def test_the_stage_has_time_and_threads_for_its_requests(fallback: str, questions: int) -> None:
     settings = Settings(
         **OPENAI, captions_fallback=fallback, captions_timeout_s=100, captions_at_once=7
     )
@@ -102,7 +105,7 @@ def test_a_stage_has_time_and_threads_for_its_questions(fallback: str, questions
     assert stage.timeout_s > questions * 100
 
 
-def test_a_changed_prompt_is_another_version() -> None:
+def test_a_changed_prompt_changes_the_version() -> None:
     def version(**more: Any) -> str:
         return built(Settings(**{**GEMINI, **more}), Shipped).version
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agents.captioners.statuses import Stumbled, error_of, retry_after_s
-from agents.errors import BadAnswer, Unavailable
-from agents.failure import code_of
+from agents.captioners.exchange import Stumbled, error_of, retry_after_s
+from agents.runtime.publishing import failure_code
+from agents.stages.errors import BadAnswer, Unavailable
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def test_who_asks_to_be_left_alone_is_heard(status: int, asked_s: float | None) 
 def test_what_is_said_of_the_request_fails_its_job(status: int) -> None:
     error = error_of(status, "m")
     assert isinstance(error, BadAnswer)
-    assert code_of(error) == "caption-request-refused"
+    assert failure_code(error) == "caption-request-refused"
 
 
 @pytest.mark.parametrize(

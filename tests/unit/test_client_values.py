@@ -1,4 +1,4 @@
-"""The pure parts of the client: what is exported, said, read, named and waited for."""
+"""The pure parts of the client: what is exported, given, read, named and waited for."""
 
 from __future__ import annotations
 
@@ -6,24 +6,91 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+import lookstream_client
 import pytest
+import typer
+from lookstream_client.cli import moment
+from lookstream_client.http import RetryPolicy, retry_after_s
+from lookstream_client.models import job
+from lookstream_client.options import (
+    ReplayOptions,
+    expand,
+    form_fields,
+    key_of,
+    listed,
+    query,
+    replay_body,
+)
+from lookstream_client.reading import ServerEvent, SseReader, artifacts
 
 import lookstream
-from lookstream import NothingThere
-from lookstream.client.downloading import artifacts
-from lookstream.client.inputs import expand, listed
-from lookstream.client.patience import Patience, retry_after_s
-from lookstream.client.photos import key_of
-from lookstream.client.results import job
-from lookstream.client.sse import ServerEvent, SseReader
-from lookstream.client.wishes import ReplayWishes, form_fields, query, replay_body
-from lookstream.commands.options import moment
+from lookstream import PhotoNotFound
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DOCS = Path(__file__).parents[2] / "docs"
+
+SHAPES = {
+    "AcceptedEntry": lookstream_client.Accepted,
+    "Attribute": lookstream_client.Attribute,
+    "Box": lookstream_client.Box,
+    "Counts": lookstream_client.Counts,
+    "Failure": lookstream_client.Failure,
+    "Info": lookstream_client.Info,
+    "JobListView": lookstream_client.Page,
+    "JobView": lookstream_client.Job,
+    "Keypoint": lookstream_client.Keypoint,
+    "Label": lookstream_client.Label,
+    "Original": lookstream_client.Original,
+    "Pose": lookstream_client.Pose,
+    "ReplayError": lookstream_client.ReplayFailure,
+    "ReplayView": lookstream_client.Replay,
+    "RunView": lookstream_client.Rerun,
+    "ShotView": lookstream_client.Shot,
+    "SimilarView": lookstream_client.Similar,
+    "SizedPicture": lookstream_client.Picture,
+    "StageView": lookstream_client.Stage,
+}
+CLIENT_NAMES = [
+    "Accepted",
+    "AsyncClient",
+    "Attribute",
+    "Box",
+    "Client",
+    "Counts",
+    "Failure",
+    "GatewayBusy",
+    "GatewayUnreachable",
+    "Info",
+    "Job",
+    "JobEvent",
+    "JobNotFound",
+    "Keypoint",
+    "Label",
+    "Links",
+    "LookstreamError",
+    "NotAGateway",
+    "Original",
+    "Outcome",
+    "Page",
+    "PhotoNotFound",
+    "Picture",
+    "Pose",
+    "Prediction",
+    "Progress",
+    "Replay",
+    "ReplayFailure",
+    "RequestRefused",
+    "Rerun",
+    "RetryPolicy",
+    "Shot",
+    "Similar",
+    "Stage",
+    "WaitTimedOut",
+]
 
 
 def test_the_public_names() -> None:
@@ -31,21 +98,34 @@ def test_the_public_names() -> None:
         "Accepted",
         "AsyncClient",
         "Client",
+        "GatewayBusy",
         "GatewayUnreachable",
         "Job",
         "JobEvent",
         "JobNotFound",
         "LookstreamError",
-        "NotNow",
-        "NothingThere",
         "Outcome",
-        "Patience",
+        "PhotoNotFound",
         "RequestRefused",
+        "RetryPolicy",
         "WaitTimedOut",
     ]
     assert all(hasattr(lookstream, name) for name in lookstream.__all__)
+    assert lookstream.Patience is lookstream.RetryPolicy
+    assert lookstream.NotNow is lookstream.GatewayBusy
+    assert lookstream.NothingThere is lookstream.PhotoNotFound
+    assert lookstream_client.__all__ == CLIENT_NAMES
+    assert all(hasattr(lookstream_client, name) for name in lookstream_client.__all__)
     with pytest.raises(AttributeError):
         lookstream.nothing  # noqa: B018
+
+
+def test_the_client_has_every_field_of_the_api() -> None:
+    """Each field of a REST answer is a field of the client's dataclass."""
+    schemas = json.loads((DOCS / "openapi.json").read_text())["components"]["schemas"]
+    for schema, kind in SHAPES.items():
+        names = {field.name for field in fields(kind)}
+        assert set(schemas[schema]["properties"]) <= names, schema
 
 
 def test_both_clients_do_the_same() -> None:
@@ -139,10 +219,10 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 
 
 def test_pauses_grow_to_a_cap_and_never_undercut_what_was_asked() -> None:
-    patience = Patience(base_s=1, cap_s=5, dice=lambda: 1.0)
-    assert [patience.pause_s(attempt) for attempt in (1, 2, 3, 4, 999)] == [1, 2, 4, 5, 5]
-    assert patience.pause_s(1, 9) == 9
-    assert Patience(base_s=1, dice=lambda: 0.0).pause_s(1) == 0.5
+    retry_policy = RetryPolicy(base_s=1, cap_s=5, dice=lambda: 1.0)
+    assert [retry_policy.pause_s(attempt) for attempt in (1, 2, 3, 4, 999)] == [1, 2, 4, 5, 5]
+    assert retry_policy.pause_s(1, 9) == 9
+    assert RetryPolicy(base_s=1, dice=lambda: 0.0).pause_s(1) == 0.5
 
 
 def test_events_of_lines() -> None:
@@ -167,15 +247,15 @@ def test_an_event_that_broke_off_is_not_heard() -> None:
 
 
 def test_wishes_as_form_query_and_body() -> None:
-    wishes = {"stages": ("a", "b"), "force": True, "metadata": {"b": 1}, "group": None, "lane": ""}
-    assert form_fields(wishes) == {"stages": "a,b", "force": "true", "metadata": '{"b": 1}'}
+    options = {"stages": ("a", "b"), "force": True, "metadata": {"b": 1}, "group": None, "lane": ""}
+    assert form_fields(options) == {"stages": "a,b", "force": "true", "metadata": '{"b": 1}'}
     assert query({"status": ["failed", "pending"], "text": "red", "since": NOW, "group": None}) == [
         ("status", "failed"),
         ("status", "pending"),
         ("q", "red"),
         ("since", "2026-01-31T12:00:00+00:00"),
     ]
-    asked = ReplayWishes(since=NOW, job_ids=("x",), dry_run=True, rate=None)
+    asked = ReplayOptions(since=NOW, job_ids=("x",), dry_run=True, rate=None)
     assert replay_body("image-validated", asked) == {
         "topic": "image-validated",
         "from": "2026-01-31T12:00:00+00:00",
@@ -205,7 +285,7 @@ def test_names_of_photos(tmp_path: Path) -> None:
     ]
     assert expand(tmp_path / "a.heic") == [tmp_path / "a.heic"]
     for missing in ("none.jpg", "*.gif"):
-        with pytest.raises(NothingThere):
+        with pytest.raises(PhotoNotFound):
             expand(str(tmp_path / missing))
     assert listed(["# a list", "", " a.jpg \n"]) == ["a.jpg"]
 
@@ -216,7 +296,15 @@ def test_names_of_photos(tmp_path: Path) -> None:
         ("90m", datetime(2026, 1, 31, 10, 30, tzinfo=UTC)),
         ("2d", datetime(2026, 1, 29, 12, tzinfo=UTC)),
         ("2026-01-30T10:00:00Z", datetime(2026, 1, 30, 10, tzinfo=UTC)),
+        ("2026-01-30T10:00", datetime(2026, 1, 30, 10, tzinfo=UTC)),
+        ("2026-01-30T10:00+02:00", datetime(2026, 1, 30, 8, tzinfo=UTC)),
     ],
 )
 def test_times_of_the_command_line(text: str, expected: datetime) -> None:
     assert moment(text, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["999999w", "999999999d", "2026-13-01", "soon", "-1h", ""])
+def test_a_bad_time_is_reported(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        moment(text, NOW)

@@ -1,4 +1,4 @@
-"""What docker-compose.yaml promises, service by service."""
+"""Security and completeness of docker-compose.yaml, for each service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from streams.graph import PIPELINE
+from streams.stages.registry import PIPELINE
 from tests.composing import FILE, REQUIRED, ROOT, Service, raw_services
 
 SERVICES = raw_services()

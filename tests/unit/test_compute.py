@@ -1,4 +1,4 @@
-"""Blocking work under a time limit, in threads that may be left behind."""
+"""The compute pool: time limits, and threads that hang."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.compute import ComputePool
+from agents.runtime.compute import ComputePool
 from tests.polling import eventually
 
 
 @pytest.fixture
 def over() -> Iterator[threading.Event]:
-    """Ends what hangs."""
+    """An event that ends the hanging work."""
     event = threading.Event()
     yield event
     event.set()
 
 
-async def test_what_the_work_returns_or_raises_comes_back() -> None:
+async def test_results_and_errors_of_the_work_are_returned() -> None:
     pool = ComputePool(threads=1)
     assert await pool.run(lambda: 7, 5.0) == 7
     with pytest.raises(ZeroDivisionError):
@@ -29,7 +29,7 @@ async def test_what_the_work_returns_or_raises_comes_back() -> None:
     pool.close()
 
 
-async def test_time_counts_from_the_beginning_of_the_work(over: threading.Event) -> None:
+async def test_the_time_limit_starts_when_the_work_starts(over: threading.Event) -> None:
     pool = ComputePool(threads=1)
     running = asyncio.create_task(pool.run(lambda: over.wait(20), 20.0))
     queued = asyncio.create_task(pool.run(lambda: "done", 0.2))
@@ -40,7 +40,7 @@ async def test_time_counts_from_the_beginning_of_the_work(over: threading.Event)
     pool.close()
 
 
-async def test_what_is_queued_behind_hanging_work_goes_on(over: threading.Event) -> None:
+async def test_queued_work_continues_after_hanging_work(over: threading.Event) -> None:
     pool = ComputePool(threads=2)
     began = threading.Semaphore(0)
 

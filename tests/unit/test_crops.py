@@ -1,11 +1,11 @@
-"""Which views a pose allows."""
+"""The views that a pose allows."""
 
 from __future__ import annotations
 
 import pytest
 
-from agents.vision.crops import View, plan_views
-from streams.events import Box, Keypoint, Posed
+from agents.vision.geometry.crops import View, plan_views
+from streams.events.models import Box, Keypoint, Posed
 
 WHOLE = Box(left=0.1, top=0.1, right=0.9, bottom=0.9)
 TOP = {
@@ -58,11 +58,11 @@ def test_the_hem_of_trousers_shows_both_ends_whole() -> None:
     assert 0.88 < hem.bottom < 0.95
 
 
-def test_where_the_neck_is_not_between_the_shoulders_it_is_not_shown() -> None:
+def test_a_neck_outside_the_shoulders_gives_no_view() -> None:
     assert "neck" not in views("laid-out", {**TOP, "neck": (0.75, 0.15)})
 
 
-def test_between_narrow_straps_the_neck_is_as_wide_as_the_chest_asks() -> None:
+def test_narrow_straps_give_a_neck_view_of_the_chests_width() -> None:
     straps = {"neck": (0.5, 0.3), "left_shoulder": (0.55, 0.1), "right_shoulder": (0.45, 0.1)}
     armpits = {"left_armpit": (0.75, 0.4), "right_armpit": (0.25, 0.4)}
     narrow = views("laid-out", straps)["neck"].box
@@ -75,28 +75,28 @@ def test_a_wearer_gives_full_neck_length_and_fabric() -> None:
     assert list(views("worn", BODY)) == ["full", "neck", "length", "zoom"]
 
 
-def test_where_the_head_is_cut_off_there_is_no_neck() -> None:
+def test_a_wearer_without_a_head_gives_no_neck_view() -> None:
     headless = {name: at for name, at in BODY.items() if name != "nose"}
     assert "neck" not in views("worn", headless)
 
 
-def test_an_arm_in_front_of_the_fabric_takes_the_close_up_away() -> None:
+def test_an_arm_in_front_of_the_fabric_prevents_the_close_up() -> None:
     assert "zoom" not in views("worn", {**BODY, "left_wrist": (0.52, 0.43)})
 
 
-def test_half_a_wearer_gives_nothing() -> None:
+def test_half_a_wearer_gives_no_views() -> None:
     assert not views("worn", {"left_shoulder": (0.6, 0.2), "right_shoulder": (0.4, 0.2)})
 
 
-def test_where_there_is_no_subject_there_are_no_views() -> None:
+def test_a_pose_without_a_subject_gives_no_views() -> None:
     assert not plan_views(Posed(subject="none", model="m"), 1000, 1000)
 
 
-def test_what_is_unsure_is_left_out() -> None:
+def test_uncertain_keypoints_give_no_view() -> None:
     assert list(views("laid-out", {**TOP, **HEM, **SLEEVES}, sure=0.3)) == ["full"]
 
 
-def test_what_is_too_small_is_left_out() -> None:
+def test_small_views_are_left_out() -> None:
     everything = {**TOP, **HEM, **FABRIC, **SLEEVES}
     assert "zoom" not in views("laid-out", everything, size=120)
     assert not views("laid-out", everything, size=30)

@@ -1,9 +1,9 @@
-"""A dead letter: the record as it came, and Kafka Connect's headers that say why it is here."""
+"""A dead letter: the unchanged record, and Kafka Connect's headers about the error."""
 
 from __future__ import annotations
 
-from streams.dead_letters import dead_letter
-from streams.record import Record
+from agents.runtime.dead_letters import dead_letter
+from streams.broker.records import Record
 
 RECORD = Record(
     topic="image-validated",
@@ -61,7 +61,7 @@ def test_headers_stay_small() -> None:
     assert sum(len(value) for value in headers.values()) < 20_000
 
 
-def test_what_has_neither_key_nor_value_is_a_letter_too() -> None:
+def test_a_record_without_key_and_value_can_be_a_dead_letter() -> None:
     empty = Record("image-submitted", 0, 0, None, None)
     letter = dead_letter(empty, raised("no"), stage="s", attempts=1, code="c")
     assert (letter.key, letter.value) == (None, None)

@@ -1,4 +1,4 @@
-"""What the directory store leaves behind on the disk."""
+"""The files of the directory store on disk."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
 
 
 def opened(root: Path) -> DirectoryArtifacts:

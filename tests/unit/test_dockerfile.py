@@ -1,4 +1,4 @@
-"""What the image promises, read off the Dockerfile: there is no Docker where the tests run."""
+"""Rules for the Dockerfile, checked on its text: the tests have no Docker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_nothing_that_builds_is_in_the_last_stage() -> None:
 
 
 def test_it_says_whether_it_is_healthy_and_what_it_is() -> None:
-    assert "lookstream.probe" in instruction("HEALTHCHECK")[0]
+    assert "lookstream.supervisor.probe" in instruction("HEALTHCHECK")[0]
     labels = " ".join(instruction("LABEL"))
     assert all(
         f"org.opencontainers.image.{name}=" in labels for name in ("title", "version", "revision")

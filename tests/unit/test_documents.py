@@ -1,4 +1,4 @@
-"""Documents of other versions stay readable, and time sorts as text."""
+"""Documents of other versions are readable, and times sort as text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.documents import cursor, document, job, moment, position, timestamp
-from storage.jobs import StageCompleted, StageError, StageGaveUp, Submitted
-from storage.transition import fold
+from storage.jobs.documents import (
+    cursor_after,
+    job_document,
+    job_from_document,
+    parse_cursor,
+    parse_time,
+    timestamp,
+)
+from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
+from storage.jobs.transition import fold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 JOB = fold(
@@ -17,7 +24,7 @@ JOB = fold(
     [
         Submitted("job", 2, NOON, {"object": "incoming/job"}, ("a", "b"), "bulk", "ann", "album"),
         StageCompleted("job", 2, NOON, "a", {"x": [1]}, ("a", "b"), started_at=NOON, reused=True),
-        StageGaveUp("job", 2, NOON, StageError("b", "error", "c", "m"), ("a", "b"), ("a",)),
+        StageFailure("job", 2, NOON, StageError("b", "error", "c", "m"), ("a", "b"), ("a",)),
     ],
 )
 assert JOB is not None
@@ -26,30 +33,30 @@ TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.ju
 
 
 def test_a_job_comes_back_from_its_document() -> None:
-    assert job(document(JOB)) == JOB
+    assert job_from_document(job_document(JOB)) == JOB
 
 
 def test_fields_of_a_newer_version_are_ignored_at_every_depth() -> None:
-    doc = document(JOB)
+    doc = job_document(JOB)
     for part in (doc, doc["error"], doc["stages"]["a"], doc["stages"]["b"]["error"]):
         part["from_the_future"] = {"x": 1}
-    assert job(doc) == JOB
+    assert job_from_document(doc) == JOB
 
 
 def test_fields_that_an_older_version_did_not_write_have_their_defaults() -> None:
-    doc = document(JOB)
+    doc = job_document(JOB)
     for name in ("error", "revision"):
         del doc[name]
     for name in ("blocks", "reused", "error", "started_at"):
         del doc["stages"]["b"][name]
-    old = job(doc)
+    old = job_from_document(doc)
     assert (old.error, old.revision) == (None, 0)
     assert (old.stages["b"].blocks, old.stages["b"].reused) == ((), False)
 
 
 @given(TIMES, TIMES)
 def test_times_sort_as_text_and_come_back_whole(one: datetime, other: datetime) -> None:
-    assert moment(timestamp(one)) == one
+    assert parse_time(timestamp(one)) == one
     assert (str(timestamp(one)) < str(timestamp(other))) == (one < other)
 
 
@@ -59,6 +66,6 @@ def test_a_time_of_another_zone_is_kept_in_utc() -> None:
 
 
 def test_a_cursor_names_a_position() -> None:
-    doc = document(JOB)
-    assert position(cursor(doc)) == (doc["sort_at"], "job")
-    assert "=" not in cursor(doc)
+    doc = job_document(JOB)
+    assert parse_cursor(cursor_after(doc)) == (doc["sort_at"], "job")
+    assert "=" not in cursor_after(doc)

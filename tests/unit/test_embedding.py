@@ -1,4 +1,4 @@
-"""Vectors as text: what comes back, and what is refused."""
+"""Embeddings encode to text and decode back; other values are refused."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from base64 import b64encode
 import pytest
 from pydantic import ValidationError
 
-from streams.embedding import CHARACTERS, SIZE, decode, encode, packed
-from streams.events import Classified
+from streams.events.embedding import CHARACTERS, SIZE, decode, encode, half_floats
+from streams.events.models import Classified
 
 INF, NAN = math.inf, math.nan
 
@@ -35,7 +35,7 @@ def test_it_comes_back_with_length_1() -> None:
 
 def test_the_bytes_are_as_documented() -> None:
     text = encode([1.0, *[0.0] * (SIZE - 1)])
-    assert packed(text) == b"\x00\x3c" + bytes(2 * (SIZE - 1))  # 1.0, the low byte first
+    assert half_floats(text) == b"\x00\x3c" + bytes(2 * (SIZE - 1))  # 1.0, little-endian
     assert text == "ADwA" + "A" * (CHARACTERS - 6) + "=="
 
 
@@ -72,7 +72,7 @@ def test_what_is_no_vector_is_not_written(numbers: list[float]) -> None:
     "text",
     [
         "",
-        "A" * CHARACTERS,  # more bytes
+        "A" * CHARACTERS,  # too many bytes
         "!" + "A" * (CHARACTERS - 2) + "=",
         "é" + "A" * (CHARACTERS - 2) + "=",
         text_of(*[1.0] * (SIZE - 1)),

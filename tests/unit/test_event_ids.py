@@ -1,4 +1,4 @@
-"""Ids of events: what a listener hands back, or anything else."""
+"""Parsing of SSE event ids from clients."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.event_ids import JobMark, TimeMark
+from gateway.live.event_stream import JobEventId, TimeEventId
 
 NONSENSE = ["", "x", "-1", "1.", ".1", "1.2.3", " 1.2", "1e3", "9" * 40, "٣", "1\n"]
 
 
-def test_a_state_of_a_job_comes_back_as_it_went() -> None:
-    mark = JobMark(2, 17)
-    assert JobMark.parse(str(mark)) == mark
+def test_a_job_event_id_round_trips() -> None:
+    event_id = JobEventId(2, 17)
+    assert JobEventId.parse(str(event_id)) == event_id
 
 
-def test_a_higher_run_is_later() -> None:
-    assert JobMark(1, 9) < JobMark(1, 10) < JobMark(2, 1)
+def test_a_higher_run_is_greater_than_any_revision() -> None:
+    assert JobEventId(1, 9) < JobEventId(1, 10) < JobEventId(2, 1)
 
 
-def test_a_moment_comes_back_as_it_went() -> None:
-    mark = TimeMark.now()
-    assert TimeMark.parse(str(mark)) == mark
-    assert abs((mark.at - datetime.now(UTC)).total_seconds()) < 60
+def test_a_time_event_id_round_trips() -> None:
+    event_id = TimeEventId.now()
+    assert TimeEventId.parse(str(event_id)) == event_id
+    assert abs((event_id.at - datetime.now(UTC)).total_seconds()) < 60
 
 
 @pytest.mark.parametrize("text", NONSENSE)
-def test_anything_else_is_no_id(text: str) -> None:
-    assert JobMark.parse(text) is None
-    assert TimeMark.parse(text) is None
+def test_other_text_is_not_an_event_id(text: str) -> None:
+    assert JobEventId.parse(text) is None
+    assert TimeEventId.parse(text) is None
 
 
-def test_every_moment_that_is_taken_can_be_told() -> None:
+def test_every_accepted_time_is_a_valid_datetime() -> None:
     for text in ("0", "9" * 13):
-        mark = TimeMark.parse(text)
-        assert mark is not None
-        assert mark.at.tzinfo is UTC
+        event_id = TimeEventId.parse(text)
+        assert event_id is not None
+        assert event_id.at.tzinfo is UTC

@@ -1,7 +1,7 @@
-"""The contract with everyone else: what was released once stays readable.
+"""Released events stay readable.
 
-``tests/golden/<topic>.v1.json`` are records as they were released. They are never edited: a test
-that fails here has found a change that breaks producers or consumers.
+``tests/golden/<topic>.v1.json`` are records as they were released. Never edit them: a test that
+fails here has found a change that breaks producers or consumers.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from streams import events
-from streams.codec import Decoder
-from streams.events import (
+from streams.events import models as events
+from streams.events.codec import Decoder
+from streams.events.models import (
     Attribute,
     Box,
     Event,

@@ -1,10 +1,9 @@
-"""Who hears of what."""
+"""Each listener gets the updates that it subscribed to."""
 
 from __future__ import annotations
 
-from streams.events import JobUpdated
-from streams.feed import JobFeed
-from streams.mailbox import Mailbox
+from streams.consumers.feed import JobFeed, Mailbox
+from streams.events.models import JobUpdated
 
 JOB = "01a20801-845d-768b-82dd-f448762e99cb"
 OTHER = "01a20801-845d-768b-82dd-f448762e99cc"
@@ -22,10 +21,10 @@ def heard(mailbox: Mailbox) -> list[str]:
 def test_each_hears_what_it_listens_for() -> None:
     feed = JobFeed()
     with (
-        feed.of_job(JOB) as job,
-        feed.of_group("spring") as spring,
-        feed.of_group("autumn") as autumn,
-        feed.of_group(None) as everything,
+        feed.subscribe_to_job(JOB) as job,
+        feed.subscribe_to_group("spring") as spring,
+        feed.subscribe_to_group("autumn") as autumn,
+        feed.subscribe_to_group(None) as everything,
     ):
         assert feed.listeners == 4
         feed.deliver([update(JOB, "spring"), update(OTHER)])
@@ -37,7 +36,7 @@ def test_each_hears_what_it_listens_for() -> None:
 
 def test_a_deleted_job_has_lost_its_group_so_all_groups_hear_of_it() -> None:
     feed = JobFeed()
-    with feed.of_group("spring") as spring, feed.of_group(None) as everything:
+    with feed.subscribe_to_group("spring") as spring, feed.subscribe_to_group(None) as everything:
         feed.deliver([update(JOB, status="deleted")])
         assert heard(spring) == heard(everything) == [JOB]
 
@@ -45,10 +44,10 @@ def test_a_deleted_job_has_lost_its_group_so_all_groups_hear_of_it() -> None:
 def test_only_what_somebody_listens_for_is_wanted() -> None:
     feed = JobFeed()
     assert not feed.wants(JOB)
-    with feed.of_job(JOB):
+    with feed.subscribe_to_job(JOB):
         assert feed.wants(JOB)
         assert not feed.wants(OTHER)
-    with feed.of_group("spring"):
+    with feed.subscribe_to_group("spring"):
         assert feed.wants(OTHER)
     assert not feed.wants(JOB)
     assert feed.listeners == 0
@@ -56,19 +55,19 @@ def test_only_what_somebody_listens_for_is_wanted() -> None:
 
 def test_closed_it_ends_all_listening_until_it_is_opened() -> None:
     feed = JobFeed()
-    with feed.of_job(JOB) as before:
+    with feed.subscribe_to_job(JOB) as before:
         feed.close()
         assert before.closed
-        with feed.of_group(None) as after:
+        with feed.subscribe_to_group(None) as after:
             assert after.closed
     feed.open()
-    with feed.of_job(JOB) as again:
+    with feed.subscribe_to_job(JOB) as again:
         assert not again.closed
 
 
 def test_a_gap_is_told_to_all() -> None:
     feed = JobFeed()
-    with feed.of_job(JOB) as job, feed.of_group(None) as everything:
-        feed.leave_gap()
+    with feed.subscribe_to_job(JOB) as job, feed.subscribe_to_group(None) as everything:
+        feed.mark_gap()
         assert job.take_gap()
         assert everything.take_gap()

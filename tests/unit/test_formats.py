@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.vision.formats import ends_early, is_sequence, sniff
+from agents.vision.images.formats import ends_early, is_sequence, sniff
 from tests.garments import encoded, jpeg, tshirt
 
 SMALL = tshirt((40, 50))

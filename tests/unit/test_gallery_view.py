@@ -1,4 +1,4 @@
-"""What the gallery shows, and that nothing of it is ever markup."""
+"""The gallery's filters and cards; text from users is never HTML."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.gallery import MOST_COUNTED, STATUSES, Card, Filters, how_many, suggestions
-from gateway.html import Pages
-from storage.jobs import Job, StageError
+from gateway.pages.render import Pages
+from gateway.search.gallery import MOST_COUNTED, STATUSES, Card, Filters, count_label, suggestions
+from storage.jobs.store import Job, StageError
 from tests.unit.test_views import RESULTS, done, job
 
 EVIL = "\"'><img src=x onerror=alert(1)>"
@@ -22,7 +22,7 @@ def card(of: Job) -> Card:
     return Card.of(of, lambda key: f"http://gateway/{key}")
 
 
-def test_an_empty_form_is_no_condition() -> None:
+def test_an_empty_form_does_not_filter() -> None:
     filters = Filters.read({"q": "", "status": ""})
     query = filters.query()
     assert not filters
@@ -31,7 +31,7 @@ def test_an_empty_form_is_no_condition() -> None:
     assert filters.address() == "/gallery"
 
 
-def test_a_filled_in_form_is_asked_and_linked() -> None:
+def test_a_filled_form_becomes_a_query_and_a_link() -> None:
     filters = Filters.read({"q": "red dress", "status": "failed", "group": "a&b", "more": "no"})
     query = filters.query("next")
     assert (query.text, query.statuses, query.group) == ("red dress", {"failed"}, "a&b")
@@ -43,11 +43,11 @@ def test_a_filled_in_form_is_asked_and_linked() -> None:
     ("given", "kept"),
     [("  red ", "red"), ("r\x00e\nd", "red"), ("x" * 300, "x" * 200), ("\ud800", "")],
 )
-def test_what_no_store_can_be_asked_is_left_out(given: str, kept: str) -> None:
+def test_invalid_characters_are_dropped(given: str, kept: str) -> None:
     assert Filters.read({"colour": given}).colour == kept
 
 
-def test_no_other_status_is_asked_for() -> None:
+def test_an_unknown_status_does_not_filter() -> None:
     assert Filters.read({"status": "deleted"}).query().statuses == set(STATUSES)
 
 
@@ -55,24 +55,24 @@ def test_no_other_status_is_asked_for() -> None:
     ("total", "text"),
     [(0, "0 photos"), (1, "1 photo"), (1_234, "1,234 photos"), (10_001, "more than 10,000 photos")],
 )
-def test_how_many_there_are(total: int, text: str) -> None:
+def test_the_count_is_shown_as_text(total: int, text: str) -> None:
     assert total <= MOST_COUNTED + 1
-    assert how_many(total, Filters()) == text
-    assert how_many(total, Filters(q="red")) == f"{text} that fit"
+    assert count_label(total, Filters()) == text
+    assert count_label(total, Filters(q="red")) == text.replace("photo", "matching photo")
 
 
-def test_suggestions_are_what_the_cards_have() -> None:
+def test_suggestions_come_from_the_cards() -> None:
     cards = [card(finished()), card(finished())]
     assert suggestions(cards, "colour") == ["red"]
     assert suggestions(cards, "unheard-of") == []
 
 
-def test_a_card_changes_its_mark_with_its_job() -> None:
+def test_a_cards_mark_changes_with_its_job() -> None:
     before = finished()
     assert card(before).mark != card(replace(before, revision=before.revision + 1)).mark
 
 
-def test_what_others_wrote_is_never_markup() -> None:
+def test_text_from_users_is_never_html() -> None:
     honest = finished()
     words = {
         "caption": EVIL,

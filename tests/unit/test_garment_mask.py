@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from agents.vision.garment_mask import find_garment
-from agents.vision.prediction import SoftMask
+from agents.vision.geometry.garment_mask import find_garment
+from agents.vision.networks.prediction import SoftMask
 
 SIDE = 128
 

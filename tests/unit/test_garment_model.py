@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from agents.vision.caption import caption
-from agents.vision.model import SHIPPED, GarmentModel
-from agents.vision.prediction import Prediction, ranking
+from agents.vision.networks.model import SHIPPED, GarmentModel
+from agents.vision.networks.prediction import Prediction, ranking
+from agents.vision.text.caption import caption
 
 
 @pytest.fixture(scope="module")

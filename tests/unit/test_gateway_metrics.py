@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.metrics import Metrics
-from gateway.request_context import RequestContext
+from gateway.http.context import RequestContext
+from gateway.http.metrics import Metrics
 from tests.polling import eventually
 
 STREAMED_S = 0.2

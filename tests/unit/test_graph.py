@@ -1,14 +1,14 @@
-"""Which stage needs which, and that the graph says what the stages themselves say."""
+"""The processing graph, and that handlers and declarations agree."""
 
 from __future__ import annotations
 
 import pytest
 
 from lookstream.settings import Settings
-from lookstream.stage_wiring import StageBuilder
+from lookstream.wiring.stages import StageBuilder
 from streams.errors import UnknownStage
-from streams.events import RESULT_EVENTS
-from streams.graph import PIPELINE, Node, StageGraph
+from streams.stages.graph import Node, StageGraph
+from streams.stages.registry import PIPELINE
 
 GRAPH = StageGraph(PIPELINE)
 ALL = GRAPH.names
@@ -28,7 +28,7 @@ ALL = GRAPH.names
         (ALL[::-1], ALL),
     ],
 )
-def test_what_is_wanted_brings_what_it_needs(
+def test_the_closure_adds_every_needed_stage(
     wanted: tuple[str, ...], closure: tuple[str, ...]
 ) -> None:
     assert GRAPH.closure(wanted) == closure
@@ -48,7 +48,7 @@ def test_an_unknown_stage_is_named_beside_the_known_ones() -> None:
         ("annotation", ("validation", "classification"), ()),
     ],
 )
-def test_who_waits_for_whom(
+def test_upstream_and_downstream_follow_the_topics(
     stage: str, upstream: tuple[str, ...], downstream: tuple[str, ...]
 ) -> None:
     assert GRAPH.upstream(stage) == upstream
@@ -60,21 +60,30 @@ def test_a_topic_has_one_emitter() -> None:
     assert GRAPH.emitter("image-submitted") is None
 
 
-def test_a_stage_that_nobody_feeds_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (Node("pose", "image-validated", "pose-guessed"), "stage pose: the name is taken"),
+        (Node("posing", "image-validated", "pose-estimated"), "posing: the topic pose-estimated"),
+        (Node("loop", "image-validated", "image-submitted"), "loop: the topic image-submitted"),
+    ],
+)
+def test_a_name_and_a_topic_belong_to_one_stage(node: Node, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        StageGraph([*PIPELINE, node])
+
+
+def test_a_stage_without_input_is_refused() -> None:
     with pytest.raises(ValueError, match="stage ironing: no stage emits clothes-washed"):
         StageGraph([*PIPELINE, Node("ironing", "clothes-washed", "clothes-ironed")])
 
 
-def test_a_stage_of_ones_own_joins_the_graph() -> None:
+def test_a_custom_stage_joins_the_graph() -> None:
     graph = StageGraph([*PIPELINE, Node("sizing", "shots-cut", "size-estimated")])
     assert graph.closure(["sizing"]) == ("validation", "pose", "shots", "sizing")
     assert graph.downstream("pose") == ("shots", "sizing")
 
 
-def test_the_pipeline_is_what_its_stages_say() -> None:
+def test_each_handler_has_the_topics_and_prefixes_of_its_declaration() -> None:
     stages = StageBuilder(Settings(threads=1)).build(ALL)
     assert tuple(stage.node for stage in stages) == PIPELINE
-
-
-def test_every_result_has_its_stage() -> None:
-    assert {model.topic for model in RESULT_EVENTS} == {node.emits for node in PIPELINE}

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from gateway.idempotency import checked_key, fingerprint, job_id
-from gateway.intake import Submission
-from gateway.options import Options
-from gateway.photos import Photo, Remote, Upload
-from gateway.problems import Problem
+from gateway.http.problems import Problem
+from gateway.submissions.body import Submission
+from gateway.submissions.idempotency import checked_key, fingerprint, job_id
+from gateway.submissions.options import Options
+from gateway.submissions.photos import Photo, Remote, Upload
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 

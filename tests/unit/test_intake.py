@@ -1,4 +1,4 @@
-"""Intake: the store's notifications become submissions, each upload once."""
+"""Intake: each notification of an upload becomes one submission."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from uuid import UUID
 
 import pytest
 
-from agents.intake import IntakeProcessor, Put, uploads
-from agents.metrics import StageMetrics
-from agents.retry import RetryPolicy
-from storage.jobs import Deleted, Submitted
-from storage.sqlite import SqliteJobs
-from streams.events import Event, ImageSubmitted
-from streams.record import Record
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.retry import RetryPolicy
+from agents.tracking.notifications import IntakeProcessor, UploadedObject, uploaded_objects
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import Deleted, Submitted
+from streams.broker.records import Record
+from streams.events.models import Event, ImageSubmitted
 from tests.publishing import MemoryPublisher
 
 JOB = "01941f29-7c00-7000-8000-000000000001"
@@ -44,8 +44,8 @@ def record(value: bytes | None) -> Record:
 # -- notifications ---------------------------------------------------------------------------
 
 
-def test_only_what_was_put_among_the_uploads_of_our_bucket_counts() -> None:
-    found = uploads(
+def test_only_new_objects_under_uploads_of_our_bucket_count() -> None:
+    found = uploaded_objects(
         notification(
             told(KEY),
             told("uploads/a+b%2Fc.jpg", event="ObjectCreated:CompleteMultipartUpload", etag="e2"),
@@ -55,11 +55,12 @@ def test_only_what_was_put_among_the_uploads_of_our_bucket_counts() -> None:
         ),
         "lookstream",
     )
-    assert found == [Put(KEY, "e1"), Put("uploads/a b/c.jpg", "e2")]
+    assert found == [UploadedObject(KEY, "e1"), UploadedObject("uploads/a b/c.jpg", "e2")]
 
 
-def test_the_test_of_s3_is_no_upload() -> None:
-    assert uploads(b'{"Service": "Amazon S3", "Event": "s3:TestEvent"}', "lookstream") == []
+def test_the_test_event_of_s3_is_no_upload() -> None:
+    test = b'{"Service": "Amazon S3", "Event": "s3:TestEvent"}'
+    assert uploaded_objects(test, "lookstream") == []
 
 
 NONSENSE = [
@@ -75,21 +76,21 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("value", NONSENSE)
-def test_what_is_no_notification_says_so(value: bytes) -> None:
+def test_an_invalid_notification_raises(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        uploads(value, "lookstream")
+        uploaded_objects(value, "lookstream")
 
 
 def test_a_job_has_the_id_of_its_upload() -> None:
-    assert Put(KEY, "e1").job_id == JOB
+    assert UploadedObject(KEY, "e1").job_id == JOB
 
 
 @pytest.mark.parametrize("name", ["dress.jpg", JOB.upper(), f"{JOB}/a", f"{{{JOB}}}", ""])
 def test_any_other_name_makes_an_id_with_its_content(name: str) -> None:
-    first = Put(f"uploads/{name}", "e1").job_id
+    first = UploadedObject(f"uploads/{name}", "e1").job_id
     assert str(UUID(first)) == first != JOB
-    assert Put(f"uploads/{name}", "e1").job_id == first
-    assert Put(f"uploads/{name}", "e2").job_id != first
+    assert UploadedObject(f"uploads/{name}", "e1").job_id == first
+    assert UploadedObject(f"uploads/{name}", "e2").job_id != first
 
 
 # -- the processor ---------------------------------------------------------------------------
@@ -127,20 +128,20 @@ async def test_an_upload_is_submitted(intake: Intake) -> None:
     assert (event.job_id, event.source.object, event.stages) == (JOB, KEY, ())
 
 
-async def test_what_its_uploader_asked_for_stays(intake: Intake) -> None:
+async def test_a_submitted_job_keeps_its_options(intake: Intake) -> None:
     wanted = ("validation", "captioning")
     asked = Submitted(JOB, 1, NOON, {"object": KEY}, wanted, lane="bulk", group="g")
     await intake.jobs.apply([asked])
     assert await intake.process(notification(told(KEY))) == []
 
 
-async def test_an_upload_to_a_deleted_job_is_told_for_it_to_be_erased(intake: Intake) -> None:
+async def test_an_upload_to_a_deleted_job_is_submitted_to_be_erased(intake: Intake) -> None:
     await intake.jobs.apply([Deleted(JOB, 1, NOON)])
     (event,) = await intake.process(notification(told(KEY)))
     assert event.job_id == JOB
 
 
-async def test_garbage_is_dead_lettered_and_stops_nobody(intake: Intake) -> None:
+async def test_an_invalid_notification_becomes_a_dead_letter(intake: Intake) -> None:
     long = told("uploads/" + "x" * 600)
     events = await intake.process(b"junk", None, notification(long), notification(told(KEY)))
     assert [event.job_id for event in events] == [JOB]
@@ -149,7 +150,7 @@ async def test_garbage_is_dead_lettered_and_stops_nobody(intake: Intake) -> None
     assert intake.published.letters[0].value == b"junk"
 
 
-async def test_a_broker_that_is_away_is_waited_for(intake: Intake) -> None:
+async def test_an_unavailable_broker_is_waited_for(intake: Intake) -> None:
     intake.published.failures = 4
     assert len(await intake.process(notification(told(KEY)))) == 1
-    assert intake.processor.holding is None
+    assert intake.processor.waiting_for is None

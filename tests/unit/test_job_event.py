@@ -1,33 +1,32 @@
-"""The broker and the store say the same of a job."""
+"""A JobEvent is the same from the broker's update and from the store's job."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 
-from agents.tracking import updated_event
-from gateway.event_ids import JobMark
-from gateway.examples import JOB_EVENTS
-from gateway.job_event import JobEvent
-from storage.jobs import StageCompleted, StageError, StageGaveUp, Submitted
-from storage.transition import fold
+from agents.tracking.projection import updated_event
+from gateway.live.event_stream import JobEvent, JobEventId
+from gateway.views.examples import JOB_EVENTS
+from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
+from storage.jobs.transition import fold
 
 JOB = "01a20801-845d-768b-82dd-f448762e99cb"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WANTED = ("validation", "captioning")
 
 
-def test_heard_and_read_are_the_same() -> None:
+def test_the_event_is_the_same_from_broker_and_store() -> None:
     error = StageError("captioning", "error", "timeout", "too slow", "secret")
     submitted = Submitted(JOB, 1, NOW, {"url": "http://a/b"}, WANTED, group="spring", owner="me")
     validated = StageCompleted(JOB, 1, NOW, "validation", {}, WANTED)
-    job = fold(None, [submitted, validated, StageGaveUp(JOB, 1, NOW, error, WANTED)])
+    job = fold(None, [submitted, validated, StageFailure(JOB, 1, NOW, error, WANTED)])
     assert job is not None
-    told = JobEvent.read(job)
-    assert told == JobEvent.heard(updated_event(job))
-    assert told.mark == JobMark(1, 3)
-    assert told.final
-    assert json.loads(told.model_dump_json()) == {
+    event = JobEvent.from_job(job)
+    assert event == JobEvent.from_update(updated_event(job))
+    assert event.event_id == JobEventId(1, 3)
+    assert event.final
+    assert json.loads(event.model_dump_json()) == {
         "job_id": JOB,
         "status": "failed",
         "run": 1,
@@ -39,15 +38,15 @@ def test_heard_and_read_are_the_same() -> None:
     }
 
 
-def test_a_job_under_way_has_no_error() -> None:
+def test_an_unfinished_job_has_no_error() -> None:
     job = fold(None, [Submitted(JOB, 1, NOW, {"url": "http://a/b"}, WANTED)])
     assert job is not None
-    told = JobEvent.read(job)
-    assert not told.final
-    assert "error" not in json.loads(told.model_dump_json())
+    event = JobEvent.from_job(job)
+    assert not event.final
+    assert "error" not in json.loads(event.model_dump_json())
 
 
-def test_the_example_is_a_stream_as_we_send_it() -> None:
+def test_the_documented_example_is_a_valid_stream() -> None:
     data = [line[6:] for line in JOB_EVENTS.splitlines() if line.startswith("data: ")]
     assert len(data) == 2
     for line in data:

@@ -1,4 +1,4 @@
-"""What waits for a listener: the newest state of each job, oldest news first, bounded."""
+"""A mailbox holds the newest state of each job, oldest update first, up to a limit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from streams.events import JobUpdated
-from streams.mailbox import Mailbox
+from streams.consumers.feed import Mailbox
+from streams.events.models import JobUpdated
 
 JOBS = [f"01a20801-845d-768b-82dd-{number:012x}" for number in range(5)]
 
@@ -52,7 +52,7 @@ def test_what_waits_longest_is_taken_first_and_was_heard_first() -> None:
     mailbox.put(update(0, 2))
     rest = mailbox.take()
     assert [news.update.job_id for news in rest] == [JOBS[0], JOBS[1]]
-    assert first.heard_ms <= rest[0].heard_ms <= rest[1].heard_ms
+    assert first.received_ms <= rest[0].received_ms <= rest[1].received_ms
 
 
 def test_too_many_waiting_jobs_end_it_and_nothing_is_kept() -> None:
@@ -70,15 +70,15 @@ def test_too_many_waiting_jobs_end_it_and_nothing_is_kept() -> None:
 def test_a_gap_is_told_once() -> None:
     mailbox = Mailbox()
     assert not mailbox.take_gap()
-    mailbox.leave_gap()
+    mailbox.mark_gap()
     assert mailbox.take_gap()
     assert not mailbox.take_gap()
 
 
-@pytest.mark.parametrize("stir", [lambda box: box.put(update(0)), Mailbox.leave_gap, Mailbox.close])
+@pytest.mark.parametrize("stir", [lambda box: box.put(update(0)), Mailbox.mark_gap, Mailbox.close])
 async def test_a_listener_wakes_for_everything_that_it_must_know(stir: object) -> None:
     mailbox = Mailbox()
-    await mailbox.wait(0.01)  # nothing yet
+    await mailbox.wait(0.01)  # no update yet
     waiting = asyncio.create_task(mailbox.wait())
     await asyncio.sleep(0)
     assert callable(stir)

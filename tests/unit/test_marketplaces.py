@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.marketplaces import listings
-from streams.events import Attribute, Captioned
+from gateway.views.marketplaces import listings
+from streams.events.models import Attribute, Captioned
 
 SAID = Captioned(
     caption="Women's Navy Blue Checked Dress",

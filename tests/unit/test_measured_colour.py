@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.vision.measured_colour import measured_colours, to_lab
+from agents.vision.images.garment_colour import measured_colours, to_lab
 
 NAMED = {"red": (53.0, 80.0, 67.0), "blue": (32.0, 79.0, -108.0), "multicolour": (50.0, 0.0, 0.0)}
 

@@ -1,4 +1,4 @@
-"""Which of MongoDB's errors are waited for, and which are the document's own fault."""
+"""Which errors of MongoDB are temporary, and which are permanent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 
 from storage.errors import StorageError, StoreUnavailable
-from storage.mongo import _translated
+from storage.jobs.mongo.store import _translated
 
 
 def bulk(*codes: int, concern: bool = False) -> BulkWriteError:

@@ -1,9 +1,9 @@
-"""Every query of MongoDB has an index: MongoDB's rules for picking one, on the indexes we make.
+"""Every query of MongoDB has an index, by MongoDB's rules for choosing one.
 
-No server that the tests can have applies them: FerretDB looks through the whole collection. The
-rules are those of MongoDB's manual ("The ESR Guideline", "Multikey Indexes"): an index serves a
-filter by its first keys, those asked for by equality first; what comes next gives the order, or is
-the range; `$in` is equality too, read once a value and merged ("explode for sort").
+FerretDB, which the tests run, scans the whole collection, so the tests compute the plans. The rules
+are from MongoDB's manual ("The ESR Guideline", "Multikey Indexes"). An index serves a filter by its
+first keys: keys with equality first, then the sort order or a range. `$in` is equality: the index
+is read once for each value, and the results are merged ("explode for sort").
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from storage.documents import cursor, timestamp
-from storage.jobs import JobQuery
-from storage.mongo_queries import INDEXES, ORDER, selection
+from storage.jobs.documents import cursor_after, timestamp
+from storage.jobs.mongo.queries import query_filter
+from storage.jobs.mongo.schema import INDEXES, LISTING_ORDER
+from storage.jobs.store import JobQuery
 from tests.naming import named
 
 Keys = Sequence[tuple[str, int]]
@@ -30,8 +31,10 @@ MOST_MERGED = 200
 
 @dataclass(frozen=True)
 class Plan:
-    """How one index serves a filter: ``scans`` parts of it are read, each bounded by its first
-    ``bounded`` keys. With ``in_order`` a page is the beginning of what is read, merged."""
+    """How one index serves a filter: ``scans`` ranges, each bounded by its first ``bounded`` keys.
+
+    With ``in_order``, merging the ranges gives a page without a sort.
+    """
 
     index: str
     scans: int
@@ -40,8 +43,8 @@ class Plan:
 
 
 def plans(query: JobQuery, indexes: Sequence[Keys] = INDEXES) -> list[Plan]:
-    """Return what each index that serves ``query`` would make of it."""
-    found = selection(query)
+    """Return the plan of each index that serves ``query``."""
+    found = query_filter(query)
     return [plan for keys in indexes if (plan := _plan(found, keys)) is not None]
 
 
@@ -54,14 +57,14 @@ def _plan(found: Mapping[str, Any], keys: Keys) -> Plan | None:
     ranged = equal < len(keys) and found.get(keys[equal][0]) is not None
     if not equal and not ranged:
         return None
-    in_order = list(keys[equal:]) == ORDER and scans <= MOST_MERGED
+    in_order = list(keys[equal:]) == LISTING_ORDER and scans <= MOST_MERGED
     return Plan(",".join(name for name, _ in keys), scans, equal + ranged, in_order)
 
 
 def _points(condition: Any) -> int | None:
-    """Return how many values a key must have one of; None where it is a range, or nothing.
+    """Return the number of values that a key may have, or None for a range or no condition.
 
-    Of several terms that one document must have, a multikey index is bounded by one.
+    Of several terms that a document must have, one bounds a multikey index.
     """
     if condition is None or not isinstance(condition, dict):
         return None if condition is None else 1
@@ -70,7 +73,7 @@ def _points(condition: Any) -> int | None:
     return len(condition["$in"]) if "$in" in condition else None
 
 
-ON = cursor({"sort_at": timestamp(NOON), "job_id": "a"})
+ON = cursor_after({"sort_at": timestamp(NOON), "job_id": "a"})
 BY_STATUS = "status,sort_at,_id"
 BY_GROUP = "group,status,sort_at,_id"
 BY_OWNER = "owner,status,sort_at,_id"

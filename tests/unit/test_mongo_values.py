@@ -1,4 +1,4 @@
-"""Any JSON survives the way through MongoDB's smaller world."""
+"""Any JSON value survives storage in MongoDB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.mongo_values import escaped, unescaped
+from storage.jobs.mongo.schema import escaped, unescaped
 
 KEYS = st.text(alphabet="%.$\0ab2E5é", max_size=4)
 JSON = st.recursive(

@@ -1,4 +1,4 @@
-"""A URL picks the adapter; what cannot be read is refused, and no secret is repeated."""
+"""A URL selects the adapter. Malformed URLs are refused, and errors contain no secret."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from storage.directory import DirectoryArtifacts
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.s3 import MinioArtifacts
 from storage.errors import InvalidStoreUrl
-from storage.minio import MinioArtifacts
-from storage.mongo import MongoJobs
-from storage.open import open_artifacts, open_jobs, redact
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
+from storage.jobs.mongo.store import MongoJobs
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.urls import open_artifacts, open_jobs, redact
 
 SIGNER = LinkSigner(b"0123456789abcdef", "")
 

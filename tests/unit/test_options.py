@@ -1,4 +1,4 @@
-"""What may be said of a submission besides its photos."""
+"""The options of a submission: metadata, group, stages, lane."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.metadata import MOST_BYTES
-from gateway.options import LONGEST_GROUP, Options, stage_names
-from gateway.problems import Problem
+from gateway.http.problems import Problem
+from gateway.submissions.options import LONGEST_GROUP, MOST_BYTES, Options, stage_names
 
 
 def nested(levels: int) -> Any:

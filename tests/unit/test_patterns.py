@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from agents.vision.kinds import KINDS, Kind, kind_of, likeliest_kind
-from agents.vision.landmarks import OF_KIND
+from agents.vision.geometry.landmarks import OF_KIND
+from agents.vision.text.kinds import KINDS, Kind, kind_of, likeliest_kind
 from training.patterns import draw
 from training.spoiling import CANVAS, spoil
 from training.train_landmarks import SIDE, drawn

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from agents.vision.perceptual import perceptual_hash
+from agents.vision.images.picture import perceptual_hash
 from tests.garments import dress, jpeg, trousers, tshirt
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageColor
 
-from agents.vision.thumbhash import thumbhash
-from gateway.placeholder import average_colour
+from agents.vision.images.thumbhash import thumbhash
+from gateway.pages.render import average_colour
 
 
 @pytest.mark.parametrize("colour", ["white", "black", "firebrick", "seagreen", "navy", "khaki"])

@@ -12,10 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from gateway.byte_range import ByteRange, parse_range
-from gateway.photos import Remote, Upload, decoded, remote, uploaded
-from gateway.problem_responses import as_problem, documented, render
-from gateway.problems import PROBLEMS, Problem
+from gateway.http.byte_range import ByteRange, parse_range
+from gateway.http.problem_responses import as_problem, documented, render
+from gateway.http.problems import PROBLEMS, Problem
+from gateway.submissions.photos import Remote, Upload, decoded, remote, uploaded
 from storage import errors as storage_errors
 from streams.errors import BrokerUnavailable, EventTooLarge, UnknownStage
 

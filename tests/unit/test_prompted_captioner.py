@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from agents.captioners.captioner import Described
+from agents.captioners.exchange import Stumbled
 from agents.captioners.fallback import FallbackCaptioner
 from agents.captioners.prompted import LONGEST_REST_S, STUMBLES, PromptedCaptioner
-from agents.captioners.statuses import Stumbled
-from agents.errors import BadAnswer, Rejected, Unavailable
-from agents.stage import Stopgap
-from storage import keys
-from storage.artifacts import ArtifactStore
-from storage.directory import DirectoryArtifacts
+from agents.stages.captioning import Described
+from agents.stages.errors import BadAnswer, Rejected, Unavailable
+from agents.stages.stage import FallbackResult
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.artifacts.store import ArtifactStore
 from storage.errors import ArtifactNotFound
-from storage.signing import LinkSigner
-from streams.events import Captioned
+from streams.events.models import Captioned
 
 PHOTOS = [f"{number:064}" for number in range(4)]
 RED = Captioned(caption="Red Dress", model="chosen")
@@ -172,7 +172,7 @@ def test_where_the_chosen_one_is_silent_the_shipped_one_speaks(store: DirectoryA
     captioner = FallbackCaptioner(PromptedCaptioner(model), shipped)
     assert (captioner.model_id, captioner.version) == ("chosen", "chosen-1")
     found = captioner.describe(PHOTOS, store)
-    assert found == [RED, Stopgap(PLAIN), Stopgap(PLAIN), Stopgap(PLAIN)]
+    assert found == [RED, FallbackResult(PLAIN), FallbackResult(PLAIN), FallbackResult(PLAIN)]
     assert shipped.asked == PHOTOS[1:]
     assert captioner.describe(PHOTOS[:1], store) == [RED]
     assert shipped.asked == PHOTOS[1:]

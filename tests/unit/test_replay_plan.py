@@ -1,4 +1,4 @@
-"""What a replay takes of a topic, and what it makes of it."""
+"""Which events of a topic a replay selects, and the new runs that it starts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from streams.codec import Envelope
+from streams.consumers.replay import EventFilter, ReplayPlan, TopicScan, parse_time, with_run
 from streams.errors import TopicNotReplayable, UnknownStage
-from streams.events import ImageClassified, ImageSubmitted, Label, Source
-from streams.graph import PIPELINE, StageGraph
-from streams.replay import Found, Plan, Selection, moment, raised
+from streams.events.codec import Envelope
+from streams.events.models import ImageClassified, ImageSubmitted, Label, Source
+from streams.stages.graph import StageGraph
+from streams.stages.registry import PIPELINE
 
 GRAPH = StageGraph(PIPELINE)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -52,7 +53,7 @@ def at(time: datetime, event: Any = None) -> Envelope:
     ],
 )
 def test_a_time_is_one_of_iso_8601_or_so_long_back(text: str, meant: datetime) -> None:
-    assert moment(text, NOON) == meant
+    assert parse_time(text, NOON) == meant
 
 
 @pytest.mark.parametrize(
@@ -60,26 +61,26 @@ def test_a_time_is_one_of_iso_8601_or_so_long_back(text: str, meant: datetime) -
 )
 def test_what_is_no_time_says_so(text: str) -> None:
     with pytest.raises(ValueError, match="time"):
-        moment(text, NOON)
+        parse_time(text, NOON)
 
 
-# -- which events ----------------------------------------------------------------------------
+# -- filters ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("selection", "taken"),
     [
-        (Selection(), True),
-        (Selection(since=NOON), True),
-        (Selection(since=NOON + HOUR), False),
-        (Selection(until=NOON), False),
-        (Selection(until=NOON + HOUR), True),
-        (Selection(jobs=frozenset({job_id()})), True),
-        (Selection(jobs=frozenset({job_id(2)})), False),
+        (EventFilter(), True),
+        (EventFilter(since=NOON), True),
+        (EventFilter(since=NOON + HOUR), False),
+        (EventFilter(until=NOON), False),
+        (EventFilter(until=NOON + HOUR), True),
+        (EventFilter(jobs=frozenset({job_id()})), True),
+        (EventFilter(jobs=frozenset({job_id(2)})), False),
     ],
 )
-def test_times_and_jobs_narrow(selection: Selection, taken: bool) -> None:
-    assert selection.has(at(NOON)) is taken
+def test_times_and_jobs_narrow(selection: EventFilter, taken: bool) -> None:
+    assert selection.matches(at(NOON)) is taken
 
 
 MATCHES = [
@@ -101,47 +102,47 @@ MATCHES = [
 def test_fields_narrow(path: str, text: str, taken: bool) -> None:
     metadata = {"shop": {"id": 7}, "tags": ["new", "red"], "sold": False}
     event = submitted(metadata=metadata, stages=("pose", "shots"))
-    assert Selection(match={path: text}).has(at(NOON, event)) is taken
+    assert EventFilter(match={path: text}).matches(at(NOON, event)) is taken
 
 
 def test_of_a_list_any_item_will_do() -> None:
-    assert Selection(match={"top5.label": "skirt"}).has(at(NOON, classified()))
-    assert Selection(match={"top5.probability": "0.25"}).has(at(NOON, classified()))
-    assert not Selection(match={"top5.label": "coat"}).has(at(NOON, classified()))
+    assert EventFilter(match={"top5.label": "skirt"}).matches(at(NOON, classified()))
+    assert EventFilter(match={"top5.probability": "0.25"}).matches(at(NOON, classified()))
+    assert not EventFilter(match={"top5.label": "coat"}).matches(at(NOON, classified()))
 
 
 def test_all_conditions_hold_together() -> None:
-    assert not Selection(match={"job_id": job_id(), "run": "2"}).has(at(NOON))
+    assert not EventFilter(match={"job_id": job_id(), "run": "2"}).matches(at(NOON))
 
 
 # -- the newest of each job ------------------------------------------------------------------
 
 
 def test_each_jobs_newest_event_is_kept_and_all_is_counted() -> None:
-    found = Found()
+    found = TopicScan()
     newest = at(NOON, submitted(1, run=2))
     for envelope in (at(NOON + HOUR), newest, None, at(NOON + 2 * HOUR), at(NOON, submitted(2))):
-        found.add(envelope, Selection())
+        found.add(envelope, EventFilter())
     assert (found.read, found.undecodable) == (5, 1)
     assert found.newest[job_id(1)] is newest
     assert set(found.newest) == {job_id(1), job_id(2)}
 
 
 def test_of_one_run_the_later_event_is_kept_and_of_one_time_the_last() -> None:
-    found = Found()
+    found = TopicScan()
     first, late, last = at(NOON), at(NOON + HOUR), at(NOON + HOUR)
     for envelope in (late, first, last):
-        found.add(envelope, Selection())
+        found.add(envelope, EventFilter())
     assert found.newest[job_id()] is last
 
 
 def test_what_is_not_selected_is_not_kept() -> None:
-    found = Found()
-    found.add(at(NOON), Selection(since=NOON + HOUR))
+    found = TopicScan()
+    found.add(at(NOON), EventFilter(since=NOON + HOUR))
     assert (found.read, found.newest) == (1, {})
 
 
-# -- what it sets in motion ------------------------------------------------------------------
+# -- the plan --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_what_is_not_selected_is_not_kept() -> None:
     ],
 )
 def test_the_new_run_begins_with_who_emits_the_topic(topic: str, stages: tuple[str, ...]) -> None:
-    assert Plan.of(GRAPH, topic).wanted(ALL) == stages
+    assert ReplayPlan.of(GRAPH, topic).wanted(ALL) == stages
 
 
 @pytest.mark.parametrize(
@@ -162,13 +163,13 @@ def test_the_new_run_begins_with_who_emits_the_topic(topic: str, stages: tuple[s
 )
 def test_a_topic_that_no_stage_reads_is_refused(topic: str) -> None:
     with pytest.raises(TopicNotReplayable, match="image-validated"):
-        Plan.of(GRAPH, topic)
+        ReplayPlan.of(GRAPH, topic)
 
 
 def test_a_job_runs_what_it_wanted_and_no_more() -> None:
-    plan = Plan.of(GRAPH, "image-validated")
+    plan = ReplayPlan.of(GRAPH, "image-validated")
     assert plan.wanted(("validation", "captioning")) == ("validation", "captioning")
-    assert Plan.of(GRAPH, "image-submitted").wanted(("validation",)) == ("validation",)
+    assert ReplayPlan.of(GRAPH, "image-submitted").wanted(("validation",)) == ("validation",)
 
 
 @pytest.mark.parametrize(
@@ -176,13 +177,13 @@ def test_a_job_runs_what_it_wanted_and_no_more() -> None:
     [("image-validated", ("validation",)), ("pose-estimated", ("validation", "pose"))],
 )
 def test_a_job_that_nobody_would_work_on_is_left_alone(topic: str, of_job: tuple[str, ...]) -> None:
-    assert Plan.of(GRAPH, topic).wanted(of_job) == ()
+    assert ReplayPlan.of(GRAPH, topic).wanted(of_job) == ()
 
 
 def test_named_stages_are_run_with_what_they_need_also_where_they_were_not_wanted() -> None:
-    plan = Plan.of(GRAPH, "image-validated", ["shots"])
+    plan = ReplayPlan.of(GRAPH, "image-validated", ["shots"])
     assert plan.wanted(("validation", "captioning")) == ("validation", "pose", "shots")
-    assert Plan.of(GRAPH, "pose-estimated", ["shots"]).wanted(ALL) == ("pose", "shots")
+    assert ReplayPlan.of(GRAPH, "pose-estimated", ["shots"]).wanted(ALL) == ("pose", "shots")
 
 
 @pytest.mark.parametrize(
@@ -195,12 +196,12 @@ def test_named_stages_are_run_with_what_they_need_also_where_they_were_not_wante
 )
 def test_a_stage_that_the_topic_does_not_lead_to_is_refused(topic: str, stage: str) -> None:
     with pytest.raises(UnknownStage, match=stage):
-        Plan.of(GRAPH, topic, [stage])
+        ReplayPlan.of(GRAPH, topic, [stage])
 
 
 def test_the_event_begins_the_new_run_afresh() -> None:
     event = classified(run=3, attempts=3, force=True, stages=ALL)
-    again = raised(event, run=5, stages=("classification", "annotation"), force=False, now=NOON)
+    again = with_run(event, run=5, stages=("classification", "annotation"), force=False, now=NOON)
     assert isinstance(again, ImageClassified)
     assert (again.run, again.lane, again.force, again.stages) == (
         5,
@@ -214,7 +215,7 @@ def test_the_event_begins_the_new_run_afresh() -> None:
 
 def test_a_submission_begins_it_as_well() -> None:
     event = submitted(metadata={"a": 1}, group="g")
-    again = raised(event, run=2, stages=ALL, force=True, now=NOON)
+    again = with_run(event, run=2, stages=ALL, force=True, now=NOON)
     assert again == submitted(
         metadata={"a": 1}, group="g", run=2, stages=ALL, force=True, lane="bulk"
     )

@@ -1,4 +1,4 @@
-"""What a job's next run starts from."""
+"""The event that starts the next run of a job."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from gateway.reruns import LAST_RUN, next_run
-from storage.jobs import Job, StageState
-from storage.transition import transition
+from gateway.replays.reruns import LAST_RUN, next_run
+from storage.jobs.store import Job, StageState
+from storage.jobs.transition import transition
 from streams.errors import UnknownStage
-from streams.events import ImageSubmitted, ImageValidated
-from streams.graph import PIPELINE, StageGraph
+from streams.events.models import ImageSubmitted, ImageValidated
+from streams.stages.graph import StageGraph
+from streams.stages.registry import PIPELINE
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 SHA = "ab" * 32
@@ -54,7 +55,7 @@ def job(**changes: Any) -> Job:
     return replace(fresh, **changes)
 
 
-def test_a_validated_photo_goes_on_from_there() -> None:
+def test_a_validated_photo_starts_after_validation() -> None:
     coming = next_run(job(), GRAPH, AT)
     assert coming is not None
     event = coming.event
@@ -63,7 +64,7 @@ def test_a_validated_photo_goes_on_from_there() -> None:
     assert (event.stages, event.force) == (("validation", "captioning"), False)
 
 
-def test_the_store_knows_of_the_run_and_keeps_the_results() -> None:
+def test_the_recorded_run_keeps_old_results() -> None:
     before = job()
     coming = next_run(before, GRAPH, AT, stages=["pose"], lane="interactive")
     assert coming is not None
@@ -82,7 +83,7 @@ def test_the_store_knows_of_the_run_and_keeps_the_results() -> None:
         ({"force": True, "stages": ["validation"]}, {"object": f"originals/{SHA}"}),
     ],
 )
-def test_a_validated_photo_is_validated_again_where_that_is_wanted(
+def test_a_validated_photo_is_validated_again_on_request(
     asked: dict[str, Any], source: dict[str, str]
 ) -> None:
     coming = next_run(job(), GRAPH, AT, **asked)
@@ -93,7 +94,7 @@ def test_a_validated_photo_is_validated_again_where_that_is_wanted(
 
 
 @pytest.mark.parametrize("result", [None, {"sha256": "of another version"}])
-def test_what_was_not_validated_is_submitted_as_it_was(result: dict[str, str] | None) -> None:
+def test_an_unvalidated_photo_is_submitted_again(result: dict[str, str] | None) -> None:
     stages = {
         "validation": StageState("failed" if result is None else "completed", 1, result=result)
     }
@@ -109,11 +110,11 @@ def test_what_was_not_validated_is_submitted_as_it_was(result: dict[str, str] | 
     "without",
     [{"source": {}, "stages": {}}, {"source": {"moon": "x"}, "stages": {}}, {"run": LAST_RUN}],
 )
-def test_there_is_nothing_to_run(without: dict[str, Any]) -> None:
+def test_a_job_without_a_source_or_run_number_has_no_next_run(without: dict[str, Any]) -> None:
     assert next_run(job(**without), GRAPH, AT) is None
 
 
-def test_a_stage_that_is_no_more_is_left_out_and_one_asked_for_is_unknown() -> None:
+def test_a_removed_stage_is_dropped_from_the_job_but_refused_in_a_request() -> None:
     coming = next_run(job(wanted=("captioning", "ironing")), GRAPH, AT)
     assert coming is not None
     assert coming.event.stages == ("validation", "captioning")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.vision.landmarks import LandmarkFinder
+from agents.vision.geometry.landmarks import LandmarkFinder
 from tests.garments import trousers, tshirt
 from training.score_landmarks import MARKS, Marked, halves, read_marks, score, score_halves
 

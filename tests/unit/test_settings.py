@@ -1,4 +1,4 @@
-"""Settings: read from the environment, refused with a reason, and documented."""
+"""Settings: read from the environment, validated and documented."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from lookstream import wiring
 from lookstream.settings import Settings
+from lookstream.wiring import gateway as wiring
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
-def test_the_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOKSTREAM_THUMBNAILS", "128x128, 512x512")
     monkeypatch.setenv("LOOKSTREAM_URL_ALLOW", "10.0.0.0/8")
     settings = Settings()
@@ -32,13 +32,13 @@ def test_the_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LOG_LEVEL", "loud"),
     ],
 )
-def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_invalid_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LOOKSTREAM_{name}", value)
     with pytest.raises(ValidationError):
         Settings()
 
 
-def test_unset_stores_lie_in_the_data_directory(tmp_path: Path) -> None:
+def test_default_stores_are_in_the_data_directory(tmp_path: Path) -> None:
     settings = wiring.resolved(Settings(home=tmp_path))
     assert settings.artifacts == f"file://{tmp_path}/artifacts"
     assert settings.jobs == f"sqlite://{tmp_path}/jobs.sqlite"
@@ -52,11 +52,11 @@ def test_unset_stores_lie_in_the_data_directory(tmp_path: Path) -> None:
         (True, "s3://a:b@host/bucket", ["tracking", "intake"]),
     ],
 )
-def test_uploads_are_taken_in_where_a_store_tells_of_them(
+def test_intake_runs_only_with_upload_notifications(
     notifications: bool, artifacts: str, beside: list[str]
 ) -> None:
     settings = Settings(notifications=notifications, artifacts=artifacts)
-    assert wiring.beside_stages(settings) == beside
+    assert wiring.other_processors(settings) == beside
     planned = "object-created" in {topic.name for topic in wiring.topic_plan(settings)}
     assert planned is notifications
 

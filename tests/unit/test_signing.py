@@ -1,4 +1,4 @@
-"""A link opens one object, one way, for a while, and nobody else can write one."""
+"""A link gives access to one object, for one method, until it expires. It cannot be forged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.artifacts.links import LinkSigner
 from storage.errors import InvalidLink, LinkExpired
-from storage.signing import LinkSigner
 
 NOW = 1_800_000_000.0
 SIGNER = LinkSigner(b"0123456789abcdef", "https://shop.example/")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.vision.outline import Mask
-from tests.garments import dress, textured, trousers, tshirt
+from agents.vision.geometry.outline import Mask
+from tests.garments import dress, noise, textured, trousers, tshirt
 from training.silhouette import find_silhouette
 
 
@@ -50,7 +50,7 @@ def test_gives_the_same_mask_every_time() -> None:
         Image.new("RGB", (300, 400), "white"),
         Image.new("RGB", (300, 400), "black"),
         textured((300, 400)),
-        Image.effect_noise((300, 400), 60).convert("RGB"),
+        noise((300, 400), 60),
         Image.linear_gradient("L").resize((300, 400)).convert("RGB"),
         Image.new("RGB", (1, 1), "red"),
         Image.new("RGB", (3, 700), "red"),

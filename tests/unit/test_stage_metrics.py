@@ -1,4 +1,4 @@
-"""A stage's numbers say what happened to it."""
+"""A stage's metrics."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.errors import Rejected
-from agents.metrics import StageMetrics
-from agents.stage import Stopgap, one_by_one
-from agents.watchdog import Vitals
+from agents.runtime.metrics import StageMetrics
+from agents.stages.errors import Rejected
+from agents.stages.stage import FallbackResult, one_by_one
 from tests.sewing import SEW, Sewing, Sewn, cut, raising
 
 
@@ -46,8 +45,10 @@ async def test_batches_are_measured_and_counted(sewing: Sewing) -> None:
     assert value(metrics, "batch_size_count") == 3
 
 
-async def test_what_stands_in_for_an_answer_is_counted(sewing: Sewing) -> None:
-    await sewing.process(one_by_one(lambda event, artifacts: Stopgap(Sewn(seam="a pin"))), cut(1))
+async def test_fallback_results_are_counted(sewing: Sewing) -> None:
+    await sewing.process(
+        one_by_one(lambda event, artifacts: FallbackResult(Sewn(seam="a pin"))), cut(1)
+    )
     assert value(sewing.metrics, "stopgaps_total") == value(sewing.metrics, "computed_total") == 1
 
 
@@ -61,9 +62,9 @@ async def test_failures_are_counted_by_code(sewing: Sewing) -> None:
     assert value(metrics, "dead_letters_total") == 1
 
 
-def test_what_has_not_happened_yet_is_told_as_zero() -> None:
+def test_all_metrics_start_at_zero() -> None:
     metrics = StageMetrics()
-    metrics.begin_with("sewing", computes=True)
+    metrics.initialise("sewing", computes=True)
     for name in ("received", "computed", "reused", "stopgaps", "retries", "dead_letters"):
         assert value(metrics, f"{name}_total") == 0
     for name in ("work_seconds", "queue_wait_seconds", "batch_size"):
@@ -73,7 +74,7 @@ def test_what_has_not_happened_yet_is_told_as_zero() -> None:
 
 @pytest.mark.parametrize(("ago_s", "at_most"), [(20.0, 30), (0.3, 0.5), (-3600.0, 0.005)])
 def test_the_wait_is_from_the_event_s_time(ago_s: float, at_most: float) -> None:
-    """A producer whose clock is ahead has waited for nothing."""
+    """An event from a producer whose clock is ahead has a wait of 0."""
     metrics = StageMetrics()
     with metrics.batch("sewing", [datetime.now(UTC) - timedelta(seconds=ago_s)]):
         pass
@@ -82,20 +83,19 @@ def test_the_wait_is_from_the_event_s_time(ago_s: float, at_most: float) -> None
         assert value(metrics, "queue_wait_seconds_bucket", le="0.25") == 0
 
 
-def test_a_batch_of_nothing_counts_for_nothing() -> None:
+def test_an_empty_batch_is_not_counted() -> None:
     metrics = StageMetrics()
-    metrics.begin_with("sewing")
+    metrics.initialise("sewing")
     with metrics.batch("sewing", []):
         pass
     assert value(metrics, "batch_size_count") == value(metrics, "work_seconds_count") == 0
 
 
-def test_the_watchdog_s_findings_are_told() -> None:
+def test_lag_progress_and_waiting_are_exported() -> None:
     metrics = StageMetrics()
-    now = time.monotonic()
-    metrics.watched("sewing", Vitals(now, 4, now, lag=17, progress_seen=now - 90, holding=False))
+    metrics.set_progress("sewing", lag=17, idle_s=90.0)
     waits: list[str | None] = [None]
-    metrics.watch("sewing", lambda: 5, lambda: waits[0])
+    metrics.observe("sewing", lambda: 5, lambda: waits[0])
     assert (value(metrics, "lag"), value(metrics, "in_hand")) == (17, 5)
     assert value(metrics, "holding") == 0
     waits[0] = "the store is away"

@@ -1,12 +1,12 @@
-"""Where an S3 store's links lead, by the option ``links`` of its address."""
+"""The option ``links`` of an S3 URL decides where signed links lead."""
 
 from __future__ import annotations
 
 import pytest
 
+from storage.artifacts.links import LinkSigner
 from storage.errors import InvalidStoreUrl
-from storage.open import open_artifacts
-from storage.signing import LinkSigner
+from storage.urls import open_artifacts
 
 SIGNER = LinkSigner(b"0123456789abcdef", "https://photos.example.com")
 URL = "s3://key:secret@minio:9000/photos?secure=false"

@@ -1,4 +1,4 @@
-"""The sweeper: what stands still is submitted again, as it was."""
+"""The sweeper resubmits stalled jobs unchanged, and publishes unfinished deletions again."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from agents.sweeper import Sweeper, resubmission
-from storage import keys
-from storage.directory import DirectoryArtifacts
-from storage.jobs import Deleted, StageCompleted, StageError, StageGaveUp, Submitted
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
-from streams.events import ImageSubmitted, JobDeleted, Source
+from agents.tracking.sweeper import Sweeper, resubmission
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import Deleted, StageCompleted, StageError, StageFailure, Submitted
+from streams.events.models import ImageSubmitted, JobDeleted, Source
 from tests.polling import eventually
 from tests.publishing import MemoryPublisher
 
@@ -66,10 +66,10 @@ def swept(published: MemoryPublisher) -> set[str]:
     return {event.job_id for event in published.events}
 
 
-async def test_only_what_is_unfinished_and_stands_still_is_swept(
+async def test_only_stalled_unfinished_jobs_are_resubmitted(
     jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
 ) -> None:
-    broken = StageGaveUp(
+    broken = StageFailure(
         job_id(3), 1, NOON, StageError("validation", "rejected", "c", "m"), (), ("pose",)
     )
     done = StageCompleted(job_id(4), 1, NOON, "pose", {}, ())
@@ -81,7 +81,7 @@ async def test_only_what_is_unfinished_and_stands_still_is_swept(
     assert count == 2
 
 
-async def test_what_was_swept_has_its_time_again(
+async def test_a_resubmitted_job_waits_longer_for_the_next_resubmission(
     jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
 ) -> None:
     await jobs.apply([submitted(1)])
@@ -98,7 +98,7 @@ async def test_a_result_without_its_submission_cannot_be_submitted(
     assert await sweeper.sweep(before=LATER, at=LATER) == 0
 
 
-async def test_a_job_that_cannot_be_an_event_holds_up_no_other(
+async def test_a_job_with_invalid_data_does_not_block_others(
     jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
 ) -> None:
     alien = Submitted("not a UUID", 1, NOON, {"url": "http://a/b"}, ("validation",))
@@ -106,7 +106,7 @@ async def test_a_job_that_cannot_be_an_event_holds_up_no_other(
     assert await sweeper.sweep(before=LATER, at=LATER) == 1
 
 
-async def test_more_than_a_page_is_swept_once_each(
+async def test_more_than_one_page_is_resubmitted_once_each(
     jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
 ) -> None:
     await jobs.apply([submitted(number, minutes=number / 1000) for number in range(250)])
@@ -123,12 +123,12 @@ async def test_a_job_is_submitted_as_it_was(jobs: SqliteJobs) -> None:
     )
 
 
-async def test_what_left_quarantine_is_read_where_it_lies_now(jobs: SqliteJobs) -> None:
+async def test_a_validated_job_is_resubmitted_from_its_original(jobs: SqliteJobs) -> None:
     (job,) = await jobs.apply([submitted(1), validated(1)])
     assert resubmission(job).source == Source(object=f"originals/{SHA}")
 
 
-async def test_a_broker_that_is_away_postpones_the_sweep(
+async def test_an_unavailable_broker_postpones_the_sweep(
     jobs: SqliteJobs, artifacts: DirectoryArtifacts, published: MemoryPublisher
 ) -> None:
     await jobs.apply([submitted(1)])
@@ -151,14 +151,14 @@ async def test_a_long_queue_does_not_grow_by_itself(
     assert len(published.events) == 4  # after 10, 20, 40 and 80 minutes
 
 
-async def test_a_deletion_that_nobody_was_told_of_is_told(
+async def test_an_unpublished_deletion_is_published(
     jobs: SqliteJobs, artifacts: DirectoryArtifacts, published: MemoryPublisher, sweeper: Sweeper
 ) -> None:
-    """Kafka was away at the time, or the gateway killed: its note is left."""
+    """Kafka was unavailable or the gateway was killed; the note of the deletion remains."""
     await jobs.apply([submitted(1), submitted(2), Deleted(job_id(1), 1, NOON)])
     for number in (1, 2, 3):  # the second is not deleted (yet), the third nobody knows
         artifacts.put(keys.erasure(job_id(number)), b"{}")
     now = datetime.now(UTC)
-    assert await sweeper.tell_of_deletions(before=now - timedelta(hours=1)) == 0
-    assert await sweeper.tell_of_deletions(before=now + timedelta(hours=1)) == 1
+    assert await sweeper.republish_deletions(before=now - timedelta(hours=1)) == 0
+    assert await sweeper.republish_deletions(before=now + timedelta(hours=1)) == 1
     assert published.events == [JobDeleted(job_id=job_id(1), run=1)]

@@ -1,4 +1,4 @@
-"""Where traces go; and where they go nowhere, they cost nothing."""
+"""Traces go to the collector; without a collector the SDK is not loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.trace import NoOpTracerProvider
 
 from deploy.local.server import free_port
-from lookstream.telemetry import STANDARD, open_telemetry
+from lookstream.telemetry import ENDPOINT_VARIABLES, open_telemetry
 from tests.collector import Collector
 
 OFF = """
@@ -31,7 +31,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*STANDARD, "OTEL_SERVICE_NAME"):
+    for name in (*ENDPOINT_VARIABLES, "OTEL_SERVICE_NAME"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -42,7 +42,7 @@ def test_without_an_address_the_sdk_is_not_loaded() -> None:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_what_is_left_is_sent_at_the_end(collector: Collector, slash: str) -> None:
+def test_remaining_spans_are_sent_on_close(collector: Collector, slash: str) -> None:
     telemetry = open_telemetry(collector.url + slash, "lookstream-gateway")
     span = telemetry.tracer.start_span("sweep", attributes={"lookstream.job_id": "j-1"})
     span.end()
@@ -52,8 +52,8 @@ def test_what_is_left_is_sent_at_the_end(collector: Collector, slash: str) -> No
     assert int(sent.id, 16) == span.get_span_context().span_id
 
 
-@pytest.mark.parametrize("variable", STANDARD)
-def test_the_standard_s_own_variables_do_as_well(
+@pytest.mark.parametrize("variable", ENDPOINT_VARIABLES)
+def test_opentelemetrys_own_variables_work(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     path = "/v1/traces" if "TRACES" in variable else ""
@@ -66,7 +66,7 @@ def test_the_standard_s_own_variables_do_as_well(
     assert sent.service == "photos"
 
 
-def test_a_collector_that_is_away_holds_up_no_end() -> None:
+def test_an_unavailable_collector_does_not_delay_the_exit() -> None:
     telemetry = open_telemetry(f"http://127.0.0.1:{free_port()}", "lookstream-gateway")
     telemetry.tracer.start_span("sweep").end()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a job is found by, and that a search says it in the same way."""
+"""Jobs and queries give the same search terms."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.vision import caption
-from storage.jobs import Job, JobQuery, StageCompleted
-from storage.terms import terms, wanted, words
-from storage.transition import fold
+from agents.vision.text import caption
+from storage.jobs.store import Job, JobQuery, StageCompleted
+from storage.jobs.terms import job_terms, query_terms, words
+from storage.jobs.transition import fold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -41,14 +41,14 @@ def test_terms_come_from_what_the_stages_said() -> None:
         classification={"top5": [{"label": "Jersey"}, {"label": "sock"}]},
         pose={"subject": "person"},
     )
-    assert set(terms(job)) == {
+    assert set(job_terms(job)) == {
         "type:shirts",
         "colour:navy blue",
         "label:jersey",
         "sha256:ab12",
         *(f"word:{word}" for word in ("women", "s", "navy", "blue", "shirt")),
     }
-    assert list(terms(job)) == sorted(terms(job))
+    assert list(job_terms(job)) == sorted(job_terms(job))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_terms_come_from_what_the_stages_said() -> None:
     ids=repr,
 )
 def test_a_result_of_another_shape_has_no_terms(result: dict[str, Any]) -> None:
-    assert terms(seen(validation=result, captioning=result, classification=result)) == ()
+    assert job_terms(seen(validation=result, captioning=result, classification=result)) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,23 +82,23 @@ def test_words_are_compared_without_case_and_accents(text: str, expected: list[s
 
 def test_a_query_wants_all_its_terms() -> None:
     query = JobQuery(type="Dress", colour="RED ", label="a", sha256="FF", text="red dress red")
-    assert wanted(query) == (
+    assert query_terms(query) == (
         *("colour:red", "label:a", "sha256:ff", "type:dress"),
         *("word:dress", "word:red"),
     )
-    assert wanted(JobQuery(group="album")) == ()
+    assert query_terms(JobQuery(group="album")) == ()
 
 
 @given(st.text(max_size=80))
 def test_a_caption_is_found_by_itself(text: str) -> None:
     job = seen(captioning={"caption": text})
-    assert set(wanted(JobQuery(text=text))) == set(terms(job))
-    assert set(wanted(JobQuery(text=text.upper()))) == set(
-        wanted(JobQuery(text=text.upper().lower()))
+    assert set(query_terms(JobQuery(text=text))) == set(job_terms(job))
+    assert set(query_terms(JobQuery(text=text.upper()))) == set(
+        query_terms(JobQuery(text=text.upper().lower()))
     )
 
 
 def test_every_word_that_the_network_may_say_can_be_found() -> None:
     for name in (*caption.BROADER_TYPES, *caption.BROADER_COLOURS):
         job = seen(captioning={"attributes": {"type": {"value": name}}, "caption": name})
-        assert set(wanted(JobQuery(type=name.title(), text=name))) == set(terms(job))
+        assert set(query_terms(JobQuery(type=name.title(), text=name))) == set(job_terms(job))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from agents.vision.thumbhash import encode, thumbhash
+from agents.vision.images.thumbhash import encode, thumbhash
 from tests.garments import dress, tshirt
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from agents.vision.title_network import BEGIN, END, Seen, TitleDecoder
-from agents.vision.titles import LONGEST, beam_search
+from agents.vision.networks.title import BEGIN, END, Seen, TitleDecoder
+from agents.vision.text.titles import LONGEST, beam_search
 
 WORDS = ("<begin>", "<end>", "red", "blue", "dress")
 

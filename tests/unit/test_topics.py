@@ -1,13 +1,13 @@
-"""The topics as they are created."""
+"""The settings of all topics."""
 
 from __future__ import annotations
 
-from streams.graph import PIPELINE
-from streams.topics import plan
+from streams.broker.topics import system_topics
+from streams.stages.registry import PIPELINE
 
 PLAN = {
     topic.name: topic
-    for topic in plan((node.emits for node in PIPELINE), partitions=6, retention_days=30)
+    for topic in system_topics((node.emits for node in PIPELINE), partitions=6, retention_days=30)
 }
 
 
@@ -45,5 +45,5 @@ def test_dead_letters_are_kept_long_and_may_be_larger_than_what_died() -> None:
 
 
 def test_a_topic_that_two_stages_emit_is_planned_once() -> None:
-    names = [topic.name for topic in plan(["a", "a", "image-submitted"], 1, 1)]
+    names = [topic.name for topic in system_topics(["a", "a", "image-submitted"], 1, 1)]
     assert len(names) == len(set(names))

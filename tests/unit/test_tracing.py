@@ -1,4 +1,4 @@
-"""Traces: an event's context comes from its span, and its span's parent from its event."""
+"""Traces: an event carries the context of its span, and a span's parent is its event's context."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanKind, StatusCode, Tracer
 from starlette.datastructures import Headers
 
-from agents.errors import Rejected
-from agents.metrics import StageMetrics
-from agents.tracking import TrackingProcessor
-from gateway.trace import join_trace
-from storage.directory import DirectoryArtifacts
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
-from streams.codec import encode
-from streams.events import RESULT_EVENTS, ImageSubmitted, Source
-from streams.graph import PIPELINE, StageGraph
-from streams.record import Record
-from streams.tracing import begin, beginning, new_traceparent, trace_id_of, traceparent_of
+from agents.runtime.metrics import StageMetrics
+from agents.stages.errors import Rejected
+from agents.tracking.projection import TrackingProcessor
+from gateway.http.context import join_trace
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
+from storage.jobs.sqlite.store import SqliteJobs
+from streams.broker.records import Record
+from streams.events.codec import encode
+from streams.events.models import ImageSubmitted, Source
+from streams.events.tracing import (
+    new_traceparent,
+    start_span,
+    start_traces,
+    trace_id_of,
+    traceparent_of,
+)
+from streams.stages.graph import StageGraph
+from streams.stages.registry import PIPELINE, RESULT_EVENTS
 from tests.publishing import MemoryPublisher
 from tests.sewing import SEW, TRACE, Sewing, cut, raising
 
@@ -31,7 +38,7 @@ TRACE_ID = trace_id_of(TRACE)
 
 
 class Traces:
-    """A tracer, and the spans that it has finished."""
+    """A tracer and its finished spans."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -71,7 +78,7 @@ def sewing(tmp_path: Path) -> Iterator[Sewing]:
 
 
 def test_a_span_is_its_event_s_child(traces: Traces) -> None:
-    span = begin(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=TRACE, attributes={})
+    span = start_span(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=TRACE, attributes={})
     span.end()
     (kept,) = traces.spans
     assert kept["parent"] == TRACE.split("-")[2]
@@ -82,14 +89,16 @@ def test_a_span_is_its_event_s_child(traces: Traces) -> None:
 @pytest.mark.parametrize("parent", [None, ""])
 def test_without_a_parent_a_trace_begins(traces: Traces, parent: str | None) -> None:
     with traces.tracer.start_as_current_span("something else that goes on here"):
-        span = begin(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
+        span = start_span(
+            traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={}
+        )
         span.end()
     assert traces.spans[0]["parent"] is None
 
 
 def test_a_caller_s_wish_not_to_be_recorded_is_kept(traces: Traces) -> None:
     parent = new_traceparent()
-    span = begin(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
+    span = start_span(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
     span.end()
     assert traces.spans == []
     assert trace_id_of(traceparent_of(span)) == trace_id_of(parent)
@@ -98,7 +107,7 @@ def test_a_caller_s_wish_not_to_be_recorded_is_kept(traces: Traces) -> None:
 
 @pytest.mark.parametrize("parent", [TRACE, None])
 def test_where_nothing_is_kept_the_parent_goes_on(parent: str | None) -> None:
-    span = begin(NoOpTracer(), "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
+    span = start_span(NoOpTracer(), "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
     assert traceparent_of(span) == parent
 
 
@@ -128,7 +137,7 @@ async def test_a_stage_s_failure_is_told_in_its_span(sewing: Sewing, traces: Tra
 async def test_tracking_writes_in_the_trace_of_what_it_writes(
     traces: Traces, tmp_path: Path
 ) -> None:
-    """What came without a trace gets one from its stage; a second one would split the job's."""
+    """Tracking starts no trace for a submission without one: the first stage does."""
     jobs, published = SqliteJobs(tmp_path / "jobs.sqlite"), MemoryPublisher()
     tracking = TrackingProcessor(
         RESULT_EVENTS,
@@ -153,7 +162,7 @@ def submission(number: int, trace: str | None) -> Record:
 
 
 def test_what_nobody_asked_for_begins_a_trace_of_its_own(traces: Traces) -> None:
-    with beginning(traces.tracer, "sweep", [cut(1), cut(2)]) as traced:
+    with start_traces(traces.tracer, "sweep", [cut(1), cut(2)]) as traced:
         assert traces.spans == []
     assert [event for event, _ in traced] == [cut(1), cut(2)]
     assert [span["itself"] for span in traces.spans] == [trace for _, trace in traced]

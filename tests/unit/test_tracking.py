@@ -1,4 +1,4 @@
-"""Tracking: events become changes of jobs, and no event can stop those of others."""
+"""Tracking: events become updates of jobs; a bad event does not stop the others."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from agents.metrics import StageMetrics
-from agents.retry import RetryPolicy
-from agents.tracking import TrackingProcessor, update_of
-from storage import jobs as states
-from storage import keys
-from storage.directory import DirectoryArtifacts
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.retry import RetryPolicy
+from agents.tracking.projection import TrackingProcessor, update_of
+from storage.artifacts import keys
+from storage.artifacts.directory import DirectoryArtifacts
+from storage.artifacts.links import LinkSigner
 from storage.errors import StorageError, StoreUnavailable
-from storage.jobs import Job, JobUpdate
-from storage.signing import LinkSigner
-from storage.sqlite import SqliteJobs
-from streams.codec import Envelope, encode
-from streams.embedding import SIZE
-from streams.embedding import encode as encode_vector
-from streams.events import (
-    RESULT_EVENTS,
+from storage.jobs import store as states
+from storage.jobs.sqlite.store import SqliteJobs
+from storage.jobs.store import Job, JobUpdate
+from streams.broker.records import Record
+from streams.events.codec import Envelope, encode
+from streams.events.embedding import SIZE
+from streams.events.embedding import encode as encode_vector
+from streams.events.models import (
     Event,
     ImageCaptioned,
     ImageClassified,
@@ -36,8 +36,8 @@ from streams.events import (
     StageFailed,
     StageResult,
 )
-from streams.graph import PIPELINE, StageGraph
-from streams.record import Record
+from streams.stages.graph import StageGraph
+from streams.stages.registry import PIPELINE, RESULT_EVENTS
 from tests.publishing import MemoryPublisher
 
 GRAPH = StageGraph(PIPELINE)
@@ -130,7 +130,7 @@ def test_a_vector_is_kept_with_its_model() -> None:
 
 def test_a_failure_blocks_what_comes_after() -> None:
     update = change(failed(detail="on page 7", attempts=3, stages=("pose", "shots")))
-    assert update == states.StageGaveUp(
+    assert update == states.StageFailure(
         job_id(),
         1,
         NOON,
@@ -141,17 +141,17 @@ def test_a_failure_blocks_what_comes_after() -> None:
     )
 
 
-def test_a_deletion_is_one() -> None:
+def test_a_deletion_becomes_a_deleted_update() -> None:
     assert change(JobDeleted(job_id=job_id(), run=2)) == states.Deleted(job_id(), 2, NOON)
 
 
-def test_other_events_are_not_for_tracking() -> None:
+def test_an_unexpected_event_type_raises() -> None:
     with pytest.raises(TypeError, match="JobUpdated"):
         change(JobUpdated(job_id=job_id(), status="pending", revision=1, updated_at=NOON))
 
 
 @pytest.mark.parametrize("event", [submitted(), captioned(), failed()], ids=repr)
-def test_the_change_is_a_function_of_the_event(event: Event) -> None:
+def test_the_update_is_a_function_of_the_event(event: Event) -> None:
     assert change(event) == change(event)
 
 
@@ -159,7 +159,7 @@ def test_the_change_is_a_function_of_the_event(event: Event) -> None:
 
 
 class Refusing(SqliteJobs):
-    """A job store that is away for ``away`` calls, and takes no job in ``poison``, ever."""
+    """A job store that is unavailable for ``away`` calls and refuses the jobs in ``poison``."""
 
     away = 0
     poison: frozenset[str] = frozenset()
@@ -182,7 +182,7 @@ class Tracking:
     published: MemoryPublisher
 
     async def process(self, *events: Event | Record) -> list[JobUpdated]:
-        """Process the events as one batch; return the news of it."""
+        """Process the events as one batch; return the published updates."""
         before = len(self.published.events)
         records = [each if isinstance(each, Record) else record(each) for each in events]
         await self.processor.process(records)
@@ -217,7 +217,7 @@ async def tracking(tmp_path: Path) -> AsyncIterator[Tracking]:
     await jobs.close()
 
 
-async def test_a_batch_is_written_and_told(tracking: Tracking) -> None:
+async def test_a_batch_is_stored_and_published(tracking: Tracking) -> None:
     news = await tracking.process(submitted(1, group="g"), captioned(1), submitted(2))
     assert [(each.job_id, each.status) for each in news] == [
         (job_id(1), "processing"),
@@ -231,21 +231,23 @@ async def test_a_batch_is_written_and_told(tracking: Tracking) -> None:
     assert job.stages["captioning"].status == "completed"
 
 
-async def test_a_failed_jobs_news_says_why(tracking: Tracking) -> None:
+async def test_the_update_of_a_failed_job_has_the_error(tracking: Tracking) -> None:
     (news,) = await tracking.process(submitted(stages=("pose",)), failed(stage="validation"))
     assert news.status == "failed"
     assert news.error == {"stage": "validation", "code": "stage-error", "message": "It broke."}
 
 
-async def test_the_same_event_twice_changes_nothing_but_is_told_again(tracking: Tracking) -> None:
-    """Killed between writing and telling, tracking gets the event once more."""
+async def test_a_redelivered_event_changes_nothing_but_is_published_again(
+    tracking: Tracking,
+) -> None:
+    """Tracking may be killed between storing and publishing; then it reads the event again."""
     one = record(captioned())
     (first,) = await tracking.process(one)
     (second,) = await tracking.process(one)
     assert second == first
 
 
-async def test_an_event_that_the_store_refuses_is_buried_alone(tracking: Tracking) -> None:
+async def test_only_the_refused_event_becomes_a_dead_letter(tracking: Tracking) -> None:
     tracking.jobs.poison = frozenset({job_id(2)})
     news = await tracking.process(submitted(1), submitted(2), submitted(3))
     assert [each.job_id for each in news] == [job_id(1), job_id(3)]
@@ -254,20 +256,20 @@ async def test_an_event_that_the_store_refuses_is_buried_alone(tracking: Trackin
     assert dict(letter.headers)["code"] == b"tracking-error"
 
 
-async def test_a_store_that_is_away_is_waited_for(tracking: Tracking) -> None:
+async def test_an_unavailable_store_is_waited_for(tracking: Tracking) -> None:
     tracking.jobs.away = 4
     news = await tracking.process(submitted())
     assert [each.job_id for each in news] == [job_id()]
     assert tracking.published.letters == []
-    assert tracking.processor.holding is None
+    assert tracking.processor.waiting_for is None
 
 
-async def test_a_broker_that_is_away_is_waited_for(tracking: Tracking) -> None:
+async def test_an_unavailable_broker_is_waited_for(tracking: Tracking) -> None:
     tracking.published.failures = 4
     assert len(await tracking.process(submitted(), captioned())) == 1
 
 
-async def test_garbage_is_buried_by_the_one_who_reads_its_topic(tracking: Tracking) -> None:
+async def test_tracking_dead_letters_only_topics_that_no_stage_reads(tracking: Tracking) -> None:
     def junk(topic: str) -> Record:
         return Record(topic, 0, 5, b"key", b"junk", ())
 
@@ -275,7 +277,7 @@ async def test_garbage_is_buried_by_the_one_who_reads_its_topic(tracking: Tracki
     assert [
         dict(each.headers)["__connect.errors.topic"] for each in tracking.published.letters
     ] == [
-        b"image-captioned"  # no stage reads it; image-submitted is for validation to bury
+        b"image-captioned"  # no stage reads it; validation dead-letters image-submitted
     ]
     assert len(tracking.published.events) == 1
 
@@ -283,7 +285,7 @@ async def test_garbage_is_buried_by_the_one_who_reads_its_topic(tracking: Tracki
 # -- jobs that were taken back ---------------------------------------------------------------
 
 
-async def test_a_deletion_is_told_and_takes_the_artifacts(tracking: Tracking) -> None:
+async def test_a_deletion_is_published_and_erases_the_artifacts(tracking: Tracking) -> None:
     await tracking.process(submitted(), validated())
     tracking.put(keys.original(SHA), keys.working(SHA), keys.result(SHA, "captioning", "1"))
     (news,) = await tracking.process(JobDeleted(job_id=job_id()))
@@ -291,7 +293,7 @@ async def test_a_deletion_is_told_and_takes_the_artifacts(tracking: Tracking) ->
     assert tracking.artifacts.list() == []
 
 
-async def test_what_another_job_has_as_well_stays(tracking: Tracking) -> None:
+async def test_content_of_another_job_stays(tracking: Tracking) -> None:
     await tracking.process(submitted(1), validated(1), submitted(2), validated(2))
     tracking.put(keys.original(SHA))
     await tracking.process(JobDeleted(job_id=job_id(1)))
@@ -299,7 +301,7 @@ async def test_what_another_job_has_as_well_stays(tracking: Tracking) -> None:
 
 
 @pytest.mark.parametrize("late", [validated(), captioned()], ids=lambda event: event.topic)
-async def test_what_comes_too_late_is_erased(tracking: Tracking, late: StageResult) -> None:
+async def test_results_after_the_deletion_are_erased(tracking: Tracking, late: StageResult) -> None:
     await tracking.process(submitted(), JobDeleted(job_id=job_id()))
     tracking.put(keys.working(SHA), keys.result(SHA, "captioning", "1"))
     (news,) = await tracking.process(late)
@@ -316,8 +318,8 @@ async def test_an_upload_to_a_deleted_job_is_erased(tracking: Tracking) -> None:
     assert tracking.artifacts.list() == []
 
 
-async def test_a_deletion_killed_half_way_is_finished(tracking: Tracking) -> None:
-    """Deleted by then, the job no longer says what it had; the note of it does."""
+async def test_an_interrupted_deletion_is_completed(tracking: Tracking) -> None:
+    """A deleted job no longer names its artifacts; the note does."""
     await tracking.process(submitted(), validated())
     tracking.put(keys.original(SHA), keys.erasure(job_id()))
     tracking.artifacts.put(keys.erasure(job_id()), b'{"source": {}, "sha256": "%s"}' % SHA.encode())
@@ -326,14 +328,14 @@ async def test_a_deletion_killed_half_way_is_finished(tracking: Tracking) -> Non
     assert tracking.artifacts.list() == []
 
 
-async def test_nothing_of_a_living_job_is_erased(tracking: Tracking) -> None:
+async def test_artifacts_of_other_jobs_are_not_erased(tracking: Tracking) -> None:
     tracking.put(keys.original(SHA))
     await tracking.process(submitted(1), submitted(2), validated(2), JobDeleted(job_id=job_id(1)))
     assert tracking.artifacts.list() == [keys.original(SHA)]
 
 
-async def test_what_a_job_claims_that_nobody_has_heard_of_stays(tracking: Tracking) -> None:
-    """Validation was done with the second job; its events wait behind the first one's deletion."""
+async def test_content_claimed_by_an_unknown_job_stays(tracking: Tracking) -> None:
+    """Validation has claimed the content for the second job, whose events tracking has not read."""
     tracking.put(keys.original(SHA), keys.claim(SHA, job_id(1)), keys.claim(SHA, job_id(2)))
     await tracking.process(submitted(1), validated(1), JobDeleted(job_id=job_id(1)))
     assert tracking.artifacts.list() == [keys.claim(SHA, job_id(2)), keys.original(SHA)]

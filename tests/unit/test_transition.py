@@ -1,4 +1,4 @@
-"""A job's state is a function of what happened, not of the order in which it was told."""
+"""A job's state depends on its updates, not on their order or repetition."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.jobs import (
+from storage.jobs.store import (
     Deleted,
     Job,
     JobUpdate,
+    Resubmitted,
     StageCompleted,
     StageError,
-    StageGaveUp,
+    StageFailure,
     Submitted,
-    Swept,
 )
-from storage.transition import fold, transition
+from storage.jobs.transition import fold, transition
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 WANTED = ("validation", "captioning", "pose", "shots")
@@ -40,9 +40,9 @@ def completed(stage: str, run: int = 1, seconds: float = 1, **more: object) -> S
     return StageCompleted("job", run, at(seconds), stage, **fields)  # type: ignore[arg-type]
 
 
-def gave_up(stage: str, run: int = 1, seconds: float = 1, code: str = "broken") -> StageGaveUp:
+def gave_up(stage: str, run: int = 1, seconds: float = 1, code: str = "broken") -> StageFailure:
     error = StageError(stage, "error", code, f"{stage} failed")
-    return StageGaveUp("job", run, at(seconds), error, WANTED, BLOCKS.get(stage, ()))
+    return StageFailure("job", run, at(seconds), error, WANTED, BLOCKS.get(stage, ()))
 
 
 def after(*updates: JobUpdate) -> Job:
@@ -95,7 +95,7 @@ def test_an_early_result_makes_a_placeholder_that_the_submission_fills_in() -> N
         gave_up("validation", seconds=99),
         gave_up("pose"),
         gave_up("pose", seconds=0),
-        Swept("job", 1, at(0)),
+        Resubmitted("job", 1, at(0)),
         completed("captioning", run=0),
     ],
     ids=repr,
@@ -185,9 +185,9 @@ def test_a_failure_of_an_earlier_run_does_not_fail_the_new_one() -> None:
 
 def test_a_sweep_restarts_the_clock_and_nothing_else() -> None:
     job = after(submitted())
-    swept = transition(job, Swept("job", 1, at(600)))
+    swept = transition(job, Resubmitted("job", 1, at(600)))
     assert swept == replace(job, updated_at=at(600), revision=2)
-    assert transition(None, Swept("job", 1, at(600))) is None
+    assert transition(None, Resubmitted("job", 1, at(600))) is None
 
 
 def test_a_deleted_job_is_stripped_to_its_id_run_and_time() -> None:

@@ -1,4 +1,4 @@
-"""The index of vectors: exact, each photo once, and never more than it may hold."""
+"""The vector index: an exact search, each photo once, a bounded number of jobs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from gateway.vector_index import VectorIndex
-from storage.jobs import JobVector
-from streams.embedding import SIZE, encode
+from gateway.search.vector_index import VectorIndex
+from storage.jobs.store import JobVector
+from streams.events.embedding import SIZE, encode
 from tests.vectors import along, like
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ def found(index: VectorIndex, limit: int = 9, group: str | None = None) -> list[
     return [each.job_id for each in index.nearest(ASKED, group=group, limit=limit)]
 
 
-def test_it_finds_what_comparing_one_by_one_finds() -> None:
+def test_the_search_equals_a_brute_force_comparison() -> None:
     chance = np.random.default_rng(7)
     vectors = chance.standard_normal((2000, SIZE))
     index = VectorIndex(3000)
@@ -42,7 +42,7 @@ def test_it_finds_what_comparing_one_by_one_finds() -> None:
     assert told == pytest.approx(np.sort(cosines)[:-51:-1], abs=0.001)
 
 
-def test_the_best_come_first_and_the_job_itself_never() -> None:
+def test_the_most_similar_come_first_without_the_job_itself() -> None:
     index = VectorIndex(9)
     cosines = {"near": 0.9, "same": 1.0, "opposite": -1.0, "far": 0.1}
     index.write([ASKED, *(kept(name, like(cosine)) for name, cosine in cosines.items())])
@@ -53,7 +53,7 @@ def test_the_best_come_first_and_the_job_itself_never() -> None:
     assert found(index, limit=2) == ["same", "near"]
 
 
-def test_a_photo_of_many_jobs_is_told_once() -> None:
+def test_a_photo_of_many_jobs_is_returned_once() -> None:
     index = VectorIndex(500)
     index.write([kept(f"copy {number}", like(0.9), sha256="copied") for number in range(400)])
     index.write([kept("own copy", along(0), sha256=ASKED.sha256), ASKED])
@@ -63,7 +63,7 @@ def test_a_photo_of_many_jobs_is_told_once() -> None:
     assert len(found(index, limit=2)) == 2
 
 
-def test_only_what_the_same_model_made_is_compared() -> None:
+def test_only_vectors_of_the_same_model_are_compared() -> None:
     index = VectorIndex(9)
     index.write([kept("other", along(0), model="m2"), kept("one", like(0.2))])
     index.write([kept("nameless", along(0), model=None)])
@@ -79,7 +79,7 @@ def test_a_group() -> None:
     assert found(index) == ["a", "c", "b"]
 
 
-def test_what_is_written_again_replaces_and_what_is_gone_is_forgotten() -> None:
+def test_writes_replace_and_jobs_without_a_vector_are_removed() -> None:
     index = VectorIndex(9)
     index.write([kept("a", like(0.9)), kept("b", like(0.5)), kept("c", like(0.3))])
     index.write([kept("a", like(0.1)), kept("b", None), kept("nobody", None)])
@@ -91,7 +91,7 @@ def test_what_is_written_again_replaces_and_what_is_gone_is_forgotten() -> None:
     assert len(index) == 3
 
 
-def test_of_more_than_it_holds_it_keeps_those_written_last() -> None:
+def test_a_full_index_keeps_the_most_recently_written_jobs() -> None:
     index = VectorIndex(3)
     index.write([kept(name, like(0.5, axis=2)) for name in "abc"])
     index.write([kept("a", like(0.9)), kept("d", like(0.4))])
@@ -110,7 +110,7 @@ def test_of_more_than_it_holds_it_keeps_those_written_last() -> None:
         b64encode(np.full(SIZE, np.inf, "<f2").tobytes()).decode(),
     ],
 )
-def test_what_is_no_vector_is_left_out(text: str) -> None:
+def test_invalid_vectors_are_ignored(text: str) -> None:
     index = VectorIndex(9)
     index.write([kept("odd", text), kept("good", like(0.5))])
     assert found(index) == ["good"]
@@ -118,5 +118,5 @@ def test_what_is_no_vector_is_left_out(text: str) -> None:
     assert found(index) == ["odd", "good"]
 
 
-def test_an_empty_one_finds_nothing() -> None:
+def test_an_empty_index_finds_nothing() -> None:
     assert found(VectorIndex(9)) == []

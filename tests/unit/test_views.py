@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway import examples
-from gateway.models import (
+from gateway.views import examples
+from gateway.views.jobs import job_view
+from gateway.views.models import (
     JobListView,
     JobView,
     PredictionView,
@@ -20,24 +21,17 @@ from gateway.models import (
     SubmissionView,
     UploadView,
 )
-from gateway.views import job_view
-from storage.documents import position
-from storage.jobs import Job, StageError, StageState
-from streams.embedding import SIZE, encode
+from storage.jobs.documents import parse_cursor
+from storage.jobs.store import Job, StageError, StageState
+from streams.events.embedding import SIZE, encode
+from streams.stages.declaration import StageDeclaration
+from streams.stages.registry import BUILT_IN
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "01a20801-845d-768b-82dd-f448762e99cb"
 SHA = "ab" * 32
 BOX = {"left": 0.1, "top": 0.0, "right": 0.9, "bottom": 0.4}
-STAGES = (
-    "validation",
-    "captioning",
-    "classification",
-    "pose",
-    "shots",
-    "thumbnailing",
-    "annotation",
-)
+STAGES = tuple(stage.name for stage in BUILT_IN)
 RESULTS: Mapping[str, Mapping[str, Any]] = {
     "validation": {
         "sha256": SHA,
@@ -191,7 +185,15 @@ def test_stages_not_wanted_this_time_keep_their_state() -> None:
     assert view["stages"]["pose"]["status"] == "completed"
 
 
-def test_results_of_added_stages_are_shown_as_they_are() -> None:
+@pytest.mark.parametrize("declared", BUILT_IN, ids=lambda declared: declared.name)
+def test_a_stage_fills_the_fields_that_its_declaration_shows(declared: StageDeclaration) -> None:
+    empty = shown(job())
+    view = shown(job(stages={declared.name: done(RESULTS[declared.name])}))
+    filled = {name for name in empty if view[name] != empty[name]} - {"stages", "models"}
+    assert filled == set(declared.shows)
+
+
+def test_results_of_custom_stages_are_shown_unchanged() -> None:
     stages = {"ironing": done({"creases": 3, "model": "iron@1"})}
     view = shown(job(wanted=("ironing",), stages=stages))
     assert view["results"] == {"ironing": {"creases": 3, "model": "iron@1"}}
@@ -231,5 +233,5 @@ def test_the_documented_examples_have_the_documented_shapes(
     assert shape.model_validate(example).model_dump(mode="json") == example
 
 
-def test_the_documented_cursor_is_one() -> None:
-    assert position(examples.JOB_LIST["cursor"])[1] == examples.JOB_ID
+def test_the_documented_cursor_is_valid() -> None:
+    assert parse_cursor(examples.JOB_LIST["cursor"])[1] == examples.JOB_ID

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.vision.prediction import Prediction
-from agents.vision.vocabulary import Vocabulary, VocabularyError
+from agents.vision.networks.prediction import Prediction
+from agents.vision.text.vocabulary import Vocabulary, VocabularyError
 
 CLASSES = {
     "type": ("dress", "lounge tshirt", "t-shirt"), "colour": ("blue", "navy blue"),

@@ -1,0 +1,106 @@
+"""Decodes untrusted photos in child processes with limits on time, memory and pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.inputs.sandbox import Message, SandboxCrashed, SandboxPool, SandboxTimeout
+from agents.stages.errors import Rejected
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom as fractions (0–1) of the upright photo."""
+
+
+@dataclass(frozen=True)
+class InspectedImage:
+    """A decoded photo. ``width`` and ``height`` are pixels of the upright original.
+
+    ``format`` is JPEG, PNG, GIF, WEBP, AVIF or HEIF. ``perceptual_hash`` has 16 hex digits.
+    ``working`` is an upright sRGB JPEG without metadata, long side at most 1024 px.
+    """
+
+    format: str
+    width: int
+    height: int
+    animated: bool
+    perceptual_hash: str
+    working: bytes
+
+
+class Decoder:
+    """Decodes in up to ``processes`` child processes, which start on demand.
+
+    Blocking and thread-safe. A photo that needs more than ``timeout_s`` seconds or ``memory_bytes``
+    of address space ends only its child process.
+
+    Raises `Rejected`: ``empty-file``, ``not-an-image``, ``unsupported-format``,
+    ``truncated-image``, ``too-many-pixels``, ``decode-timeout``, ``decode-failed``.
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int = 2,
+        timeout_s: float = 20.0,
+        max_pixels: int = 100_000_000,
+        memory_bytes: int = 2 << 30,
+        long_side: int = 1024,
+    ) -> None:
+        self._children = SandboxPool(
+            "agents.vision.images.decoding_child", count=processes, memory_bytes=memory_bytes
+        )
+        self._timeout_s = timeout_s
+        self._max_pixels = max_pixels
+        self._long_side = long_side
+
+    def inspect(self, data: bytes) -> InspectedImage:
+        """Decode a photo; return its properties and its working copy."""
+        header, blobs = self._ask({"ask": "inspect", "long_side": self._long_side}, data)
+        return InspectedImage(**header["facts"], working=blobs[0])
+
+    def measure(self, data: bytes) -> tuple[int, int]:
+        """Return width and height of the upright photo in pixels, read from its header."""
+        width, height = self._ask({"ask": "measure"}, data)[0]["size"]
+        return width, height
+
+    def crops(self, data: bytes, boxes: Sequence[Box]) -> list[bytes]:
+        """Cut ``boxes`` from the photo at full resolution; return upright sRGB JPEGs in order."""
+        if not boxes:
+            return []
+        return self._ask({"ask": "crops", "boxes": [list(box) for box in boxes]}, data)[1]
+
+    def warm_up(self) -> None:
+        """Start one child process and wait until it answers."""
+        self._children.call({"ask": "nothing"}, [], self._timeout_s)
+
+    def close(self) -> None:
+        """End the idle child processes; a later call starts new ones."""
+        self._children.close()
+
+    def _ask(self, header: dict[str, Any], data: bytes) -> Message:
+        header["max_pixels"] = self._max_pixels
+        try:
+            reply = self._call(header, data)
+        except SandboxTimeout as error:
+            raise Rejected(
+                "decode-timeout", f"The image needs more than {self._timeout_s:g} s to decode."
+            ) from error
+        except SandboxCrashed as error:
+            raise Rejected(
+                "decode-failed", "The image cannot be decoded.", "The decoder crashed on it."
+            ) from error
+        if rejected := reply[0].get("rejected"):
+            raise Rejected(*rejected)
+        if problem := reply[0].get("error"):
+            raise RuntimeError(f"decoder: {problem}")
+        return reply
+
+    def _call(self, header: dict[str, Any], data: bytes) -> Message:
+        try:
+            return self._children.call(header, [data], self._timeout_s)
+        except (
+            SandboxCrashed
+        ):  # once may be chance (the child was killed from outside), twice is not
+            return self._children.call(header, [data], self._timeout_s)

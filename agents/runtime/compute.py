@@ -1,0 +1,70 @@
+"""Runs the stages' blocking work in threads: one thread for each core, shared by all stages."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ComputePool:
+    """Runs blocking work outside the event loop, with a time limit for each call.
+
+    A thread cannot be killed. After a time-out, the pool of the hanging thread is abandoned, and
+    a new pool takes over the queued work. ``abandoned`` counts the hanging threads.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        self.threads = threads or os.cpu_count() or 1
+        self.abandoned = 0
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="compute")
+
+    async def run(self, work: Callable[[], T], timeout_s: float) -> T:
+        """Return the result of ``work``. Raises `TimeoutError` ``timeout_s`` after the start."""
+        while True:
+            pool = self._pool
+            future, began = self._submit(pool, work)
+            waiting: set[asyncio.Future[Any]] = {future, began}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if began.done() or not future.cancelled():
+                return await self._result(pool, future, timeout_s)
+
+    def _submit(
+        self, pool: ThreadPoolExecutor, work: Callable[[], T]
+    ) -> tuple[asyncio.Future[T], asyncio.Future[None]]:
+        """Queue ``work``. The second future is done when a thread has begun it."""
+        loop = asyncio.get_running_loop()
+        began: asyncio.Future[None] = loop.create_future()
+
+        def begin() -> T:
+            loop.call_soon_threadsafe(began.set_result, None)
+            return work()
+
+        return loop.run_in_executor(pool, begin), began
+
+    async def _result(
+        self, pool: ThreadPoolExecutor, future: asyncio.Future[T], timeout_s: float
+    ) -> T:
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        except TimeoutError:
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._abandon(pool)
+            raise TimeoutError(f"took longer than {timeout_s:g} s") from None
+
+    def _abandon(self, pool: ThreadPoolExecutor) -> None:
+        self.abandoned += 1
+        if pool is self._pool:
+            self._pool = self._new_pool()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Accept no more work. Running work continues to its end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

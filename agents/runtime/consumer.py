@@ -1,0 +1,215 @@
+"""Consumes batches from Kafka for one processor, and commits the offsets of finished batches.
+
+Faust reads the topics and runs the consumer group; this module decides what is committed:
+
+1. Faust's agent puts each event into a bounded inbox, without acknowledgement.
+2. `_gather` takes a batch from the inbox.
+3. The processor processes the batch. It returns when the broker has every result.
+4. `_mark_finished` records the next offset of each partition, unless a rebalance came between.
+5. The Faust app commits the recorded offsets every second and on stop (`agents.runtime.faust_app`).
+
+Faust's own acknowledgements are ignored, because Faust acknowledges events that it skips or drops.
+``tests/integration/test_faust_traps.py`` tests each defect of Faust that this design avoids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from agents.runtime.faust_app import Offsets, make_app
+from agents.runtime.processor import Processor
+from agents.runtime.watchdog import ConsumerStatus
+from streams.broker.connection import BrokerUrl
+from streams.broker.records import Record
+
+GATHER_S = 0.003
+"""Time that an incomplete batch waits for more records."""
+LAG_TIMEOUT_S = 10.0
+INBOX = 512
+"""Events between Faust and the batch loop: the largest batch that can be set."""
+
+
+class ProcessorConsumer:
+    """Runs one processor on one consumer group, one batch at a time."""
+
+    def __init__(
+        self, processor: Processor, broker: BrokerUrl, *, prefix: str = "lookstream"
+    ) -> None:
+        self.processor = processor
+        self.name = processor.name
+        self.started = False
+        self._finished: Offsets = {}
+        self.app = make_app(processor, broker, self._finished, prefix)
+        self._inbox: asyncio.Queue[tuple[int, Any] | None] = asyncio.Queue(INBOX)
+        self._assignment = 0
+        self._draining = False
+        self._in_hand = 0
+        self._last_progress = self._last_assigned = time.monotonic()
+        self._loop: asyncio.Task[None] | None = None
+        self._embedded = broker.embedded
+        self.on_record: Callable[[], None] = lambda: None
+        self.on_batch: Callable[[str, float], None] = lambda _name, _took_s: None
+        topic = self.app.topic(*processor.topics, key_serializer="raw", value_serializer="raw")
+        self.app.agent(topic, name=f"{processor.name}.reader", concurrency=1)(self._read)
+        self.app.on_partitions_revoked.connect(self._on_rebalance)
+
+    # -- from Faust ------------------------------------------------------------------------
+
+    async def _read(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            self.on_record()
+            await self._inbox.put((self._assignment, event))
+
+    async def _on_rebalance(self, *_: Any, **__: Any) -> None:
+        """Drop all buffered events: the broker delivers them again after a rebalance."""
+        self._assignment += 1
+        self._finished.clear()
+        while not self._inbox.empty():
+            self._inbox.get_nowait()
+        if self._draining:
+            self._inbox.put_nowait(None)
+
+    # -- batches ---------------------------------------------------------------------------
+
+    async def _process_batches(self) -> None:
+        while batch := await self._gather():
+            assignment, events = batch[0][0], [event for _, event in batch]
+            self._in_hand = len(events)
+            began = time.monotonic()
+            await self.processor.process([record_of(event.message) for event in events])
+            self._in_hand = 0
+            if assignment == self._assignment:
+                self._mark_finished(events)
+            self._last_progress = time.monotonic()
+            self.on_batch(self.name, self._last_progress - began)
+            if self._draining:
+                return
+
+    async def _gather(self) -> list[tuple[int, Any]]:
+        """Return 1 to `Processor.batch` events; return an empty list when draining."""
+        batch: list[tuple[int, Any]] = []
+        waited = False
+        while len(batch) < self.processor.batch:
+            if self._inbox.empty() and batch:
+                if waited:
+                    break
+                await asyncio.sleep(GATHER_S)
+                waited = True
+                continue
+            item = await self._inbox.get()
+            if item is None or self._draining:
+                return []
+            if item[0] == self._assignment:
+                batch.append(item)
+        return [item for item in batch if item[0] == self._assignment] or await self._gather()
+
+    def _mark_finished(self, events: Sequence[Any]) -> None:
+        """Allow the Faust app to commit the offsets of ``events``."""
+        for event in events:
+            self._finished[event.message.tp] = event.message.offset + 1
+
+    # -- start and stop --------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Join the consumer group; return when partitions are assigned for the first time."""
+        self._loop = asyncio.create_task(self._process_batches(), name=f"{self.name}.batches")
+        await self.app.start()
+        self._last_progress = self._last_assigned = time.monotonic()
+        self.started = True
+
+    async def wait(self) -> None:
+        """Return when drained. Raises the error of the batch loop or of the Faust app."""
+        assert self._loop is not None  # noqa: S101 - `start` was called
+        stopped = asyncio.create_task(self.app.wait_until_stopped())
+        try:
+            await asyncio.wait({self._loop, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if self._loop.done():
+            self._loop.result()
+        elif not self._draining:
+            cause = stopped.exception() or self.app.crash_reason
+            raise RuntimeError(f"{self.name}: Faust stopped unexpectedly") from cause
+
+    async def drain(self) -> None:
+        """Finish the current batch, commit, leave the group. Cancel the call to stop waiting."""
+        self._draining = True
+        if self._inbox.empty():
+            self._inbox.put_nowait(None)
+        if self._loop is not None:
+            await asyncio.wait({self._loop})
+        with contextlib.suppress(Exception):
+            await self.app.consumer.commit()
+        await self.app.stop()
+
+    def set_fetch_wait(self, seconds: float) -> None:
+        """Set the duration of an empty fetch. Has no effect on Apache Kafka."""
+        if self._embedded:
+            with contextlib.suppress(AttributeError):  # the consumer is reconnecting
+                self.app.consumer._thread._consumer._fetcher._fetch_max_wait_ms = int(
+                    seconds * 1000
+                )
+
+    # -- status ----------------------------------------------------------------------------
+
+    def in_hand(self) -> int:
+        """Return the number of records in the current batch, 0 between batches."""
+        return self._in_hand
+
+    def waiting_for(self) -> str | None:
+        """Return the reason why the processor waits, None when it does not wait."""
+        return self.processor.waiting_for
+
+    @property
+    def assigned(self) -> int:
+        """The number of assigned partitions."""
+        with contextlib.suppress(Exception):
+            return len(self.app.consumer.assignment())
+        return 0
+
+    async def status(self) -> ConsumerStatus:
+        """Return assignment, lag and progress. Raises the Kafka client's errors."""
+        partitions = self.app.consumer.assignment() if self.assigned else set()
+        now = time.monotonic()
+        lag = await asyncio.wait_for(self._lag(partitions), LAG_TIMEOUT_S) if partitions else 0
+        if partitions:
+            self._last_assigned = now
+        if not lag:
+            self._last_progress = now
+        return ConsumerStatus(
+            now=now,
+            assigned=len(partitions),
+            last_assigned=self._last_assigned,
+            lag=lag,
+            last_progress=max(self._last_progress, self.processor.last_progress),
+            waiting=self.processor.waiting_for is not None,
+            step_limit_s=self.processor.step_limit_s if self._in_hand else 0.0,
+        )
+
+    async def _lag(self, partitions: set[Any]) -> int:
+        ends: Mapping[Any, int] = await self.app.consumer.highwaters(*partitions)
+        lag = self._in_hand + self._inbox.qsize()
+        for partition, end in ends.items():
+            reached = self._finished.get(partition)
+            if reached is None:
+                reached = await self.app.consumer.position(partition) or 0
+            lag += max(0, (end or 0) - reached)
+        return lag
+
+
+def record_of(message: Any) -> Record:
+    """Return the raw record of a Faust message."""
+    headers = message.headers or ()
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        headers=tuple((str(name), bytes(value or b"")) for name, value in pairs),
+    )

@@ -1,0 +1,66 @@
+"""Captioning: a marketplace title, a description and attributes, from the chosen captioner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from agents.stages.resources import Resources
+from agents.stages.stage import FallbackResult, Outcome, Stage
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import Captioned, ImageValidated
+from streams.stages.registry import CAPTIONING
+
+Described = Captioned | FallbackResult | Exception
+
+
+class Captioner(Protocol):
+    """Describes garments. Blocking and thread-safe.
+
+    Captions name ``model_id`` as their model. ``version`` changes whenever the same photo would get
+    another caption.
+    """
+
+    @property
+    def model_id(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> Sequence[Described]:
+        """Return a caption or an exception for each SHA-256 of ``contents``, in order."""
+        ...
+
+    def warm_up(self) -> None:
+        """Load what the first photo needs."""
+        ...
+
+
+def captioning_stage(
+    captioner: Captioner, *, batch: int = 8, timeout_s: float = 60.0, threads: int = 0
+) -> Stage:
+    """Build the stage; ``threads`` is for a captioner that waits for another machine."""
+
+    def handle(events: Sequence[ImageValidated], artifacts: ArtifactStore) -> Sequence[Outcome]:
+        return captioner.describe([event.sha256 for event in events], artifacts)
+
+    return Stage.of(
+        CAPTIONING,
+        version=captioner.version,
+        handle=handle,
+        batch=batch,
+        timeout_s=timeout_s,
+        threads=threads,
+        warm_up=captioner.warm_up,
+    )
+
+
+def build(resources: Resources) -> Stage:
+    """Build the stage from the shared resources."""
+    chosen = resources.captions
+    return captioning_stage(
+        chosen.captioner,
+        batch=chosen.batch,
+        timeout_s=chosen.timeout_s,
+        threads=chosen.threads,
+    )

@@ -1,0 +1,52 @@
+"""Classification: the five most likely classes of the garment, and its embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.stages.predictions import SharedPredictions
+from agents.stages.resources import Resources
+from agents.stages.stage import Outcome, Stage
+from agents.vision.networks.prediction import Prediction
+from agents.vision.text.vocabulary import PLAIN, Vocabulary
+from storage.artifacts.store import ArtifactStore
+from streams.events.embedding import encode
+from streams.events.models import Classified, ImageValidated, Label
+from streams.stages.registry import CLASSIFICATION
+
+
+def classification_stage(
+    *,
+    predictions: SharedPredictions,
+    own: Vocabulary = PLAIN,
+) -> Stage:
+    """Build the stage; the network processes a whole batch in one pass."""
+
+    def handle(events: Sequence[ImageValidated], artifacts: ArtifactStore) -> list[Outcome]:
+        found = predictions.predict([event.sha256 for event in events], artifacts)
+        return [
+            one if isinstance(one, Exception) else classified(one, predictions.model_id, own)
+            for one in found
+        ]
+
+    return Stage.of(
+        CLASSIFICATION,
+        version="-".join(filter(None, [CLASSIFICATION.version, predictions.model_id, own.version])),
+        handle=handle,
+        warm_up=predictions.warm_up,
+    )
+
+
+def build(resources: Resources) -> Stage:
+    """Build the stage from the shared resources."""
+    return classification_stage(predictions=resources.predictions, own=resources.vocabulary)
+
+
+def classified(prediction: Prediction, model: str, own: Vocabulary = PLAIN) -> Classified:
+    """Return the five most likely types of garment, best first, in the user's vocabulary."""
+    joined = own.joined_in(prediction)
+    top5 = tuple(
+        Label(label=own.word("types", label), probability=p) for label, p in joined.types[:5]
+    )
+    vector = encode(prediction.embedding) if prediction.embedding else None
+    return Classified(top5=top5, model=model, embedding=vector)

@@ -1,0 +1,67 @@
+"""Shots: views of the garment, cropped from the original at full resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from agents.inputs.decoding import Box
+from agents.stages.resources import Resources
+from agents.stages.stage import Stage, one_by_one
+from agents.vision.geometry.crops import View, plan_views
+from storage.artifacts import keys
+from storage.artifacts.store import ArtifactStore
+from streams.events.models import PoseEstimated, Shot, ShotsTaken
+from streams.stages.registry import SHOTS
+
+
+class Cuts(Protocol):
+    """The part that shots uses of `agents.inputs.decoding.Decoder`."""
+
+    def measure(self, data: bytes) -> tuple[int, int]: ...
+
+    def crops(self, data: bytes, boxes: Sequence[Box]) -> list[bytes]: ...
+
+    def warm_up(self) -> None: ...
+
+
+def shots_stage(*, decoder: Cuts) -> Stage:
+    """Build the stage. Shots depend on the pose, so the version includes the pose's model: a replay
+    may bring the pose of an older model."""
+
+    def work(event: PoseEstimated, artifacts: ArtifactStore) -> ShotsTaken:
+        if event.subject == "none":
+            return ShotsTaken()
+        data = artifacts.get(keys.original(event.sha256))
+        views = plan_views(event, *decoder.measure(data))
+        pictures = decoder.crops(data, [_edges(view) for view in views])
+        shots = []
+        for view, picture in zip(views, pictures, strict=True):
+            key = keys.shot(event.sha256, f"{SHOTS.version}-{event.model}", view.label)
+            artifacts.put(key, picture, content_type="image/jpeg")
+            shots.append(
+                Shot(
+                    label=view.label,
+                    key=key,
+                    box=view.box,
+                    reason=view.reason,
+                    confidence=view.confidence,
+                )
+            )
+        return ShotsTaken(shots=tuple(shots))
+
+    return Stage.of(
+        SHOTS,
+        handle=one_by_one(work),
+        warm_up=decoder.warm_up,
+        given=lambda event: str(event.model),
+    )
+
+
+def build(resources: Resources) -> Stage:
+    """Build the stage from the shared resources."""
+    return shots_stage(decoder=resources.decoder)
+
+
+def _edges(view: View) -> Box:
+    return view.box.left, view.box.top, view.box.right, view.box.bottom

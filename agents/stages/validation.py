@@ -1,0 +1,241 @@
+"""Validation, the first stage: turn untrusted bytes into an original and a working copy.
+
+The stage writes everything under keys made from the content, and deletes the quarantined object
+last. So a redelivery after a kill finds either the object or the record of its source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from agents.inputs.decoding import InspectedImage
+from agents.inputs.fetching import Fetched, SourceRecord, load_source, save_source
+from agents.stages.errors import Rejected, Unavailable
+from agents.stages.resources import Resources
+from agents.stages.stage import CachedResult, Stage, one_by_one
+from storage.artifacts import keys
+from storage.artifacts.erasure import is_being_erased
+from storage.artifacts.store import ArtifactInfo, ArtifactStore
+from storage.errors import ArtifactNotFound, InvalidKey
+from streams.events.models import ImageSubmitted, Validated
+from streams.stages.registry import VALIDATION
+
+_QUARANTINE = ("incoming/", "uploads/")
+_READABLE = (*_QUARANTINE, "originals/")
+_MIME = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+    "AVIF": "image/avif",
+    "HEIF": "image/heic",
+}
+
+
+class Decodes(Protocol):
+    """The part of `agents.inputs.decoding.Decoder` that validation uses."""
+
+    def inspect(self, data: bytes) -> InspectedImage: ...
+
+    def warm_up(self) -> None: ...
+
+
+class Fetches(Protocol):
+    """The part of `agents.inputs.fetching.Fetcher` that validation uses."""
+
+    def fetch(
+        self, url: str, *, etag: str | None = None, last_modified: str | None = None
+    ) -> Fetched: ...
+
+
+def validation_stage(*, decoder: Decodes, fetcher: Fetches, max_bytes: int = 50_000_000) -> Stage:
+    """Build the stage. ``max_bytes`` limits an uploaded object; the fetcher limits URLs.
+
+    Validation caches its results itself, because an `ImageSubmitted` does not contain the content's
+    hash. An event of known content gives `CachedResult`, unless the event has ``force``.
+
+    Rejects with ``source-not-allowed``, ``object-not-found``, ``too-large``, and with the codes of
+    the decoder and the fetcher.
+    """
+    validation = _Validation(decoder, fetcher, max_bytes)
+    return Stage.of(VALIDATION, handle=one_by_one(validation.validate), warm_up=decoder.warm_up)
+
+
+def build(resources: Resources) -> Stage:
+    """Build the stage from the shared resources."""
+    return validation_stage(
+        decoder=resources.decoder, fetcher=resources.fetcher, max_bytes=resources.max_bytes
+    )
+
+
+class _Validation:
+    def __init__(self, decoder: Decodes, fetcher: Fetches, max_bytes: int) -> None:
+        self._decoder = decoder
+        self._fetcher = fetcher
+        self._max_bytes = max_bytes
+
+    def validate(self, event: ImageSubmitted, artifacts: ArtifactStore) -> Validated | CachedResult:
+        if event.source.url is not None:
+            return self._from_url(event, event.source.url, artifacts)
+        return self._from_object(event, event.source.object or "", artifacts)
+
+    def _from_object(
+        self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
+    ) -> Validated | CachedResult:
+        if not key.startswith(_READABLE):
+            raise Rejected("source-not-allowed", "Only uploaded objects can be processed.", key)
+        if key == keys.upload(event.job_id) and (found := self._seen_before(event, artifacts)):
+            artifacts.delete(key)  # a second upload by the same link; the job has a photo
+            return found
+        try:
+            info = artifacts.stat(key)
+            if info.size > self._max_bytes:
+                raise Rejected("too-large", f"The file has more than {self._max_bytes:,} bytes.")
+            data = artifacts.get(key)
+        except InvalidKey as error:
+            raise Rejected("source-not-allowed", "The object key is invalid.", key) from error
+        except ArtifactNotFound:
+            return self._from_earlier_delivery(event, key, artifacts)
+        return self._finish(event, data, artifacts, SourceRecord(sha256=_sha256(data)), info)
+
+    def _from_earlier_delivery(
+        self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
+    ) -> Validated | CachedResult:
+        """Answer for a missing object, which an earlier delivery of this event may have moved."""
+        found = self._seen_before(event, artifacts)
+        if not found:
+            raise Rejected("object-not-found", "The uploaded object does not exist.", key)
+        return found
+
+    def _seen_before(
+        self, event: ImageSubmitted, artifacts: ArtifactStore
+    ) -> Validated | CachedResult | None:
+        """Return the result of the source's first validation; None without one."""
+        known = load_source(event.source, artifacts)
+        found = known and self._known_content(event, known, artifacts)
+        return found or None
+
+    def _from_url(
+        self, event: ImageSubmitted, url: str, artifacts: ArtifactStore
+    ) -> Validated | CachedResult:
+        known = None if event.force else load_source(event.source, artifacts)
+        if known and (known.etag or known.last_modified):
+            fetched = self._fetcher.fetch(url, etag=known.etag, last_modified=known.last_modified)
+            if fetched.data is None:
+                if found := self._known_content(event, known, artifacts):
+                    return found
+                fetched = self._fetcher.fetch(url)
+        else:
+            fetched = self._fetcher.fetch(url)
+        if fetched.data is None:
+            raise Rejected("url-refused", "The server answered 'not modified' without a condition.")
+        known = SourceRecord(
+            sha256=_sha256(fetched.data), etag=fetched.etag, last_modified=fetched.last_modified
+        )
+        return self._finish(event, fetched.data, artifacts, known, None)
+
+    def _known_content(
+        self, event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore
+    ) -> Validated | CachedResult | None:
+        """Return the stored or a new result of known content; None if its original is gone."""
+        _claim(event, known, artifacts)
+        if not event.force and (kept := _stored_result(known.sha256, artifacts)):
+            return CachedResult(kept)
+        try:
+            data = artifacts.get(keys.original(known.sha256))
+        except ArtifactNotFound:
+            return None
+        return self._validated(data, known.sha256, artifacts, None)
+
+    def _finish(
+        self,
+        event: ImageSubmitted,
+        data: bytes,
+        artifacts: ArtifactStore,
+        known: SourceRecord,
+        uploaded: ArtifactInfo | None,
+    ) -> Validated | CachedResult:
+        _claim(event, known, artifacts)
+        kept = None if event.force else _stored_result(known.sha256, artifacts)
+        try:
+            result = (
+                CachedResult(kept)
+                if kept
+                else self._validated(data, known.sha256, artifacts, uploaded)
+            )
+        except Rejected:
+            artifacts.delete(keys.claim(known.sha256, event.job_id))
+            raise
+        save_source(event.source, known, artifacts)
+        if uploaded and uploaded.key.startswith(_QUARANTINE):
+            artifacts.delete(uploaded.key)
+        return result
+
+    def _validated(
+        self, data: bytes, sha256: str, artifacts: ArtifactStore, uploaded: ArtifactInfo | None
+    ) -> Validated:
+        found = self._decoder.inspect(data)
+        payload = Validated(
+            sha256=sha256,
+            perceptual_hash=found.perceptual_hash,
+            original=keys.original(sha256),
+            working=keys.working(sha256),
+            width=found.width,
+            height=found.height,
+            format=found.format,
+            bytes=len(data),
+            animated=found.animated,
+        )
+        artifacts.put(payload.working, found.working, content_type="image/jpeg")
+        _store_original(payload, data, artifacts, uploaded)
+        artifacts.put(
+            keys.result(sha256, VALIDATION.name, VALIDATION.version),
+            payload.model_dump_json().encode(),
+            content_type="application/json",
+        )
+        return payload
+
+
+def _claim(event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore) -> None:
+    """Write a claim, which keeps the content when another job with the same photo is deleted.
+
+    Raises `Unavailable` while the content is being erased. After that, validation starts again.
+    """
+    artifacts.put(keys.claim(known.sha256, event.job_id), b"")
+    if is_being_erased(artifacts, known.sha256):
+        raise Unavailable("erasure", "the same photo is being erased", retry_after_s=1.0)
+
+
+def _store_original(
+    payload: Validated, data: bytes, artifacts: ArtifactStore, uploaded: ArtifactInfo | None
+) -> None:
+    """Store the original under its content's key, by a copy inside the store if possible.
+
+    The uploader could change the quarantined object between our read and the copy. If the copy has
+    another ETag, write the bytes that we read instead.
+    """
+    if artifacts.exists(payload.original):
+        return
+    if uploaded and uploaded.key.startswith(_QUARANTINE):
+        with suppress(ArtifactNotFound):  # another delivery has moved the object
+            artifacts.copy(uploaded.key, payload.original)
+            if artifacts.stat(payload.original).etag == uploaded.etag:
+                return
+    artifacts.put(payload.original, data, content_type=_MIME[payload.format])
+
+
+def _stored_result(sha256: str, artifacts: ArtifactStore) -> Validated | None:
+    try:
+        return Validated.model_validate_json(
+            artifacts.get(keys.result(sha256, VALIDATION.name, VALIDATION.version))
+        )
+    except (ArtifactNotFound, ValidationError):
+        return None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,128 @@
+"""The sweeper: publishes stalled jobs and unfinished deletions again.
+
+A job can be in the job store and not in Kafka: the embedded broker loses its records on exit, and
+a gateway can die between storing and publishing. Submitting twice is harmless, because results are
+cached by content. Publishing a deletion twice is harmless too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
+
+from agents.runtime.processor import Publisher
+from agents.runtime.retry import is_unavailable
+from storage.artifacts import erasure, keys
+from storage.artifacts.store import ArtifactStore
+from storage.jobs.store import Job, JobQuery, JobStore, Resubmitted
+from streams.events.models import ImageSubmitted, JobDeleted, Source
+from streams.events.tracing import start_traces
+
+log = structlog.get_logger()
+
+COUNTED_JOBS = 100_000
+
+
+class Sweeper:
+    """Publishes unfinished jobs without a change for ``after_s`` seconds again.
+
+    The delay doubles with each resubmission of a job. Otherwise a long queue would grow: its jobs
+    do not change because they wait for the jobs before them.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        publisher: Publisher,
+        *,
+        after_s: float,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._jobs = jobs
+        self._artifacts = artifacts
+        self._publisher = publisher
+        self._tracer = tracer or NoOpTracer()
+        self._after = timedelta(seconds=after_s)
+        self._times: Counter[str] = Counter()
+
+    async def run(self, *, at_start_s: float, now: Callable[[], datetime] | None = None) -> None:
+        """Sweep jobs of age ``at_start_s`` at once, then stalled jobs regularly, without end."""
+        now = now or (lambda: datetime.now(UTC))
+        age = timedelta(seconds=at_start_s)
+        while True:
+            try:
+                await self.sweep(before=now() - age, at=now())
+                await self.republish_deletions(before=now() - self._after)
+                age = self._after
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("sweep_postponed", reason=str(error))
+            await asyncio.sleep(self._after.total_seconds() / 4)
+
+    async def sweep(self, *, before: datetime, at: datetime) -> int:
+        """Resubmit the unfinished jobs without a change since ``before``; return their number."""
+        count = 0
+        cursor: str | None = None
+        while True:
+            page = await self._jobs.find(
+                JobQuery(
+                    statuses=frozenset({"pending", "processing"}),
+                    updated_before=before,
+                    cursor=cursor,
+                    limit=100,
+                )
+            )
+            due = [job for job in page.jobs if job.source and self._due(job, at)]
+            again = [event for job in due if (event := _submittable(job))]
+            with start_traces(self._tracer, "sweep", again) as traced:
+                await self._publisher.publish_all(traced)
+            await self._jobs.apply([Resubmitted(event.job_id, event.run, at) for event in again])
+            self._times.update(event.job_id for event in again)
+            count += len(again)
+            cursor = page.cursor
+            if cursor is None:
+                break
+        if count:
+            log.info("jobs_resubmitted", jobs=count)
+        if len(self._times) > COUNTED_JOBS:
+            self._times.clear()
+        return count
+
+    async def republish_deletions(self, *, before: datetime) -> int:
+        """Publish the deletions that have notes from before ``before``; return their number."""
+        found = await asyncio.to_thread(erasure.pending_erasures, self._artifacts, before)
+        jobs = [await self._jobs.get(job_id) for job_id in found]
+        events = [JobDeleted(job_id=job.job_id, run=job.run)
+                  for job in jobs if job and job.status == "deleted"]  # fmt: skip
+        await self._publisher.publish_all([(event, None) for event in events])
+        if events:
+            log.info("deletions_republished", jobs=len(events))
+        return len(events)
+
+    def _due(self, job: Job, at: datetime) -> bool:
+        times = self._times.get(job.job_id, 0)
+        return not times or at - job.updated_at >= self._after * 2.0 ** min(times, 20)
+
+
+def _submittable(job: Job) -> ImageSubmitted | None:
+    try:
+        return resubmission(job)
+    except ValueError as error:  # an invalid document must not stop the others
+        log.warning("resubmission_failed", job_id=job.job_id, reason=str(error))
+        return None
+
+
+def resubmission(job: Job) -> ImageSubmitted:
+    """Return the job's submission. Its source is the stored original if validation is completed."""
+    validated = job.stages.get("validation")
+    source = Source(**job.source)
+    if validated and validated.status == "completed" and validated.result and source.object:
+        source = Source(object=keys.original(str(validated.result["sha256"])))
+    return ImageSubmitted.of_job(job, source=source)

@@ -1,0 +1,1 @@
+"""Masks, landmarks, wearers, and the crops of shots. Start with `crops.py` or `landmarks.py`."""

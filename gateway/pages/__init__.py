@@ -1,0 +1,5 @@
+"""The web pages: Jinja templates, JavaScript modules and styles. No build step.
+
+Start with `render` (Python), `upload.js` (the upload page) or `gallery.js` (the gallery). This
+folder must not import other folders of the gateway.
+"""

@@ -1,0 +1,79 @@
+"""Submitted photos, with the checks that need no decoding."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from gateway.http.problems import Problem
+
+LONGEST_URL = 4096
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A photo's bytes: a binary file, positioned at its start."""
+
+    file: BinaryIO
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A photo at a URL. Validation downloads it."""
+
+    url: str
+
+
+Photo = Upload | Remote
+
+
+def uploaded(file: BinaryIO, size: int, max_bytes: int) -> Photo:
+    """Return an upload of ``size`` bytes. Raises `Problem` if it is empty or too large."""
+    if size == 0:
+        raise Problem("empty-file", "the file is empty")
+    if size > max_bytes:
+        raise Problem("too-large", f"the photo has {size} bytes; {max_bytes} are allowed")
+    return Upload(file)
+
+
+def decoded(text: str, max_bytes: int) -> Photo:
+    """Return the upload in ``text``: base64, with or without line breaks, or a data URL.
+
+    Raises `Problem`.
+    """
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        data = base64.b64decode(text.encode().translate(None, b" \t\r\n"), validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem("base64-invalid", "image_base64 must be standard base64") from None
+    return uploaded(BytesIO(data), len(data), max_bytes)
+
+
+def remote(url: str) -> Photo:
+    """Return a photo at a URL. Raises `Problem` if ``url`` is no http(s) URL.
+
+    Validation decides which hosts are allowed, because it resolves the name and connects.
+    """
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise Problem("url-invalid", "this is not a URL") from None
+    if len(url) > LONGEST_URL or any(not char.isprintable() or char.isspace() for char in url):
+        raise Problem("url-invalid", f"a URL has at most {LONGEST_URL} visible characters")
+    if not parts.scheme:
+        raise Problem("url-invalid", "a URL starts with http:// or https://")
+    if parts.scheme not in ("http", "https"):
+        raise Problem("url-not-allowed", "only http and https URLs are fetched")
+    if not host:
+        raise Problem("url-invalid", "the URL names no host")
+    if "@" in parts.netloc:
+        # Events and the job would show the password to every reader.
+        raise Problem("url-not-allowed", "a URL with a user name or password is not fetched")
+    return Remote(url)

@@ -1,1 +1,0 @@
-"""The commands that are clients of a running gateway. Each loads what it needs when it runs."""

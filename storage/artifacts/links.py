@@ -1,0 +1,77 @@
+"""Signed links: a holder reads or writes one artifact until the link expires, without an account.
+
+The gateway serves the links of `LinkSigner`. `storage.artifacts.s3.S3Presigner` signs links to S3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import time
+from typing import Protocol
+from urllib.parse import quote, urlencode
+
+from storage.errors import InvalidLink, LinkExpired
+
+MAX_EXPIRY_S = 604_800
+METHODS = frozenset({"GET", "PUT"})
+
+
+class Signer(Protocol):
+    """Makes signed links."""
+
+    def sign(self, key: str, *, expires_s: int, method: str = "GET") -> str: ...
+
+
+class LinkSigner:
+    """Signs and verifies ``<base>/v1/artifacts/<key>?expires=…&method=…&signature=…``.
+
+    All processes that sign or serve links share ``secret``, at least 16 bytes. ``base`` is the
+    gateway's public URL; with an empty ``base``, links are relative.
+    """
+
+    def __init__(self, secret: bytes, base: str) -> None:
+        if len(secret) < 16:
+            raise ValueError("the secret for links must have at least 16 bytes")
+        self._secret = secret
+        self._base = base.rstrip("/")
+
+    def sign(
+        self, key: str, *, expires_s: int, method: str = "GET", now: float | None = None
+    ) -> str:
+        """Return a link valid for at least ``expires_s`` seconds (1 to 604,800) from ``now``.
+
+        The expiry is rounded up by at most an eighth of that time, so that repeated links to an
+        object are equal and cacheable. Raises ValueError for another time or method.
+        """
+        if not 1 <= expires_s <= MAX_EXPIRY_S:
+            raise ValueError(f"a link is valid for 1 to {MAX_EXPIRY_S} seconds, not {expires_s}")
+        if method not in METHODS:
+            raise ValueError(f"a link is for GET or PUT, not {method}")
+        step = max(1, expires_s // 8)
+        expires = math.ceil((_now(now) + expires_s) / step) * step
+        query = {
+            "expires": expires,
+            "method": method,
+            "signature": self._signature(key, expires, method),
+        }
+        return f"{self._base}/v1/artifacts/{quote(key)}?{urlencode(query)}"
+
+    def verify(
+        self, key: str, *, expires: int, method: str, signature: str, now: float | None = None
+    ) -> None:
+        """Return if the link is valid; raise `InvalidLink` or `LinkExpired`."""
+        expected = self._signature(key, expires, method)
+        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
+            raise InvalidLink("this link was not signed for this object")
+        if _now(now) >= expires:
+            raise LinkExpired("this link has expired")
+
+    def _signature(self, key: str, expires: int, method: str) -> str:
+        message = f"{method}\n{expires}\n{key}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+
+def _now(now: float | None) -> float:
+    return time.time() if now is None else now

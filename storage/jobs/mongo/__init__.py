@@ -1,0 +1,1 @@
+"""The job store in MongoDB: `store.py` (the adapter), `queries.py`, `schema.py`."""

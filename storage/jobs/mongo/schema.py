@@ -1,0 +1,87 @@
+"""The collections in MongoDB: indexes, and documents in the form that is stored.
+
+``jobs`` holds one document for each job; ``requests`` holds the idempotency records.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from storage.jobs.documents import job_document, timestamp
+from storage.jobs.store import Job
+from storage.jobs.terms import job_terms
+
+LISTING_ORDER = [("sort_at", -1), ("_id", -1)]
+INDEXES = [
+    [("status", 1), *LISTING_ORDER],
+    [("group", 1), ("status", 1), *LISTING_ORDER],
+    [("owner", 1), ("status", 1), *LISTING_ORDER],
+    [("terms", 1), *LISTING_ORDER],
+    [("status", 1), ("updated_at", 1)],
+    [("written_at", 1), ("_id", 1)],
+    [("group", 1), ("written_at", 1)],
+]
+SPECIAL = re.compile(r"[%.$\x00]")
+LIST = "%"  # cannot be an escaped key: there a percent sign has two digits after it
+
+Document = dict[str, Any]
+
+
+async def create_indexes(database: AsyncDatabase[Document]) -> None:
+    """Create the indexes that do not exist yet."""
+    for keys in INDEXES:
+        await database["jobs"].create_index(keys)
+    await database["requests"].create_index("at")
+
+
+def to_stored(job: Job) -> Document:
+    """Return the document to store, with the job's terms and the present time as ``written_at``."""
+    doc: Document = escaped(job_document(job))
+    index_fields = {"terms": list(job_terms(job)), "written_at": timestamp(datetime.now(UTC))}
+    return {"_id": doc.pop("job_id"), **doc, **index_fields}
+
+
+def from_stored(doc: Mapping[str, Any]) -> Document:
+    """Return the document of a job as it was before `to_stored`."""
+    return {**unescaped(doc), "job_id": doc["_id"]}
+
+
+def escaped(value: Any) -> Any:
+    """Return ``value`` in a form that every database of MongoDB's protocol accepts.
+
+    Percent-encodes ``%``, ``.``, ``$`` and NUL in keys, and wraps each list inside a list. Raises
+    ValueError for a number that is not finite.
+    """
+    if isinstance(value, Mapping):
+        return {_escape(key): escaped(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_wrapped(escaped(inner)) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a document has finite numbers only")
+    return value
+
+
+def unescaped(value: Any) -> Any:
+    """Undo `escaped`."""
+    if isinstance(value, Mapping):
+        if LIST in value:
+            return unescaped(value[LIST])
+        return {unquote(key): unescaped(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [unescaped(inner) for inner in value]
+    return value
+
+
+def _wrapped(value: Any) -> Any:
+    return {LIST: value} if isinstance(value, list) else value
+
+
+def _escape(key: str) -> str:
+    return SPECIAL.sub(lambda found: f"%{ord(found[0]):02X}", str(key))

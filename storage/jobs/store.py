@@ -1,0 +1,287 @@
+"""The job store's port, and the values that it takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+JobStatus = Literal["pending", "processing", "completed", "failed", "deleted"]
+StageStatus = Literal["pending", "completed", "failed", "skipped"]
+FINAL: frozenset[JobStatus] = frozenset({"completed", "failed", "deleted"})
+NOT_DELETED: frozenset[JobStatus] = frozenset({"pending", "processing", "completed", "failed"})
+
+
+@dataclass(frozen=True)
+class StageError:
+    """Why a stage failed: a stable ``code``, and texts for people."""
+
+    stage: str
+    kind: Literal["rejected", "error"]
+    code: str
+    message: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StageState:
+    """The state of one stage of one job, from its newest event. Times are UTC.
+
+    ``blocks`` are the stages that cannot run after this one failed. The ``error`` of a
+    skipped stage is the failure that blocked it.
+    """
+
+    status: StageStatus
+    run: int
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    reused: bool = False
+    result: Mapping[str, Any] | None = None
+    error: StageError | None = None
+    blocks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submitted image being processed: a projection of its events.
+
+    ``wanted`` are the stages of the present run; ``stages`` may contain others from earlier runs.
+    ``revision`` counts the changes of the document, from 1. Times are UTC.
+    """
+
+    job_id: str
+    run: int
+    lane: str
+    status: JobStatus
+    source: Mapping[str, str]
+    owner: str | None
+    group: str | None
+    wanted: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    idempotency_key: str | None
+    force: bool
+    submitted_at: datetime | None
+    updated_at: datetime
+    stages: Mapping[str, StageState] = field(default_factory=dict)
+    error: StageError | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """An image was submitted. ``wanted`` includes all stages that its stages depend on."""
+
+    job_id: str
+    run: int
+    at: datetime
+    source: Mapping[str, str]
+    wanted: tuple[str, ...]
+    lane: str = "interactive"
+    owner: str | None = None
+    group: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    force: bool = False
+
+    @classmethod
+    def of_event(cls, event: Any, at: datetime, wanted: tuple[str, ...]) -> Submitted:
+        """Return the update of an `ImageSubmitted` event (a class that storage cannot import)."""
+        return cls(
+            job_id=event.job_id,
+            run=event.run,
+            at=at,
+            source=event.source.model_dump(exclude_none=True),
+            wanted=wanted,
+            lane=event.lane,
+            owner=event.owner,
+            group=event.group,
+            metadata=event.metadata,
+            idempotency_key=event.idempotency_key,
+            force=event.force,
+        )
+
+
+@dataclass(frozen=True)
+class StageCompleted:
+    """A stage produced a result. ``wanted`` are the stages of the event's run."""
+
+    job_id: str
+    run: int
+    at: datetime
+    stage: str
+    result: Mapping[str, Any]
+    wanted: tuple[str, ...]
+    lane: str = "interactive"
+    attempts: int = 1
+    started_at: datetime | None = None
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class StageFailure:
+    """A stage failed after its last try; ``blocks`` are the stages that can no longer run."""
+
+    job_id: str
+    run: int
+    at: datetime
+    error: StageError
+    wanted: tuple[str, ...]
+    blocks: tuple[str, ...] = ()
+    lane: str = "interactive"
+    attempts: int = 1
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Resubmitted:
+    """The sweeper published the submission again. Changes ``updated_at`` only."""
+
+    job_id: str
+    run: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """The job was deleted. Later updates do not change it: a tombstone with id, run, lane and time
+    remains."""
+
+    job_id: str
+    run: int
+    at: datetime
+
+
+JobUpdate = Submitted | StageCompleted | StageFailure | Resubmitted | Deleted
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """Conditions on jobs, and a position. Order: newest ``submitted_at`` first, then ``job_id``.
+
+    A job must meet all conditions. ``type`` and ``colour`` are attributes of the caption, ``label``
+    is the most probable class; case is ignored. The caption must contain all words of ``text``, in
+    any order. ``written_after`` compares the time of the last write, by the writer's clock, not the
+    time of the event. Deleted jobs match only if ``statuses`` contains ``deleted``. ``cursor`` is
+    the opaque value of the page before; another value raises `InvalidCursor`. ``limit``: 1 to 500.
+    """
+
+    statuses: frozenset[JobStatus] | None = None
+    group: str | None = None
+    owner: str | None = None
+    type: str | None = None
+    colour: str | None = None
+    label: str | None = None
+    sha256: str | None = None
+    text: str | None = None
+    submitted_from: datetime | None = None
+    submitted_before: datetime | None = None
+    updated_before: datetime | None = None
+    written_after: datetime | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= 500:
+            raise ValueError(f"a page has 1 to 500 jobs, not {self.limit}")
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """One page of jobs; ``cursor`` is None on the last page."""
+
+    jobs: tuple[Job, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True)
+class JobVector:
+    """The embedding of a job's photo, as written last, at ``written_at``.
+
+    ``embedding`` is the text in the result of classification, made by ``model``. It is None if the
+    job has no embedding or is deleted.
+    """
+
+    job_id: str
+    written_at: datetime
+    group: str | None = None
+    sha256: str | None = None
+    model: str | None = None
+    embedding: str | None = None
+
+
+@dataclass(frozen=True)
+class IdempotencyRecord:
+    """A request with an idempotency key: the ``fingerprint`` of its body, and the time ``at`` from
+    which its job ids are made. So a repeated request makes the same ids."""
+
+    key: str
+    fingerprint: str
+    at: datetime
+
+
+class JobStore(Protocol):
+    """Stores job documents. Every method raises `StoreUnavailable` if the store is unavailable."""
+
+    async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
+        """Fold ``updates`` into their jobs, in order, and return the jobs that changed.
+
+        Idempotent, and safe with concurrent writers. `storage.jobs.transition.transition` computes
+        the change; no update of another writer is lost.
+        """
+
+    async def get(self, job_id: str) -> Job | None:
+        """Return one job, or None."""
+
+    async def find(self, query: JobQuery) -> JobPage:
+        """Return a page of jobs. New jobs do not cause a job to be repeated or skipped."""
+
+    async def count(self, query: JobQuery, *, at_most: int) -> int:
+        """Return the number of jobs that match, or ``at_most``. Ignores cursor and limit."""
+
+    async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
+        """Return the vectors of at most ``limit`` jobs, including deleted ones.
+
+        Order: by ``written_at``, then by ``job_id``. ``after`` is such a pair: the position to
+        continue from. A job that was written again is returned again. Times are by the writers'
+        clocks, as in `JobQuery.written_after`.
+        """
+
+    async def claim_idempotency_key(
+        self, request: IdempotencyRecord, *, expired: datetime
+    ) -> IdempotencyRecord:
+        """Store ``request`` and return it, or return the record of the same key if that is not
+        older than ``expired``. Atomic: of two calls at once, one stores and both return its
+        record."""
+
+    async def check(self) -> None:
+        """Return if the store answers; raise `StoreUnavailable` with the reason."""
+
+    async def close(self) -> None:
+        """Close connections and threads."""
+
+
+def group_by_job(updates: Iterable[JobUpdate]) -> dict[str, list[JobUpdate]]:
+    """Return the updates of each job in order; jobs are in the order of their first update."""
+    batch: dict[str, list[JobUpdate]] = {}
+    for update in updates:
+        batch.setdefault(update.job_id, []).append(update)
+    return batch
+
+
+VECTOR_FIELDS: Mapping[str, tuple[str, str]] = {
+    "sha256": ("validation", "sha256"),
+    "model": ("classification", "model"),
+    "embedding": ("classification", "embedding"),
+}
+"""For each field of `JobVector`: the stage, and the field of its result."""
+
+
+def job_vector(
+    job_id: str, written_at: str, group: str | None, found: Mapping[str, Any]
+) -> JobVector:
+    """Return the vector in a row or document. ``found`` holds the values of `VECTOR_FIELDS`; a
+    value that is not text counts as None."""
+    texts = {name: value if isinstance(value, str) else None for name, value in found.items()}
+    return JobVector(job_id, datetime.fromisoformat(written_at), group, **texts)

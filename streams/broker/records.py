@@ -1,0 +1,42 @@
+"""A Kafka record before decoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record's bytes and its position. ``key`` and ``value`` may be None."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    @classmethod
+    def received(cls, message: Any) -> Record:
+        """Return the record of a confluent-kafka message."""
+        headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        place = message.topic(), message.partition(), message.offset()
+        return cls(*place, message.key(), message.value(), headers)
+
+    def header(self, name: str) -> bytes | None:
+        """Return the last header ``name`` (lower case). The case of headers is ignored."""
+        found = [value for key, value in self.headers if key.lower() == name]
+        return found[-1] if found else None
+
+    def job_id(self) -> str | None:
+        """Return the job id in the record's subject or key, or None if neither is a UUID."""
+        for raw in (self.header("ce_subject"), self.key):
+            try:
+                return str(UUID((raw or b"").decode("ascii")))
+            except (ValueError, UnicodeDecodeError):
+                continue
+        return None

@@ -1,0 +1,1 @@
+"""The events: models, CloudEvents codec, traces, AsyncAPI document. Start with `models.py`."""

@@ -1,0 +1,148 @@
+"""Convert events to and from Kafka records as CloudEvents 1.0, with the official SDK.
+
+Writes binary content mode; reads binary and structured mode. Source of the mapping: CloudEvents
+Kafka protocol binding 1.0.2.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import uuid_utils
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka, to_binary
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from pydantic import ValidationError
+
+from streams.broker.records import Headers, Record
+from streams.errors import UndecodableEvent
+from streams.events.models import Event
+
+_FORMAT = JSONFormat()
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_FAULT_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A decoded event with the attributes of its CloudEvent. ``time`` is UTC."""
+
+    event: Event
+    id: str
+    time: datetime
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An event as a Kafka record to produce."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def event_type(topic: str) -> str:
+    """Return the CloudEvents type of a topic's events."""
+    return f"lookstream.{topic}.v1"
+
+
+def encode(event: Event, *, source: str, traceparent: str | None = None) -> Encoded:
+    """Return the record of an event. ``source`` names the sender, such as ``/lookstream/pose``."""
+    attributes: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": str(uuid_utils.uuid7()),
+        "source": source,
+        "type": event_type(event.topic),
+        "subject": event.job_id,
+        "time": datetime.now(UTC),
+        "datacontenttype": "application/json",
+    }
+    if traceparent:
+        attributes["traceparent"] = traceparent
+    data = event.model_dump(mode="json", exclude_none=True)
+    message = to_binary(CloudEvent(attributes, data), _FORMAT, lambda _: event.job_id)
+    headers = tuple(message.headers.items())
+    return Encoded(event.topic, event.job_id.encode(), message.value, headers)
+
+
+class Decoder:
+    """Decodes records by the event model of their topic."""
+
+    def __init__(self, models: Iterable[type[Event]]) -> None:
+        self._models: Mapping[str, type[Event]] = {model.topic: model for model in models}
+
+    def decode(self, record: Record) -> Envelope:
+        """Return the event in a record. Raises `UndecodableEvent` with the reason."""
+        model = self._models.get(record.topic)
+        if model is None:
+            raise UndecodableEvent(f"topic {record.topic} has no event model")
+        cloud_event = _cloud_event(record)
+        if (found := cloud_event.get_type()) != event_type(record.topic):
+            wanted = event_type(record.topic)
+            raise UndecodableEvent(_printable(f"the type is {found!r}, not {wanted!r}"))
+        try:
+            event = model.model_validate(_data(cloud_event))
+        except ValidationError as error:
+            raise UndecodableEvent(_first_fault(error)) from error
+        trace = _traceparent(cloud_event.get_attributes().get("traceparent"))
+        return Envelope(event, cloud_event.get_id(), _time(cloud_event), trace)
+
+
+def _cloud_event(record: Record) -> CloudEvent:
+    headers = {name: value for name, value in record.headers if value is not None}
+    message = KafkaMessage(headers=headers, key=None, value=record.value or b"")
+    try:
+        event = from_kafka(message, _FORMAT, CloudEvent)
+    except Exception as error:
+        # The SDK also raises errors of json, dateutil and unicode; all mean the same here.
+        raise UndecodableEvent(f"not a CloudEvent: {_printable(error)}") from error
+    assert isinstance(event, CloudEvent)  # noqa: S101 - the factory above makes nothing else
+    return event
+
+
+def _data(event: CloudEvent) -> Any:
+    """Return the data as JSON values, even without a content type.
+
+    Python's reader accepts NaN, half surrogates and any depth. Stores cannot keep these values, so
+    they are refused.
+    """
+    data = event.get_data()
+    try:
+        if isinstance(data, str | bytes):
+            data = json.loads(data)
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UndecodableEvent(f"data is not JSON: {_printable(error)}") from error
+    return data
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in fault["loc"]) or "data"
+    return _printable(f"{where}: {fault['msg']}")
+
+
+def _time(event: CloudEvent) -> datetime:
+    time = event.get_time() or datetime.now(UTC)
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError as error:
+        raise UndecodableEvent(f"the time is out of range: {time.isoformat()}") from error
+
+
+def _traceparent(value: Any) -> str | None:
+    """Return ``value`` if it is a W3C trace context, else None."""
+    return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
+
+
+def _printable(error: BaseException | str) -> str:
+    """Return the error's text, shortened, without characters that cannot be encoded."""
+    text = str(error)[:_FAULT_CHARACTERS]
+    return text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,323 @@
+"""The event models: the contract with producers and consumers in any language.
+
+Each event class names its topic; its CloudEvents type is ``lookstream.<topic>.v1``. Unknown
+fields are ignored, so that an older consumer can read a newer producer's events.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from streams.events import embedding
+
+Lane = Literal["interactive", "bulk"]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+_MAX_DEPTH = 32
+
+
+def _canonical_uuid(value: str) -> str:
+    return str(UUID(value))
+
+
+def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Refuse values that databases cannot store: integers over 63 bits, and deep nesting."""
+    level: list[Any] = [metadata]
+    for _ in range(_MAX_DEPTH):
+        if any(isinstance(value, int) and value.bit_length() > 63 for value in level):
+            raise ValueError("whole numbers have at most 63 bits")
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return metadata
+    raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _embedding(text: str) -> str:
+    embedding.decode(text)
+    return text
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
+JobId = Annotated[
+    str,
+    Field(max_length=45, json_schema_extra={"format": "uuid"}),
+    AfterValidator(_canonical_uuid),
+]
+Embedding = Annotated[
+    str,
+    Field(
+        min_length=embedding.CHARACTERS,
+        max_length=embedding.CHARACTERS,
+        json_schema_extra={"contentEncoding": "base64"},
+    ),
+    AfterValidator(_embedding),
+]
+
+
+class Value(BaseModel):
+    """A frozen value that ignores unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Event(Value):
+    """Fields of every event: the job, its run (from 1), and the lane."""
+
+    topic: ClassVar[str]
+    job_id: JobId
+    run: int = Field(default=1, ge=1, le=2**31 - 1)
+    lane: Lane = "interactive"
+
+
+class Source(Value):
+    """Where the image is: either a public ``url`` or an ``object`` key in the artifact store."""
+
+    url: str | None = Field(default=None, max_length=4096)
+    object: str | None = Field(default=None, max_length=512)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Source:
+        if (self.url is None) == (self.object is None):
+            raise ValueError("give exactly one of 'url' and 'object'")
+        return self
+
+
+class ImageSubmitted(Event):
+    """A photo was submitted. An empty ``stages`` requests all stages."""
+
+    topic: ClassVar[str] = "image-submitted"
+    source: Source
+    owner: str | None = None
+    group: str | None = None
+    stages: tuple[str, ...] = ()
+    metadata: Metadata = Field(default_factory=dict)
+    idempotency_key: str | None = None
+    force: bool = False
+
+    @classmethod
+    def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
+        """Return the submission of a stored job (a class that streams cannot import)."""
+        fields: dict[str, Any] = {
+            "job_id": job.job_id,
+            "run": job.run,
+            "lane": "bulk" if job.lane == "bulk" else "interactive",
+            "source": changes.get("source") or Source(**job.source),
+            "owner": job.owner,
+            "group": job.group,
+            "stages": job.wanted,
+            "metadata": dict(job.metadata),
+            "idempotency_key": job.idempotency_key,
+            "force": job.force,
+        }
+        return cls(**{**fields, **changes})
+
+
+class StageResult(Event):
+    """Fields of every stage's result, beside its payload.
+
+    ``sha256`` identifies the content; ``stages`` are the stages requested in this run. ``reused``
+    is true if the payload was computed earlier for the same content and version.
+    """
+
+    sha256: Sha256
+    stages: tuple[str, ...] = ()
+    force: bool = False
+    attempts: int = Field(default=1, ge=1)
+    started_at: datetime | None = None
+    reused: bool = False
+
+
+class Payload(Value):
+    """The part of a stage's event that depends only on the content and the stage's version."""
+
+
+class Box(Value):
+    """A rectangle in fractions (0–1) of the upright image, from its top left."""
+
+    left: Unit
+    top: Unit
+    right: Unit
+    bottom: Unit
+
+
+class Validated(Payload):
+    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels."""
+
+    sha256: Sha256
+    perceptual_hash: str
+    original: str
+    working: str
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    format: str
+    bytes: int = Field(ge=1)
+    animated: bool = False
+
+
+class Attribute(Value):
+    """One attribute of the garment, with its probability."""
+
+    value: str
+    confidence: Unit
+
+
+class Captioned(Payload):
+    """A marketplace title of at most 80 characters, with the attributes it is made from."""
+
+    caption: str = Field(max_length=80)
+    description: str = ""
+    attributes: dict[str, Attribute] = Field(default_factory=dict)
+    needs_review: bool = False
+    model: str
+
+
+class Label(Value):
+    """A class and its probability."""
+
+    label: str
+    probability: Unit
+
+
+class Classified(Payload):
+    """The five most probable classes, best first, and a vector for finding similar photos.
+
+    ``embedding`` is a vector of 128 numbers and length 1, as base64 of little-endian half floats.
+    Only vectors of the same ``model`` can be compared. It is absent if the model makes none.
+    """
+
+    top5: tuple[Label, ...]
+    model: str
+    embedding: Embedding | None = None
+
+
+class Keypoint(Value):
+    """A named point in fractions (0–1) of the upright image."""
+
+    name: str
+    x: Unit
+    y: Unit
+    confidence: Unit
+
+
+class Posed(Payload):
+    """The garment's position. ``subject`` says whether it is worn, laid out, or not found.
+
+    ``box`` and ``cutout`` are absent if ``subject`` is ``none``.
+    """
+
+    subject: Literal["worn", "laid-out", "none"]
+    keypoints: tuple[Keypoint, ...] = ()
+    box: Box | None = None
+    cutout: str | None = None
+    model: str
+
+
+class Shot(Value):
+    """One crop of the original: its label, object key, box and reason."""
+
+    label: str
+    key: str
+    box: Box
+    reason: str
+    confidence: Unit
+
+
+class ShotsTaken(Payload):
+    """All crops that the image allows; none if the stage is not sure."""
+
+    shots: tuple[Shot, ...] = ()
+
+
+class Thumbnail(Value):
+    """A thumbnail; ``width`` and ``height`` are its own, in pixels."""
+
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    key: str
+
+
+class Thumbnailed(Payload):
+    """The thumbnails, and a thumbhash (base64) to show while they load."""
+
+    thumbnails: tuple[Thumbnail, ...]
+    thumbhash: str
+
+
+class Drawn(Payload):
+    """The image with its five most probable classes drawn on it, 1000 px wide."""
+
+    key: str
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+
+
+class ImageValidated(Validated, StageResult):
+    topic: ClassVar[str] = "image-validated"
+
+
+class ImageCaptioned(Captioned, StageResult):
+    topic: ClassVar[str] = "image-captioned"
+
+
+class ImageClassified(Classified, StageResult):
+    topic: ClassVar[str] = "image-classified"
+
+
+class PoseEstimated(Posed, StageResult):
+    topic: ClassVar[str] = "pose-estimated"
+
+
+class ShotsCut(ShotsTaken, StageResult):
+    topic: ClassVar[str] = "shots-cut"
+
+
+class ImageThumbnailed(Thumbnailed, StageResult):
+    topic: ClassVar[str] = "image-thumbnailed"
+
+
+class ImageAnnotated(Drawn, StageResult):
+    topic: ClassVar[str] = "image-annotated"
+
+
+class StageFailed(Event):
+    """A stage failed. ``kind`` is ``rejected`` for invalid input, or ``error`` for all else."""
+
+    topic: ClassVar[str] = "stage-failed"
+    stage: str
+    kind: Literal["rejected", "error"]
+    code: str
+    message: str
+    detail: str = ""
+    attempts: int = Field(default=1, ge=1)
+    started_at: datetime | None = None
+    stages: tuple[str, ...] = ()
+
+
+class JobDeleted(Event):
+    """The job was deleted. Agents skip its events; tracking keeps a tombstone only."""
+
+    topic: ClassVar[str] = "job-deleted"
+
+
+class JobUpdated(Event):
+    """The job's new state, as tracking stored it."""
+
+    topic: ClassVar[str] = "job-updated"
+    status: Literal["pending", "processing", "completed", "failed", "deleted"]
+    revision: int
+    updated_at: datetime
+    group: str | None = None
+    owner: str | None = None
+    stages: dict[str, str] = Field(default_factory=dict)
+    error: dict[str, str] | None = None

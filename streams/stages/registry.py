@@ -1,0 +1,113 @@
+"""The built-in stages. To add one: its payload and event in `streams.events.models`, its handler in
+``agents/stages/<name>.py``, and one line here."""
+
+from __future__ import annotations
+
+from streams.events.models import (
+    Captioned,
+    Classified,
+    Drawn,
+    Event,
+    ImageAnnotated,
+    ImageCaptioned,
+    ImageClassified,
+    ImageSubmitted,
+    ImageThumbnailed,
+    ImageValidated,
+    JobDeleted,
+    JobUpdated,
+    Posed,
+    PoseEstimated,
+    ShotsCut,
+    ShotsTaken,
+    StageFailed,
+    StageResult,
+    Thumbnailed,
+    Validated,
+)
+from streams.stages.declaration import StageDeclaration as Declare
+
+VALIDATION = Declare(
+    "validation",
+    ImageSubmitted,
+    ImageValidated,
+    Validated,
+    version="srgb-1024-q90-1",
+    batch=4,
+    timeout_s=120.0,
+    shows=("original",),
+)
+CAPTIONING = Declare(
+    "captioning",
+    ImageValidated,
+    ImageCaptioned,
+    Captioned,
+    version="",
+    uses_network=True,
+    shows=("caption", "description", "attributes", "needs_review", "listings"),
+)
+CLASSIFICATION = Declare(
+    "classification",
+    ImageValidated,
+    ImageClassified,
+    Classified,
+    version="top5-2",
+    uses_network=True,
+    shows=("top5",),
+)
+POSE = Declare(
+    "pose",
+    ImageValidated,
+    PoseEstimated,
+    Posed,
+    version="",
+    uses_network=True,
+    artifacts=("cutouts",),
+    shows=("pose", "cutout"),
+)
+SHOTS = Declare(
+    "shots",
+    PoseEstimated,
+    ShotsCut,
+    ShotsTaken,
+    version="views-1",
+    timeout_s=90.0,
+    artifacts=("shots",),
+    shows=("shots",),
+)
+THUMBNAILING = Declare(
+    "thumbnailing",
+    ImageValidated,
+    ImageThumbnailed,
+    Thumbnailed,
+    version="lanczos-1",
+    artifacts=("thumbnails",),
+    shows=("thumbnails", "thumbhash"),
+)
+ANNOTATION = Declare(
+    "annotation",
+    ImageClassified,
+    ImageAnnotated,
+    Drawn,
+    version="panel-1",
+    artifacts=("annotated",),
+    shows=("annotated",),
+)
+
+BUILT_IN = (VALIDATION, CAPTIONING, CLASSIFICATION, POSE, SHOTS, THUMBNAILING, ANNOTATION)
+"""The stages of every installation, in the order of their work. Settings can add more."""
+
+PIPELINE = tuple(stage.node for stage in BUILT_IN)
+"""The built-in stages as nodes of the graph."""
+
+RESULT_EVENTS: tuple[type[StageResult], ...] = tuple(stage.emits for stage in BUILT_IN)
+"""The result events of the built-in stages."""
+
+EVENTS: tuple[type[Event], ...] = (
+    ImageSubmitted,
+    *RESULT_EVENTS,
+    StageFailed,
+    JobUpdated,
+    JobDeleted,
+)
+"""All events of an installation without custom stages."""

@@ -1,0 +1,155 @@
+"""A worker process for tests: real consumers, a real `Worker`, and a controlled processor.
+
+    python -m tests.integration.ledger_worker --kafka URL --prefix P --topic T --ledger FILE …
+
+Each record takes ``--each`` seconds. The processor writes a line (partition, offset, value) to
+``FILE.begun`` before a record, and to the ledger after it. Unless ``--tame``, four values are
+orders: ``raise`` (an exception escapes), ``hang`` (the batch never ends), ``block`` (the event
+loop blocks) and ``wait`` (the processor waits for a store). When all consumers run, the process
+prints one line of JSON about them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from agents.runtime.consumer import ProcessorConsumer
+from agents.runtime.health import HealthServer
+from agents.runtime.watchdog import WatchdogLimits
+from agents.runtime.worker import Worker
+from streams.broker.connection import BrokerUrl
+from streams.broker.records import Record
+
+FOR_EVER = 3600.0
+
+
+class LedgerProcessor:
+    """A processor whose only effect is a line in the ledger."""
+
+    step_limit_s = 0.0
+    last_progress = 0.0
+
+    def __init__(self, options: argparse.Namespace, number: int) -> None:
+        self.name = f"toy{number}"
+        self.topics = (options.topic,)
+        self.batch = options.batch
+        self.waiting_for: str | None = None
+        self._each = options.each
+        self._tame = options.tame
+        self._done = os.open(options.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._begun = os.open(f"{options.ledger}.begun", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    async def process(self, records: Sequence[Record]) -> None:
+        for record in records:
+            line = b"%d %d %b\n" % (record.partition, record.offset, record.value or b"")
+            os.write(self._begun, line)
+            if not self._tame:
+                await self._obey(record.value)
+            await asyncio.sleep(self._each)
+            os.write(self._done, line)
+
+    async def _obey(self, order: bytes | None) -> None:
+        if order == b"raise":
+            raise RuntimeError("this escapes")
+        if order == b"block":
+            time.sleep(FOR_EVER)  # noqa: ASYNC251 - to block the loop is the order
+        if order == b"wait":
+            self.waiting_for = "the store is away"
+        if order in (b"hang", b"wait"):
+            await asyncio.sleep(FOR_EVER)
+
+
+class Acknowledged:
+    """A stream whose events Faust acknowledges, as Faust does with skipped events."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def noack(self) -> Acknowledged:
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        async for event in self._stream.noack().events():
+            event.ack()
+            yield event
+
+
+class CountingConsumer(ProcessorConsumer):
+    """Counts the consumers that were starting when the first one had started."""
+
+    starting = 0
+    at_once = 0
+    acknowledged = False
+
+    async def _read(self, stream: Any) -> None:
+        await super()._read(Acknowledged(stream) if CountingConsumer.acknowledged else stream)
+
+    async def start(self) -> None:
+        CountingConsumer.starting += 1
+        await super().start()
+        CountingConsumer.at_once = CountingConsumer.at_once or CountingConsumer.starting
+        CountingConsumer.starting -= 1
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    for name in ("kafka", "prefix", "topic", "ledger"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--tame", action="store_true")
+    parser.add_argument("--acknowledged", action="store_true")
+    parser.add_argument("--each", type=float, default=0.0)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--consumers", type=int, default=1)
+    parser.add_argument("--drain", type=float, default=6.0)
+    parser.add_argument("--unassigned", type=float, default=WatchdogLimits.unassigned_s)
+    parser.add_argument("--stalled", type=float, default=WatchdogLimits.stalled_s)
+    parser.add_argument("--blocked", type=float, default=WatchdogLimits.blocked_s)
+    return parser.parse_args(arguments)
+
+
+async def run(chosen: argparse.Namespace) -> None:
+    broker = BrokerUrl.parse(chosen.kafka)
+    CountingConsumer.acknowledged = chosen.acknowledged
+    consumers = [
+        CountingConsumer(LedgerProcessor(chosen, number), broker, prefix=chosen.prefix)
+        for number in range(chosen.consumers)
+    ]
+    limits = WatchdogLimits(chosen.unassigned, chosen.stalled, chosen.blocked)
+    worker = Worker(consumers, limits=limits, drain_s=chosen.drain)
+    health = HealthServer("127.0.0.1", 0, worker.not_ready, CollectorRegistry())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+    reporting = asyncio.create_task(report(worker, consumers, health.port))
+    try:
+        await worker.run()
+    finally:
+        reporting.cancel()
+        health.close()
+
+
+async def report(worker: Worker, consumers: Sequence[ProcessorConsumer], port: int) -> None:
+    while worker.not_ready():  # noqa: ASYNC110 - it has no event to wait for
+        await asyncio.sleep(0.02)
+    fetchers = [consumer.app.consumer._thread._consumer._fetcher for consumer in consumers]
+    facts = {
+        "health": port,
+        "at_once": CountingConsumer.at_once,
+        "fetch_wait_ms": [fetcher._fetch_max_wait_ms for fetcher in fetchers],
+    }
+    print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    asyncio.run(run(options(sys.argv[1:])))
+    os._exit(0)
