@@ -1,1 +1,1 @@
-"""Benchmarks: each compares a part with its own ceiling in one run. Start with `pipeline.py`."""
+"""Benchmarks: speed and memory as ratios within one run. Start with `pipeline.py`."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from benchmarks import load
-from benchmarks.running import resident_mb
+from benchmarks.running import memory_mb
 from deploy.local.server import accepts, free_port
 from streams.broker.connection import EmbeddedBroker
 
@@ -81,11 +81,11 @@ class _Served:
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
         self._url = f"http://127.0.0.1:{port}/v1/jobs"
-        self.idle_mb = self.peak_mb = resident_mb(process.pid)
+        self.idle_mb = self.peak_mb = memory_mb(process.pid)
 
     def warm_up(self, photo: bytes) -> None:
         load.run(self._url, load.upload(self._url, photo), clients=4, requests=20)
-        self.peak_mb = resident_mb(self._process.pid)
+        self.peak_mb = memory_mb(self._process.pid)
 
     def under(self, photo: bytes, clients: int, requests: int) -> load.Load:
         done = threading.Event()
@@ -100,7 +100,7 @@ class _Served:
 
     def _watch(self, done: threading.Event) -> None:
         while not done.wait(0.1):
-            self.peak_mb = max(self.peak_mb, resident_mb(self._process.pid))
+            self.peak_mb = max(self.peak_mb, memory_mb(self._process.pid))
 
 
 @contextmanager

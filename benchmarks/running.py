@@ -60,7 +60,7 @@ class Running:
         return len(photos) / (time.perf_counter() - began)
 
     def memory_while_queued(self, photos: Sequence[bytes]) -> float:
-        """Return the peak resident memory, in MB, of all processes while the photos wait."""
+        """Return the peak proportional set size, in MB, of all processes while the photos wait."""
         peak = 0.0
         done = threading.Event()
 
@@ -79,9 +79,9 @@ class Running:
         return peak
 
     def gateway_mb(self) -> float:
-        """Return the resident memory, in MB, of the gateway's process."""
+        """Return the proportional set size, in MB, of the gateway and its child processes."""
         gateways = [pid for pid in _family(self._process.pid) if _role(pid) == "gateway"]
-        return sum(resident_mb(pid) for pid in gateways)
+        return sum(memory_mb(pid) for pid in gateways)
 
     def _all(self, photos: Sequence[bytes]) -> None:
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -89,7 +89,7 @@ class Running:
                 pass
 
     def _memory(self) -> float:
-        return resident_mb(self._process.pid)
+        return memory_mb(self._process.pid)
 
 
 @contextmanager
@@ -112,9 +112,11 @@ def running() -> Iterator[Running]:
             process.wait(timeout=30)
 
 
-def resident_mb(pid: int) -> float:
-    """Return the proportional set size, in MB, of a process and all below it: shared pages count
-    once."""
+def memory_mb(pid: int) -> float:
+    """Return the proportional set size (PSS), in MB, of a process and its child processes.
+
+    PSS counts a shared page once, divided among the processes that map it.
+    """
     return round(sum(_pss(process) for process in _family(pid)) / 1e6, 1)
 
 

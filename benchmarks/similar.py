@@ -27,7 +27,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks import wardrobe
-from benchmarks.running import resident_mb
+from benchmarks.running import memory_mb
 from deploy.local.server import accepts, free_port
 from gateway.live.live_jobs import OVERLAP
 from storage.jobs.sqlite.store import SqliteJobs
@@ -66,7 +66,7 @@ def measure(file: Path, times: int) -> dict[str, float]:
         jobs = [job["job_id"] for job in http.get("/v1/jobs?status=completed").json()["jobs"]]
         chosen = random.Random(1).choices(jobs, k=times)  # noqa: S311
         read = sorted(_ms(http, f"/v1/jobs/{job_id}") for job_id in chosen)
-        before, began = resident_mb(pid), _cpu_ms(pid)
+        before, began = memory_mb(pid), _cpu_ms(pid)
         first = _ms(http, f"/v1/jobs/{jobs[0]}/similar")
         filled_at = _cpu_ms(pid)
         found = sorted(_ms(http, f"/v1/jobs/{job_id}/similar") for job_id in chosen)
@@ -79,7 +79,7 @@ def measure(file: Path, times: int) -> dict[str, float]:
             "read_p50_ms": read[times // 2],
             "read_p95_ms": read[times * 95 // 100],
             "memory_before_mb": before,
-            "memory_after_mb": resident_mb(pid),
+            "memory_after_mb": memory_mb(pid),
         }
 
 

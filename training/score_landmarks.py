@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from agents.vision.geometry.garment_mask import find_garment
-from agents.vision.geometry.landmarks import LandmarkFinder, Landmarks
-from agents.vision.geometry.outline import Mask
+from agents.vision.geometry.landmarks import LandmarkFinder, Landmarks, Mask
 from agents.vision.networks.model import GarmentModel
 from agents.vision.text.kinds import Kind, kind_of, likeliest_kind
 from training.data import VALIDATION_PHOTOS, data_folder, read_archive

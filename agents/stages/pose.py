@@ -16,8 +16,7 @@ from agents.stages.resources import Resources
 from agents.stages.stage import Outcome, Stage
 from agents.vision.geometry.garment_mask import Garment, find_garment
 from agents.vision.geometry.landmarks import MODEL as LANDMARKS
-from agents.vision.geometry.landmarks import Landmarks
-from agents.vision.geometry.outline import Mask
+from agents.vision.geometry.landmarks import Landmarks, Mask
 from agents.vision.geometry.wearer import MODEL, Body
 from agents.vision.networks.prediction import Prediction
 from agents.vision.text.kinds import Kind, likeliest_kind

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.vision.geometry.landmarks import OF_KIND, LandmarkFinder, Landmarks
-from agents.vision.geometry.outline import Mask
+from agents.vision.geometry.landmarks import OF_KIND, LandmarkFinder, Landmarks, Mask
 from agents.vision.text.kinds import KINDS, Kind
 from tests.garments import dress, hat, shoe, skirt, tank_top, trousers, tshirt
 

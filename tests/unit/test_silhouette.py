@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.vision.geometry.outline import Mask
+from agents.vision.geometry.landmarks import Mask
 from tests.garments import dress, noise, textured, trousers, tshirt
 from training.silhouette import find_silhouette
 

@@ -12,16 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
 from agents.vision.geometry.crops import Frame, extent
-from agents.vision.geometry.outline import Mask, largest_square
 from agents.vision.networks.landmark import POINTS, TWINS, LandmarkNet
 from agents.vision.text.kinds import KINDS, Kind
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "landmark-net-1.safetensors"
 MODEL = "landmark-net-1"
+
+Mask = NDArray[np.bool_]
+"""The garment's pixels: height × width, True where the garment is."""
 
 Point = tuple[float, float, float]
 """x and y in 0–1 of the picture, and a confidence in 0–1."""
@@ -132,7 +135,7 @@ def _fabric(mask: Mask) -> dict[str, Point]:
     inside = mask[top:bottom, left:right]
     height, width = inside.shape
     middle = float(np.nonzero(inside)[1].mean())
-    side, (x, y) = largest_square(inside, (middle, height * 0.4))
+    side, (x, y) = _largest_square(inside, (middle, height * 0.4))
     share = min(1.0, 2.0 * side / max(min(width, height), 1))
     return {
         "fabric_top_left": (float(left + x - side), float(top + y - side), share),
@@ -142,3 +145,33 @@ def _fabric(mask: Mask) -> dict[str, Point]:
 
 def _unit(value: float) -> float:
     return min(max(float(value), 0.0), 1.0)
+
+
+def _largest_square(mask: Mask, wanted: tuple[float, float]) -> tuple[int, tuple[int, int]]:
+    """Return the largest square inside ``mask``: its side and bottom right corner, exclusive.
+
+    Of several, return the one whose centre is nearest to ``wanted`` (x, y). Unit: pixels. An empty
+    mask gives side 0.
+    """
+    summed = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    low, high = 1, min(mask.shape)
+    best = np.empty((0, 2), dtype=np.int64)
+    side = 0
+    while low <= high:
+        middle = (low + high) // 2
+        full = (
+            summed[middle:, middle:]
+            - summed[:-middle, middle:]
+            - summed[middle:, :-middle]
+            + summed[:-middle, :-middle]
+        ) == middle * middle
+        if full.any():
+            side, best, low = middle, np.argwhere(full) + middle, middle + 1
+        else:
+            high = middle - 1
+    if not side:
+        return 0, (0, 0)
+    centres = best - side / 2
+    nearest = int(((centres[:, 1] - wanted[0]) ** 2 + (centres[:, 0] - wanted[1]) ** 2).argmin())
+    y, x = best[nearest]
+    return side, (int(x), int(y))
