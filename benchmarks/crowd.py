@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-
-from tests.sse import Event, EventReader
+from lookstream_client.reading import ServerEvent, SseReader
 
 FINAL = frozenset({"completed", "failed", "deleted"})
 AWAY_S = 2.0
@@ -46,12 +46,12 @@ class Listener:
 
     async def _connect(self, http: httpx.AsyncClient, complete: Callable[[set[str]], bool]) -> None:
         headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
-        reader = EventReader(self._last_id)
+        reader = SseReader(self._last_id)
         async with http.stream("GET", self._path, headers=headers, params=self._query) as answer:
             answer.raise_for_status()
             async for line in answer.aiter_lines():
                 event = reader.read(line)
-                self._last_id = reader.last_id
+                self._last_id = reader.last_event_id
                 self.listening.set()
                 if event is None:
                     continue
@@ -59,10 +59,11 @@ class Listener:
                 if self._cut() or complete(set(self.seen)):
                     return
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: ServerEvent) -> None:
         self.events += 1
-        if event.data["status"] in FINAL:
-            self.seen.setdefault(event.data["job_id"], time.monotonic())
+        job = json.loads(event.data)
+        if job["status"] in FINAL:
+            self.seen.setdefault(job["job_id"], time.monotonic())
 
     def _cut(self) -> bool:
         if self._cut_after is None or self.events < self._cut_after:

@@ -57,10 +57,10 @@ def measure(listeners: int, jobs: int, stages: str = "") -> dict[str, float]:
         system.wait(system.submit(photos.pop()))  # what is loaded late is loaded now
         memory = [system.gateway_mb()]
         crowd = Crowd(system.url, GROUP, of_group=listeners // 3, of_jobs=listeners * 2 // 3)
-        wishes = {"group": GROUP, **({"stages": stages} if stages else {})}
+        options = {"group": GROUP, **({"stages": stages} if stages else {})}
 
         def upload(photo: bytes) -> str:
-            return system.submit(photo, **wishes)
+            return system.submit(photo, **options)
 
         with _watching(system, memory):
             asyncio.run(asyncio.wait_for(crowd.listen(photos, upload), WITHIN_S))

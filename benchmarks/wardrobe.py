@@ -36,7 +36,7 @@ def updates(size: int) -> Iterator[list[JobUpdate]]:
 def _updates(number: int, *, rare: bool, chance: random.Random) -> list[JobUpdate]:
     at = START + timedelta(seconds=number)
     job_id = str(UUID(int=(int(at.timestamp() * 1000) << 80) | chance.getrandbits(76)))
-    fate = chance.random()
+    outcome = chance.random()
     submitted = Submitted(
         job_id,
         1,
@@ -47,16 +47,16 @@ def _updates(number: int, *, rare: bool, chance: random.Random) -> list[JobUpdat
         group=f"album-{number // GROUP_SIZE}",
         metadata={"sku": f"A-{number:07}", "shelf": chance.randrange(400)},
     )
-    if fate < 0.02:
+    if outcome < 0.02:
         return [submitted]
     results = _results(job_id, rare, chance)
     done = [
         StageCompleted(job_id, 1, at, stage, result, WANTED, started_at=at)
         for stage, result in results.items()
     ]
-    if fate < 0.06:
+    if outcome < 0.06:
         return [submitted, *done[:3]]
-    if fate < 0.12:
+    if outcome < 0.12:
         error = StageError("pose", "error", "stage-error", "The stage failed", "detail " * 20)
         failed = StageFailure(job_id, 1, at, error, WANTED, ("shots", "annotation"))
         return [submitted, *(one for one in done if one.stage not in NEED_POSE), failed]
