@@ -13,6 +13,11 @@ from training.trainer import RECIPES
 ENCODER = RECIPES["encoder"]
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 def photos(count: int, colour: tuple[int, int, int], clear: bool) -> torch.Tensor:
     """Squares of one colour on white that is transparent where `clear`."""
     made = torch.full((count, 112, 112, 4), 255, dtype=torch.uint8)
@@ -23,7 +28,6 @@ def photos(count: int, colour: tuple[int, int, int], clear: bool) -> torch.Tenso
 
 
 def test_views_come_studio_first_in_range_and_vary() -> None:
-    torch.manual_seed(0)
     studio, people = photos(12, (200, 20, 20), True), photos(6, (20, 20, 200), False)
     views = random_views(studio, people, 64)
     assert views.shape == (18, 3, 64, 64)
@@ -35,7 +39,6 @@ def test_views_come_studio_first_in_range_and_vary() -> None:
 
 
 def test_some_studio_photos_leave_their_white_and_some_keep_it() -> None:
-    torch.manual_seed(0)
     dark = torch.zeros(4, 112, 112, 4, dtype=torch.uint8)
     dark[..., 3] = 255
     views = random_views(photos(60, (200, 20, 20), True), dark, 64)[:60]
@@ -44,7 +47,6 @@ def test_some_studio_photos_leave_their_white_and_some_keep_it() -> None:
 
 
 def test_masks_are_of_what_the_views_show() -> None:
-    torch.manual_seed(0)
     studio, scenes = photos(12, (200, 20, 20), True), torch.zeros(4, 112, 112, 4)
     people = photos(3, (20, 20, 200), True)
     views, masks = masked_views(studio, people, scenes.to(torch.uint8), 64)
@@ -72,7 +74,6 @@ def test_backgrounds_fill_the_frame() -> None:
 
 
 def test_jpeg_noise_is_slight_and_keeps_flat_photos() -> None:
-    torch.manual_seed(0)
     flat = torch.full((4, 3, 64, 64), 0.5)
     assert (jpeg_noise(flat, share=1.1) - flat).abs().max() < 0.02
     rough = torch.rand(4, 3, 64, 64)
