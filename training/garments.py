@@ -76,10 +76,6 @@ COLOUR_MEMBERS: dict[str, tuple[str, ...]] = {
     "beige": ("cream", "khaki", "nude"),
     "yellow": ("mustard",),
 }
-WEARER_MEMBERS: dict[str, tuple[str, ...]] = {
-    "kids": ("boys", "girls", "baby"),
-    "adults": ("men", "women", "unisex"),
-}
 
 # What a type can have. What is in none of these has no sleeves, no neckline, no pattern.
 SLEEVED = {
@@ -124,12 +120,6 @@ def every_word() -> tuple[str, ...]:
 def share_of(word: str, shares: Mapping[str, float]) -> float:
     """The probability that a word is true: the sum over the types below it."""
     return sum(shares.get(each, 0.0) for each in below(word))
-
-
-def broad_shares(shares: Mapping[str, float]) -> dict[str, float]:
-    """Every word's probability, those of broader words with their members' included."""
-    words = dict.fromkeys([*shares, *MEMBERS])
-    return {word: share_of(word, shares) for word in words}
 
 
 def can_have(word: str) -> frozenset[str]:

@@ -161,7 +161,7 @@ def test_a_worn_garment_has_a_wearer(
 
 MISTAKEN_FLOOR = pytest.param(
     5,
-    marks=pytest.mark.xfail(strict=True, reason="the network finds a garment here"),
+    marks=pytest.mark.xfail(strict=True, reason="the mask network of garment-2 finds a garment"),
 )
 
 
