@@ -6,9 +6,12 @@ stays together: a file's tests, or those of its tests that are on the same backe
 
 from __future__ import annotations
 
+import logging
 import signal
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 pytest_plugins = ["tests.servers"]
 
@@ -17,6 +20,18 @@ REAL = {"kafka_server", "minio_server", "ferretdb_server"}
 # A shell's background job ignores Ctrl-C, and so would the processes that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def log_configuration() -> Iterator[None]:
+    """Undo the log configuration of a command that a test ran in this process.
+
+    The command logs to the standard error of its own test, which is closed in later tests.
+    """
+    handlers = logging.root.handlers[:]
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
