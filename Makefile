@@ -59,7 +59,7 @@ servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the te
 	@$(BIN)/python -m deploy.local build
 
 train: $(TRAINED)/thresholds.json $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks further on $LOOKSTREAM_DATA
-	@$(TRAIN) training.pack --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors \
+	@$(TRAIN) training.calibration.pack --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors \
 		--mask $(TRAINED)/mask.safetensors --parts $(TRAINED)/parts.safetensors \
 		--title $(TRAINED)/title.safetensors --thresholds $(TRAINED)/thresholds.json \
 		--out agents/vision/weights/garment-3.safetensors
@@ -71,29 +71,29 @@ train-titles: $(TRAINED)/title.safetensors ## … the titles, on both networks
 train-thresholds: $(TRAINED)/thresholds.json ## … from which probability a word is said
 
 # What is there is not trained again: remove $(TRAINED) to begin anew from the shipped weights.
-# For what the shipped weights began from, see docs/models.md: `training.train` and `tune_heads`.
+# For what the shipped weights began from, see docs/models.md: `training.trainers.train` and `tune_heads`.
 $(TRAINED)/net.safetensors: | $(VENV)/.ready-dev
 	@mkdir -p $(TRAINED)
-	@$(TRAIN) training.real_train --folder $(TRAINED)/real
+	@$(TRAIN) training.trainers.real_train --folder $(TRAINED)/real
 	@cp $(TRAINED)/real/net.safetensors $@
 
 $(TRAINED)/second.safetensors: | $(TRAINED)/net.safetensors
-	@$(TRAIN) training.real_blend --net $(TRAINED)/net.safetensors --out $@
+	@$(TRAIN) training.calibration.real_blend --net $(TRAINED)/net.safetensors --out $@
 
 $(TRAINED)/mask.safetensors: | $(TRAINED)/net.safetensors
-	@$(TRAIN) training.train_parts --net $(TRAINED)/net.safetensors --out $@
+	@$(TRAIN) training.trainers.train_parts --net $(TRAINED)/net.safetensors --out $@
 
 $(TRAINED)/title.safetensors: | $(TRAINED)/second.safetensors
-	@$(TRAIN) training.train_titles --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
+	@$(TRAIN) training.trainers.train_titles --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
 
 $(TRAINED)/thresholds.json: | $(TRAINED)/second.safetensors
-	@$(TRAIN) training.calibrate --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
+	@$(TRAIN) training.calibration.calibrate --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
 
 train-landmarks: $(VENV)/.ready-dev ## … the landmarks, from drawn garments alone
-	@$(TRAIN) training.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
+	@$(TRAIN) training.landmarks.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
 
 eyes: $(VENV)/.ready-dev ## Draw what the networks say of 24 photos that they never saw: eyes.png
-	@$(BIN)/python -m training.eyes
+	@$(BIN)/python -m training.scoring.eyes
 
 benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
 	@$(BIN)/python -m benchmarks.pipeline

@@ -1,1 +1,4 @@
-"""Train and score the shipped weights. Start with `trainer.py`; `make train` runs all steps."""
+"""Train and score the shipped weights. `make train` runs all steps.
+
+Start with `trainers/trainer.py`. The serving code must not import this package.
+"""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents.vision.networks.model import GarmentModel
-from training.data import VALIDATION_PHOTOS
-from training.score import score
+from training.photos.data import VALIDATION_PHOTOS
+from training.scoring.score import score
 
 FOLDER = Path(os.environ.get("LOOKSTREAM_DATA", ""))
 TOP1_FLOOR = 0.85

@@ -7,7 +7,7 @@ from torch import Tensor
 from agents.vision.networks.blend import Blend
 from agents.vision.networks.garment_net import HEADS
 from agents.vision.networks.residual import SEEN, ResidualNet
-from training.blend import Answers, fitted
+from training.calibration.blend import Answers, fitted
 
 WORDS = 4
 

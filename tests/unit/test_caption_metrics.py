@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from training.caption_metrics import bleu4, cider_d
+from training.scoring.caption_metrics import bleu4, cider_d
 
 SAME = [("men", "navy", "blue", "checked", "shirt"), ("women", "red", "cotton", "summer", "dress")]
 

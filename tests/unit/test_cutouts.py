@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from training.cutouts import product_mask, soft_alpha
+from training.photos.cutouts import product_mask, soft_alpha
 
 SIDE = 144
 

@@ -5,9 +5,9 @@ import pytest
 
 from agents.vision.geometry.landmarks import OF_KIND
 from agents.vision.text.kinds import KINDS, Kind, kind_of, likeliest_kind
-from training.patterns import draw
-from training.spoiling import CANVAS, spoil
-from training.train_landmarks import SIDE, drawn
+from training.landmarks.patterns import draw
+from training.landmarks.spoiling import CANVAS, spoil
+from training.landmarks.train_landmarks import SIDE, drawn
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,7 +5,14 @@ import pytest
 
 from agents.vision.geometry.landmarks import LandmarkFinder
 from tests.garments import trousers, tshirt
-from training.score_landmarks import MARKS, Marked, halves, read_marks, score, score_halves
+from training.landmarks.score_landmarks import (
+    MARKS,
+    Marked,
+    halves,
+    read_marks,
+    score,
+    score_halves,
+)
 
 SIZE = (240, 320)
 MASK = np.asarray(tshirt(SIZE, "black", "white").convert("L")) < 128

@@ -8,7 +8,7 @@ from PIL import Image
 
 from agents.vision.geometry.landmarks import Mask
 from tests.garments import dress, noise, textured, trousers, tshirt
-from training.silhouette import find_silhouette
+from training.photos.silhouette import find_silhouette
 
 
 def overlap(found: Mask, drawn: Image.Image) -> float:

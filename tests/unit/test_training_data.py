@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from training.data import (
+from training.photos.data import (
     SIZE,
     data_folder,
     load_photos,
     read_examples,
     words_of,
 )
-from training.labels import (
+from training.photos.labels import (
     PHOTO_CLASSES,
     colour_word,
     gender_word,

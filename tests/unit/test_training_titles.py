@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.references import brands_of, names_a_brand, reference_of
-from training.titles import brand_of, caption_of, without_brand
+from training.photos.titles import brand_of, caption_of, without_brand
+from training.scoring.references import brands_of, names_a_brand, reference_of
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from training.augment import backgrounds, jpeg_noise, masked_views, random_views
-from training.objective import partial_loss, top1
-from training.train import STEPS, Plan
-from training.trainer import RECIPES
+from training.photos.augment import backgrounds, jpeg_noise, masked_views, random_views
+from training.trainers.objective import partial_loss, top1
+from training.trainers.train import STEPS, Plan
+from training.trainers.trainer import RECIPES
 
 ENCODER = RECIPES["encoder"]
 

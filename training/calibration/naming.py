@@ -1,0 +1,148 @@
+"""Which words the networks' probabilities allow: pure decisions for captions and for scores.
+
+A type is said where its probability reaches a threshold, else the narrowest broader word that
+does. A wearer is said of children where that is sure, and of adults only where the type implies
+the wearer and a child is unlikely. Sleeves, necklines and patterns are for types that can have
+them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from training.photos.garments import (
+    COLOUR_MEMBERS,
+    NOTHING,
+    above,
+    can_have,
+    implied_wearer,
+    share_of,
+)
+
+Shares = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Probabilities from which a word is said, and from which it needs no review.
+
+    ``nothing``: from this share of "no garment" up, no garment is named. ``maybe_nothing``: from
+    this share up a named garment needs review. ``kids``: a child is named; ``adult``: an adult may
+    be named where a child's share is below this.
+    """
+
+    type: float = 0.5
+    type_sure: float = 0.7
+    colour: float = 0.45
+    colour_sure: float = 0.6
+    nothing: float = 0.5
+    maybe_nothing: float = 0.2
+    kids: float = 0.6
+    adult: float = 0.1
+    pattern: float = 0.6
+    sleeve: float = 0.8
+    neckline: float = 0.6
+
+    def to_json(self) -> str:
+        """The form in which a weights file's metadata keeps them."""
+        return json.dumps({name: round(value, 4) for name, value in asdict(self).items()})
+
+    @classmethod
+    def of_json(cls, text: str) -> Thresholds:
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class Named:
+    """The words that may be said of a photo, with what of them a person should look at."""
+
+    type: str | None
+    share: float
+    colour: str | None = None
+    wearer: str | None = None
+    details: tuple[tuple[str, str], ...] = ()
+    review: frozenset[str] = frozenset()
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.type == NOTHING
+
+
+def named_type(shares: Shares, enough: float) -> tuple[str | None, float]:
+    """The narrowest word that is sure enough with its share; None and the best share otherwise.
+
+    The likeliest type and the words above it are tried, narrowest first.
+    """
+    types = {word: share for word, share in shares.items() if word != NOTHING}
+    best = max(types, key=lambda word: types[word])
+    for word in (best, *above(best)):
+        if word == "garment":
+            break
+        share = share_of(word, types)
+        if share >= enough:
+            return word, share
+    return None, types[best]
+
+
+def named_colour(shares: Shares, enough: float) -> tuple[str | None, float]:
+    """The likeliest colour or, if that is not sure enough, the broader one that is."""
+    best = max(shares, key=lambda word: shares[word])
+    if shares[best] >= enough:
+        return best, shares[best]
+    for broad, members in COLOUR_MEMBERS.items():
+        if best == broad or best in members:
+            share = shares.get(broad, 0.0) + sum(shares.get(m, 0.0) for m in members)
+            if share >= enough:
+                return broad, share
+    return None, shares[best]
+
+
+def childs_share(genders: Shares) -> float:
+    """The probability that the garment is a child's."""
+    return sum(genders.get(word, 0.0) for word in ("boys", "girls", "baby"))
+
+
+def named_wearer(type_: str | None, genders: Shares, at: Thresholds) -> str | None:
+    """The wearer where a photo of a laid-out garment gives evidence; None otherwise."""
+    child = childs_share(genders)
+    if child >= at.kids:
+        best = max(("boys", "girls", "baby"), key=lambda word: genders.get(word, 0.0))
+        return best if genders.get(best, 0.0) >= at.kids else "kids"
+    if type_ and child < at.adult:
+        return implied_wearer(type_)
+    return None
+
+
+def named(shares: Mapping[str, Shares], at: Thresholds) -> Named:
+    """All words that may be said, by head."""
+    nothing = shares["type"].get(NOTHING, 0.0)
+    if nothing >= at.nothing:
+        return Named(NOTHING, nothing, review=frozenset({"type"}))
+    type_, share = named_type(shares["type"], at.type)
+    colour, colours = named_colour(shares["colour"], at.colour)
+    review = set()
+    if type_ is None or share < at.type_sure or nothing >= at.maybe_nothing:
+        review.add("type")
+    if colour is None or colours < at.colour_sure:
+        review.add("colour")
+    details = tuple(
+        (head, word)
+        for head in ("pattern", "sleeve", "neckline")
+        if head in can_have(type_ or "garment")
+        for word, sure in [max(shares[head].items(), key=lambda pair: pair[1])]
+        if sure >= getattr(at, head) and word != "unstated"
+    )
+    wearer = named_wearer(type_, shares["gender"], at)
+    return Named(type_, share, colour, wearer, details, frozenset(review))
+
+
+def plain_caption(found: Named) -> str:
+    """The shortest caption of what may be said, as the scores read it."""
+    if found.is_nothing:
+        return ""
+    wearers = {"men": "Men's", "women": "Women's", "kids": "Kids'", "boys": "Boys'",
+               "girls": "Girls'", "baby": "Baby"}  # fmt: skip
+    words = [wearers.get(found.wearer or "", ""), found.colour or "", found.type or "garment"]
+    return " ".join(word for word in words if word)

@@ -1,0 +1,4 @@
+"""Photos and labels for training: archives, vocabulary, cut-outs and random views.
+
+Start with `data` (shop photos) or `real_data` (real-world photos). Must not import trainers.
+"""

@@ -1,0 +1,65 @@
+"""Captions and shop titles as words that can be compared: no brand, no size, one spelling."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from agents.vision.networks.prediction import Prediction
+from agents.vision.text.caption import caption, what_is_sure
+from training.photos.titles import brand_of, without_brand
+
+NO_BRANDS = {(word,) for word in ("and", "black", "denim", "pink", "red")}
+SPELLINGS = {
+    "mens": "men", "womens": "women", "boy": "boys", "girl": "girls", "tshirt": "t-shirt",
+    "tshirts": "t-shirt", "t-shirts": "t-shirt", "tee": "t-shirt", "check": "checked",
+    "checks": "checked", "stripe": "striped", "stripes": "striped", "print": "printed",
+    "shirts": "shirt", "shoe": "shoes", "watches": "watch", "tops": "top", "kurtas": "kurta",
+    "handbags": "handbag", "belts": "belt", "dresses": "dress", "wallets": "wallet",
+    "jackets": "jacket", "sweaters": "sweater", "sweatshirts": "sweatshirt", "skirts": "skirt",
+    "backpacks": "backpack", "ties": "tie", "caps": "cap", "sarees": "sari", "saree": "sari",
+    "trouser": "trousers", "flop": "flops", "sandal": "sandals", "brief": "briefs",
+}  # fmt: skip
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-case words in one spelling, without possessives, sizes and numbers."""
+    found = re.findall(r"[a-z][a-z-]*", re.sub(r"['’]s?\b", "", text.lower()))
+    return [SPELLINGS.get(word, word) for word in found]
+
+
+def brands_of(titles: Iterable[str]) -> frozenset[tuple[str, ...]]:
+    """Every brand that the titles begin with; a colour alone, as in "Red Women Top", is none."""
+    found = {tuple(words_of(brand_of(title))) for title in titles}
+    return frozenset(brand for brand in found if brand and brand not in NO_BRANDS)
+
+
+def reference_of(title: str) -> tuple[str, ...]:
+    """A title's words after its brand."""
+    return tuple(words_of(without_brand(title)))
+
+
+def spoken(seen: Prediction) -> tuple[str, ...]:
+    """The caption's words in one spelling."""
+    return tuple(words_of(caption(seen)))
+
+
+def names_a_brand(words: Sequence[str], brands: frozenset[tuple[str, ...]]) -> bool:
+    """Whether a caption has all words of a brand side by side."""
+    return any(
+        tuple(words[i : i + length]) in brands
+        for length in range(1, 5)
+        for i in range(len(words) - length + 1)
+    )
+
+
+def said_in(seen: Prediction) -> dict[str, str]:
+    """The type, colour and gender that stand in the caption, by its own words."""
+    text = f" {caption(seen).lower()} "
+    sure = what_is_sure(seen)
+    wearers = {"men": " men's ", "women": " women's ", "boys": " boys' ", "girls": " girls' ",
+               "unisex": " unisex "}  # fmt: skip
+    found = {"type": sure.type, "colour": sure.colour, "gender": sure.gender}
+    return {
+        head: word
+        for head, word in found.items()
+        if word and (wearers[word] if head == "gender" else word) in text
+    }

@@ -1,0 +1,233 @@
+"""Scores the shipped networks on labelled photos, by the way the product uses them.
+
+DIR holds archives and their tables: NAME.tar with NAME.csv beside it, the table of studio photos
+with `articleType`, `baseColour`, `gender` and `productDisplayName`, that of people's photos with
+`label`, or with `label` and `kids`, that of street photos with `mask` and `tags`, that of photos
+without a garment with `what`. Prints one JSON object keyed by the archives' names.
+
+Examples:
+    python -m training.scoring.score photos
+    python -m training.scoring.score photos --only photos-validation --weights quick.safetensors
+    python -m training.scoring.score photos --held-out    # only photos held out of training
+    python -m training.scoring.score photos --only people street --held-out --yardstick verdicts.py
+"""
+
+import argparse
+import csv
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from agents.vision.networks.model import GarmentModel
+from agents.vision.networks.prediction import Prediction, Ranking
+from training.photos.data import Example, examples_of, read_archive
+from training.photos.labels import PHOTO_CLASSES, photo_class
+from training.scoring.caption_metrics import bleu4, cider_d
+from training.scoring.real_archives import kind_of, score_told
+from training.scoring.references import brands_of, names_a_brand, reference_of, said_in, spoken
+from training.scoring.score_real import Verdict, by_label, load_yardstick
+
+BATCH, LEAST_COVER = 8, 0.05
+Scored = tuple[Example, Prediction]
+
+
+def predictions(
+    model: GarmentModel, folder: Path, archive: str, held_out: bool
+) -> tuple[list[Scored], float]:
+    """The archive's photos with what the model says of them, and its milliseconds a photo."""
+    with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
+        listed = examples_of(archive, list(csv.DictReader(file)))
+    wanted = {e.member: e for e in listed if e.held_out or not held_out}
+    found: list[Scored] = []
+    spent = 0.0
+    for batch in _batches(folder / f"{archive}.tar", wanted):
+        began = time.perf_counter()
+        seen = model.predict([image for _, image in batch])
+        spoken_of = [spoken(one) for one in seen]
+        spent += time.perf_counter() - began
+        assert len(spoken_of) == len(batch)  # noqa: S101 - the words are part of what is timed
+        found.extend(zip((example for example, _ in batch), seen, strict=True))
+    return found, spent / max(len(found), 1) * 1000
+
+
+def _batches(path: Path, wanted: dict[str, Example]) -> Iterator[list[tuple[Example, Image.Image]]]:
+    batch: list[tuple[Example, Image.Image]] = []
+    for member, image in read_archive(path):
+        if member in wanted:
+            batch.append((wanted[member], image))
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def score_photos(scored: Sequence[Scored]) -> dict[str, Any]:
+    """Top-1 of the ten classes of people's photos, their calibration, and how masks cover."""
+    named = {words: name for name, words in PHOTO_CLASSES.items()}
+    pairs: list[tuple[float, bool]] = []
+    recall: dict[str, list[bool]] = {name: [] for name in PHOTO_CLASSES}
+    for example, seen in scored:
+        truth = named[example.types]
+        guess, share = photo_class(seen.types)
+        pairs.append((share, guess == truth))
+        recall[truth].append(guess == truth)
+    covered = [_cover(seen) for _, seen in scored]
+    return {
+        "n": len(pairs),
+        "left_out": 0,
+        "top1": _mean([hit for _, hit in pairs]),
+        "recall": {name: _mean(hits) for name, hits in recall.items() if hits},
+        "ece": {"class": calibration_error(pairs)},
+        "mask_coverage": _mean([share > LEAST_COVER for share in covered]),
+        "mask_share": _mean(covered),
+    }
+
+
+def _cover(seen: Prediction) -> float:
+    """The share of the photo that the mask takes."""
+    shares = seen.mask.shares if seen.mask else b""
+    return sum(share > 127 for share in shares) / max(len(shares), 1)
+
+
+def score_catalogue(scored: Sequence[Scored]) -> dict[str, Any]:
+    """Each head's and the captions' share of right words, and the captions' likeness to titles."""
+    heads = {head: _of_head(scored, head) for head in HEADS_SCORED}
+    captions = [said_in(seen) for _, seen in scored]
+    words = [spoken(seen) for _, seen in scored]
+    references = [reference_of(example.title) for example, _ in scored]
+    brands = brands_of(example.title for example, _ in scored)
+    types = heads["type"]
+    return {
+        "n": types["n"],
+        "left_out": len(scored) - types["n"],
+        "type_top1": types["top1"],
+        "type_top5": types["top5"],
+        "colour_top1": heads["colour"]["top1"],
+        "gender": heads["gender"]["top1"],
+        **{f"caption_{head}": _caption_right(scored, captions, head) for head in TOLD_IN_CAPTIONS},
+        **{f"caption_{head}_said": _mean([head in said for said in captions])
+           for head in TOLD_IN_CAPTIONS},
+        "cider_d": round(cider_d(words, references), 4),
+        "bleu4": round(bleu4(words, references), 4),
+        "brand_share": _mean([names_a_brand(w, brands) for w in words]),
+        "ece": {head: found["ece"] for head, found in heads.items()},
+        "left_out_colour": len(scored) - heads["colour"]["n"],
+    }  # fmt: skip
+
+
+TOLD_IN_CAPTIONS = ("type", "colour", "gender")
+HEADS_SCORED = {
+    "type": "types", "colour": "colours", "gender": "genders", "pattern": "patterns",
+    "sleeve": "sleeves", "neckline": "necklines",
+}  # fmt: skip
+
+
+def _of_head(scored: Sequence[Scored], head: str) -> dict[str, Any]:
+    places: list[int] = []
+    pairs: list[tuple[float, bool]] = []
+    for example, seen in scored:
+        ranking: Ranking = getattr(seen, HEADS_SCORED[head])
+        words = [word for word, _ in ranking]
+        truth = _truth(example, head)
+        if truth in words:
+            places.append(words.index(truth))
+            pairs.append((ranking[0][1], places[-1] == 0))
+    return {
+        "n": len(places),
+        "top1": _mean([place == 0 for place in places]),
+        "top5": _mean([place < 5 for place in places]),
+        "ece": calibration_error(pairs),
+    }
+
+
+def _caption_right(
+    scored: Sequence[Scored], captions: Sequence[dict[str, str]], head: str
+) -> float:
+    """The share of all photos of a known label whose caption says just that word."""
+    right = []
+    for (example, seen), said in zip(scored, captions, strict=True):
+        truth = _truth(example, head)
+        if truth in [word for word, _ in getattr(seen, HEADS_SCORED[head])]:
+            right.append(said.get(head) == truth)
+    return _mean(right)
+
+
+def _truth(example: Example, head: str) -> str:
+    if head == "type":
+        return example.types[0] if example.types else ""
+    return getattr(example, head) or ""
+
+
+def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> float:
+    """Mean distance between confidence and accuracy over equal-width bins (Guo et al. 2017)."""
+    total = 0.0
+    for index in range(bins):
+        inside = [p for p in pairs if index == min(int(p[0] * bins), bins - 1)]
+        total += abs(sum(share for share, _ in inside) - sum(hit for _, hit in inside))
+    return round(total / max(len(pairs), 1), 4)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(sum(values) / max(len(values), 1), 4)
+
+
+def score(
+    model: GarmentModel,
+    folder: Path,
+    archives: Sequence[str],
+    held_out: bool = False,
+    verdict: Verdict = by_label,
+) -> dict[str, Any]:
+    """Every figure, by archive; people's captions are judged by ``verdict``."""
+    found: dict[str, Any] = {}
+    for archive in archives:
+        if kind := kind_of(folder, archive):
+            found[archive] = score_told(model, folder, archive, kind, held_out, verdict)
+            continue
+        scored, milliseconds = predictions(model, folder, archive, held_out)
+        studio = bool(scored) and scored[0][0].is_catalogue
+        figures = score_catalogue(scored) if studio else score_photos(scored)
+        found[archive] = {**figures, "ms_per_photo": round(milliseconds, 2)}
+    return found
+
+
+def archives_in(folder: Path) -> list[str]:
+    """The names of the archives that have their table beside them."""
+    return sorted(p.stem for p in folder.glob("*.tar") if p.with_suffix(".csv").is_file())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the archives' folder")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these archives; else all")
+    parser.add_argument("--held-out", action="store_true", help="only what was not trained on")
+    parser.add_argument(
+        "--yardstick", type=Path, help="a Python file with verdict(caption, label); else our own"
+    )
+    parser.add_argument("--weights", type=Path, help="weights to score; else the shipped ones")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads")
+    parser.add_argument("--out", type=Path, help="also write the JSON here")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    archives = given.only or archives_in(given.folder)
+    if not archives:
+        parser.error(f"{given.folder} has no NAME.tar with NAME.csv beside it")
+    verdict = load_yardstick(given.yardstick) if given.yardstick else by_label
+    model = GarmentModel.load(given.weights)
+    found = score(model, given.folder, archives, given.held_out, verdict)
+    text = json.dumps(found, indent=2)
+    print(text)
+    if given.out:
+        given.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

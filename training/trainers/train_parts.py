@@ -1,0 +1,302 @@
+"""Trains the mask network further, and the parts network, on a trained encoder's features.
+
+Street masks teach both where the wearer and each garment are. Studio cut-outs on other grounds
+teach the mask, people's photos with the shipped mask and their label teach both. The mask network
+begins from the shipped one. Writes its weights to ``--out``, those of the parts beside it as
+``parts.safetensors``, and the held-out scores. Files that are there are gone on from.
+
+Examples:
+    python -m training.trainers.train_parts --net net.safetensors --out mask.safetensors
+    python -m training.trainers.train_parts --net net.safetensors --only-parts \\
+        --out mask.safetensors
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from agents.vision.networks.encoder import Encoder
+from agents.vision.networks.mask import MaskDecoder
+from agents.vision.networks.weights import SHIPPED
+from training.photos.augment import blurred, composed, float_planes, jpeg_noise, placed, relit
+from training.photos.data import SIZE, data_folder
+from training.photos.real_data import RealPhotos, load_real, street_labels, street_photos
+from training.trainers.checkpoint import Checkpoint
+from training.trainers.command import parsed, training_parser
+from training.trainers.curves import History
+from training.trainers.parts import PARTS, PartsDecoder, part_of_label, table_of
+from training.trainers.train_mask import iou, loss_of
+from training.trainers.trainer import rate_at
+
+STUDIO, PEOPLE, STREET = 10, 6, 10
+RATE, PARTS_RATE = 2e-3, 4e-3
+# Rare parts count more.
+WEIGHTS = (0.4, 0.8, 1.0, 1.0, 1.3, 1.2, 1.3, 1.5, 1.3, 2.0, 2.0, 1.5, 0.8)
+Numbers = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Where the photos stand by what they teach, and the street photos' part of each pixel."""
+
+    photos: RealPhotos
+    studio: NDArray[np.intp]
+    people: NDArray[np.intp]
+    street: NDArray[np.intp]
+    masks: Numbers
+    rows: dict[int, int]
+    unseen_studio: NDArray[np.intp]
+    unseen_street: NDArray[np.intp]
+
+    def parts(self, places: NDArray[np.intp]) -> Numbers:
+        """The parts of the street photos at these places, (n, SIZE, SIZE)."""
+        return self.masks[[self.rows[int(place)] for place in places]]
+
+
+def lessons_of(data: Path, cache: Path) -> Lessons:
+    """Everything there is to learn from, with masks."""
+    photos = load_real(data, cache)
+    listed = list(enumerate(photos.samples))
+    masks = street_parts(data, cache)
+    outfits = {s.member: i for i, s in listed if s.source == "street"}
+    with_mask = {member: row for row, member in enumerate(masks[0])}
+    street = [i for member, i in outfits.items() if member in with_mask]
+    studio = [i for i, s in listed if s.source == "studio" and s.archive == "catalogue-224"]
+    cut = [i for i in studio if 0.04 < photos.pixels([i])[0, ::8, ::8, 3].mean() / 255 < 0.9]
+    held = {i for i, s in listed if s.held_out}
+    people = [
+        i for i, s in listed
+        if s.source == "people" and s.trained and part_of_label(s.label) is not None
+    ]  # fmt: skip
+    return Lessons(
+        photos,
+        np.array([i for i in cut if i not in held]),
+        np.array(people),
+        np.array([i for i in street if i not in held]),
+        masks[1],
+        {outfits[member]: row for member, row in with_mask.items()},
+        np.array([i for i in cut if i in held]),
+        np.array([i for i in street if i in held]),
+    )
+
+
+def street_parts(data: Path, cache: Path) -> tuple[list[str], Numbers]:
+    """The street photos with masks, and their pixels' parts (n, SIZE, SIZE)."""
+    path, listing = cache / f"street-parts-{SIZE}.npy", cache / f"street-parts-{SIZE}.json"
+    if not listing.is_file():
+        table = np.asarray(table_of(street_labels(data)), np.uint8)
+        names, maps = [], []
+        for member, _, mask, _ in street_photos(data):
+            if mask is not None:
+                small = Image.fromarray(table[mask]).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+                names.append(member)
+                maps.append(np.asarray(small))
+        np.save(path, np.stack(maps))
+        listing.write_text(json.dumps(names))
+    loaded: Numbers = np.load(path)
+    return json.loads(listing.read_text()), loaded
+
+
+def one_hot(parts: Numbers) -> Tensor:
+    """Numbers (n, h, w) as planes (n, 13, h, w)."""
+    return F.one_hot(torch.from_numpy(parts).long(), len(PARTS)).permute(0, 3, 1, 2).float()
+
+
+def views_of(
+    lessons: Lessons, rng: np.random.Generator, size: int, studios: int = STUDIO
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Random views (n, 3, ...), their masks (n, 1, ...), and the parts (m, 13, ...) of the last m.
+
+    Studio composites come first; people's and street photos are the last.
+    """
+    photos = lessons.photos
+    studio = float_planes(_chosen(photos, rng.choice(lessons.studio, studios, replace=False)))
+    folk_places = rng.choice(lessons.people, PEOPLE, replace=False)
+    folk = float_planes(_chosen(photos, folk_places))
+    outfit_places = rng.choice(lessons.street, STREET, replace=False)
+    outfits = float_planes(_chosen(photos, outfit_places))
+    keep = torch.rand(studios, 1, 1) < 0.15
+    scenes = torch.cat([folk, outfits])
+    made, made_masks = (
+        composed(studio, scenes, size, keep)
+        if studios
+        else (torch.zeros(0, 3, size, size), torch.zeros(0, 1, size, size))
+    )
+    labelled = torch.zeros(PEOPLE, len(PARTS), SIZE, SIZE)
+    for row, place in enumerate(folk_places):
+        part = part_of_label(photos.samples[place].label)
+        labelled[row, 0] = 1 - folk[row, 3]
+        labelled[row, part or 0] += folk[row, 3]
+    layers = torch.cat([labelled, one_hot(lessons.parts(outfit_places))])
+    whole = torch.cat([torch.cat([folk, outfits])[:, :3], layers], dim=1)
+    real = placed(whole, size, (0.55, 1.1), math.radians(15), "reflection")
+    views, parts = torch.cat([made, real[:, :3]]), real[:, 3:]
+    masks = torch.cat([made_masks, 1 - parts[:, :1]])
+    views = relit(views, torch.ones(len(views)))
+    return jpeg_noise(blurred(views)).clamp_(0, 1), masks.clamp(0, 1), parts.clamp(0, 1)
+
+
+def _chosen(photos: RealPhotos, places: NDArray[np.intp]) -> Tensor:
+    return torch.from_numpy(photos.pixels(places))
+
+
+def parts_loss(logits: Tensor, parts: Tensor) -> Tensor:
+    """Cross-entropy with the parts' shares of each place, rare parts counting more."""
+    shares = F.interpolate(parts, size=logits.shape[2:], mode="area")
+    weights = torch.tensor(WEIGHTS)[None, :, None, None]
+    return -(shares * weights * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+@dataclass(frozen=True)
+class Decoders:
+    """What is trained: the mask network, and the parts network."""
+
+    mask: MaskDecoder
+    parts: PartsDecoder
+
+    @classmethod
+    def begun(cls, out: Path) -> Decoders:
+        """From the files of an earlier training; else the shipped mask, and parts from nothing."""
+        found, beside = cls(MaskDecoder(), PartsDecoder()), parts_file(out)
+        state = load_file(out) if out.is_file() else _shipped_mask()
+        found.mask.load_state_dict(state)
+        if beside.is_file():
+            found.parts.load_state_dict(load_file(beside))
+        for network in (found.mask, found.parts):
+            network.to(memory_format=torch.channels_last)
+        return found
+
+    def write(self, scores: dict[str, float], out: Path) -> None:
+        """Write the mask's weights to ``out`` and the parts' to a file beside it."""
+        metadata = {name: f"{scores[name]:.4f}" for name in ("composites", "outfits")}
+        save_file({k: v.contiguous() for k, v in self.mask.state_dict().items()}, out, metadata)
+        parts = {k: v.contiguous() for k, v in self.parts.state_dict().items()}
+        save_file(parts, parts_file(out), {"parts": json.dumps(PARTS)})
+        out.with_suffix(".json").write_text(json.dumps(scores, indent=2))
+
+
+def parts_file(out: Path) -> Path:
+    """Where the parts network's weights are, beside the mask's."""
+    return out.with_name("parts.safetensors")
+
+
+def _shipped_mask() -> dict[str, Tensor]:
+    with safe_open(SHIPPED, framework="pt") as file:
+        return {k.removeprefix("mask."): file.get_tensor(k).float()
+                for k in file.keys() if k.startswith("mask.")}  # noqa: SIM118  # fmt: skip
+
+
+@torch.inference_mode()
+def scores_of(
+    encoder: Encoder, networks: Decoders, lessons: Lessons, size: int
+) -> dict[str, float]:
+    """Mean IoU of the mask on held-out composites and outfits, and by garment on outfits."""
+    networks.mask.eval()
+    networks.parts.eval()
+    state = torch.get_rng_state()
+    torch.manual_seed(7)
+    rng = np.random.default_rng(7)
+    found: list[Tensor] = []
+    for start in range(0, min(len(lessons.unseen_studio), 256), 32):
+        studio = float_planes(_chosen(lessons.photos, lessons.unseen_studio[start : start + 32]))
+        scenes = float_planes(_chosen(lessons.photos, rng.choice(lessons.people, 16)))
+        nowhere = torch.zeros(len(studio), 1, 1, dtype=torch.bool)
+        views, masks = composed(studio, scenes, size, nowhere)
+        found.append(iou(networks.mask(encoder(views)[0], views), masks))
+    torch.set_rng_state(state)
+    scores = {"composites": float(torch.cat(found).mean())}
+    by_part: dict[str, list[float]] = {part: [] for part in PARTS}
+    outfits: list[Tensor] = []
+    for start in range(0, len(lessons.unseen_street), 32):
+        places = lessons.unseen_street[start : start + 32]
+        planes = float_planes(_chosen(lessons.photos, places))[:, :3]
+        views = F.interpolate(planes, size=(size, size), mode="bilinear", antialias=True)
+        true = torch.from_numpy(lessons.parts(places)).long()
+        levels = encoder(views)[0]
+        mask, parts = networks.mask(levels, views), networks.parts(levels)
+        whole = F.interpolate(mask, size=true.shape[1:], mode="bilinear")
+        outfits.append(iou(whole, (true > 0).float()[:, None]))
+        said = F.interpolate(parts, size=true.shape[1:], mode="bilinear").argmax(dim=1)
+        for number, part in enumerate(PARTS):
+            for one, other in zip(said == number, true == number, strict=True):
+                if other.float().mean() > 0.003:
+                    by_part[part].append(float((one & other).sum() / (one | other).sum()))
+    scores["outfits"] = float(torch.cat(outfits).mean())
+    garments = [np.mean(hits) for part, hits in by_part.items() if hits and part != "background"]
+    scores["per_garment"] = float(np.mean(garments))
+    scores |= {f"part_{part}": float(np.mean(hits)) for part, hits in by_part.items() if hits}
+    return {name: round(value, 4) for name, value in scores.items()}
+
+
+def train(
+    data: Path, cache: Path, net: Path, out: Path, minutes: float, only_parts: bool = False
+) -> None:
+    """Train for some minutes and write the weights and their scores."""
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    lessons, loaded = lessons_of(data, cache), Checkpoint.load(net)
+    encoder, size = loaded.net.encoder, loaded.size
+    networks = Decoders.begun(out)
+    optimiser = torch.optim.AdamW(
+        [{"params": networks.mask.parameters(), "rate": RATE},
+         {"params": networks.parts.parameters(), "rate": PARTS_RATE}], weight_decay=0.01,
+    )  # fmt: skip
+    began, step, history = time.monotonic(), 0, History()
+    while (progress := (time.monotonic() - began) / 60 / minutes) < 1:
+        step += 1
+        views, masks, parts = views_of(lessons, rng, size, 0 if only_parts else STUDIO)
+        views = views.contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            levels, _ = encoder(views)
+        last = {stride: level[-len(parts) :] for stride, level in levels.items()}
+        loss = parts_loss(networks.parts.train()(last), parts)
+        if not only_parts:
+            loss = loss + loss_of(networks.mask.train()(levels, views), masks)
+        for group in optimiser.param_groups:
+            group["lr"] = group["rate"] * rate_at(progress)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if step % 20 == 0:
+            print(f"{step} {progress:.3f} {loss.item():.3f}", flush=True)
+            history.losses.append((step, loss.item()))
+        if step % 200 == 0:
+            found = scores_of(encoder, networks, lessons, size)
+            print(json.dumps(found), flush=True)
+            history.scores.append((step, _main(found)))
+            networks.write(found, out)
+    found = scores_of(encoder, networks, lessons, size)
+    networks.write(found, out)
+    history.scores.append((step, _main(found)))
+    history.draw(out.with_name("parts.png" if only_parts else "mask.png"), "mask and parts")
+    print(json.dumps({"steps": step, **found}), flush=True)
+
+
+def _main(scores: dict[str, float]) -> dict[str, float]:
+    return {name: scores[name] for name in ("composites", "outfits", "per_garment")}
+
+
+def main() -> None:
+    parser = training_parser(__doc__)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--only-parts", action="store_true", help="leave the mask network as it is")
+    given = parsed(parser)
+    data = data_folder(given.data)
+    train(data, given.cache, given.net, given.out, given.minutes, given.only_parts)
+
+
+if __name__ == "__main__":
+    main()
