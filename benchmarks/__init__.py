@@ -1,1 +1,1 @@
-"""Benchmarks: speed and memory as ratios within one run. Start with `pipeline.py`."""
+"""Benchmarks of speed and memory. Start with `pipeline.py`."""

@@ -1,4 +1,4 @@
-"""The ceiling: a bare FastAPI endpoint that writes an upload to the same store, and nothing else.
+"""The upper limit of the upload rate: a FastAPI endpoint that only stores uploads in a directory.
 
 python -m benchmarks.bare_upload DIRECTORY PORT
 """
@@ -20,7 +20,7 @@ from storage.artifacts.links import LinkSigner
 
 
 def app(folder: Path) -> FastAPI:
-    """Return the application; it answers with a fresh id."""
+    """Return the application. It answers with one new id for each upload."""
     bare = FastAPI()
     artifacts = DirectoryArtifacts(folder, LinkSigner(b"-" * 32, ""))
 

@@ -1,4 +1,4 @@
-"""A crowd of listeners to event streams, every second of which is cut and comes back."""
+"""Many listeners to event streams. Every second listener disconnects once and resumes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ FINAL = frozenset({"completed", "failed", "deleted"})
 AWAY_S = 2.0
 UPLOADS = 4
 GROUP_CUT = 300
-"""Events after which a listener of the group is cut, of some two to nine a job."""
+"""Events after which a listener of the group disconnects. A job has about two to nine events."""
 
 
 class Listener:
-    """One connection after the other, until the ends of all its jobs were seen.
+    """Reads an event stream, and reconnects until it has seen the ends of all its jobs.
 
-    ``first_id`` is set once it listens; ``seen`` is when each job's end came, by the clock of
-    `time.monotonic`; ``cut_after`` events it hangs up, once (None: never).
+    ``listening`` is set at the first line of the stream. ``seen`` has the time of each job's end
+    in seconds of `time.monotonic`. The listener disconnects once, after ``cut_after`` events
+    (None: never).
     """
 
     def __init__(self, path: str, group: str | None, cut_after: int | None) -> None:
@@ -37,7 +38,7 @@ class Listener:
         self._last_id = ""
 
     async def follow(self, http: httpx.AsyncClient, complete: Callable[[set[str]], bool]) -> None:
-        """Listen until ``complete`` says that these are all the ends."""
+        """Listen until ``complete`` is true for the set of jobs whose ends were seen."""
         while not complete(set(self.seen)):
             await self._connect(http, complete)
             if not complete(set(self.seen)):
@@ -73,7 +74,7 @@ class Listener:
 
 
 class Crowd:
-    """``of_group`` listeners to a whole group, and ``of_jobs`` to one of its jobs each."""
+    """``of_group`` listeners to a group, and ``of_jobs`` listeners to one job of the group each."""
 
     def __init__(self, url: str, group: str, *, of_group: int, of_jobs: int) -> None:
         self._url = url
@@ -88,7 +89,7 @@ class Crowd:
         self._began = self._ended = 0.0
 
     async def listen(self, photos: Sequence[bytes], submit: Callable[[bytes], str]) -> None:
-        """Listen to the group, hand over the photos, listen to the jobs, until all have ended."""
+        """Listen to the group, submit the photos and listen to the jobs, until all have ended."""
         limits = httpx.Limits(max_connections=None)
         async with (
             httpx.AsyncClient(base_url=self._url, timeout=60, limits=limits) as http,
@@ -104,8 +105,11 @@ class Crowd:
         self._ended = time.monotonic()
 
     def figures(self) -> dict[str, float]:
-        """Return what came of it. ``late`` is how long after the first of all listeners another
-        one saw a job's end, those that were away at the time left out."""
+        """Return the figures of the run.
+
+        ``late`` is the time between the first listener that saw a job's end and each other one.
+        Listeners that resumed are left out.
+        """
         everyone = [*self._of_group, *self._of_job]
         first = {
             job: min(each.seen[job] for each in everyone if job in each.seen)

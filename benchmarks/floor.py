@@ -1,4 +1,4 @@
-"""The compute floor: the same stage functions in a bare loop, without a broker or a job store."""
+"""The compute floor: the stage functions in a loop, without a broker and a job store."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Floor:
                 stage.warm_up()
 
     def throughput(self, photos: Sequence[bytes], threads: int) -> float:
-        """Return photos/s of ``threads`` threads."""
+        """Return photos/s with ``threads`` threads."""
         began = time.perf_counter()
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(self.one, photos))
         return len(photos) / (time.perf_counter() - began)
 
     def one(self, photo: bytes) -> float:
-        """Run every stage on a photo; return the seconds that it took."""
+        """Run every stage on a photo; return the duration in seconds."""
         began = time.perf_counter()
         job_id = str(uuid_utils.uuid7())
         self._artifacts.put(keys.incoming(job_id), photo)

@@ -1,10 +1,11 @@
-"""The gateway under load, beside the ceiling of a bare endpoint that writes the same bytes.
+"""The gateway's upload rate, compared with an endpoint that only stores the same uploads.
 
     python -m benchmarks.gateway            64 clients, photos of 100 kB and of 5 MB
     python -m benchmarks.gateway --json
 
-The gateway runs alone, with an embedded broker, a directory and SQLite: no agent takes its cores.
-Many short rounds, the two by turns, so that what else the machine does weighs on both.
+The gateway uses the embedded broker, and a directory and SQLite unless the environment names other
+stores. No worker runs. Each round loads first the gateway, then the endpoint, so that other load on
+the machine affects both.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from deploy.local.server import accepts, free_port
 from streams.broker.connection import EmbeddedBroker
 
 SIZES = {"100kB": (100_000, 1000), "5MB": (5_000_000, 128)}
-"""Bytes of a photo, and how many are sent."""
+"""The size of a photo in bytes, and the number of uploads in a round."""
 
 
 def main() -> None:
@@ -37,8 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--clients", type=int, default=64, help="connections at once (64)")
-    parser.add_argument("--rounds", type=int, default=9, help="of which the median counts (9)")
+    parser.add_argument("--clients", type=int, default=64, help="concurrent connections (64)")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds; the median counts (9)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     wanted = parser.parse_args()
     figures = measure(wanted.clients, wanted.rounds)
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def measure(clients: int, rounds: int) -> dict[str, float]:
-    """Return the figures; rates in uploads/s, times in ms, memory in MB."""
+    """Return the figures: rates in uploads/s, times in ms, memory in MB."""
     figures: dict[str, float] = {}
     with _servers() as (gateway, bare):
         for size, (photo_bytes, requests) in SIZES.items():
@@ -76,7 +77,7 @@ def measure(clients: int, rounds: int) -> dict[str, float]:
 
 
 class _Served:
-    """One server process under load, its memory watched."""
+    """One server process under load, with its memory usage."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process

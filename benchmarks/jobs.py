@@ -1,9 +1,9 @@
-"""How searching grows with the store: each query beside itself, in a small and a large one.
+"""Query times of a small and a large job store.
 
     python -m benchmarks.jobs                                 SQLite, 1,000 and 100,000 jobs
-    python -m benchmarks.jobs --jobs mongodb://host/ --json   a MongoDB, in databases of its own
+    python -m benchmarks.jobs --jobs mongodb://host/ --json   MongoDB, in new databases
 
-Times are of one page of 50 jobs, or one count, as a caller of the job store sees them.
+A time is that of one call of the job store, which returns one page of 50 jobs or one count.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from storage.jobs.store import JobQuery, JobStore, JobUpdate, group_by_job
 from storage.jobs.transition import fold
 from storage.urls import open_jobs
 
-BATCH = 500  # jobs written at a time
-NEWS = 50  # jobs written after the moment that ``written_after`` names
-CAP = 10_000  # as the REST API counts
+BATCH = 500  # jobs per write
+NEWS = 50  # jobs written after the time of the ``written_after`` queries
+CAP = 10_000  # the highest count that the REST API shows
 
 Measured = Callable[[JobStore], Awaitable[object]]
 
@@ -39,9 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--jobs", help="URL of a server without a database (SQLite in a new file)")
+    parser.add_argument("--jobs", help="MongoDB URL without a database (SQLite in a new file)")
     parser.add_argument("--sizes", type=int, nargs=2, default=[1000, 100_000], metavar="N")
-    parser.add_argument("--times", type=int, default=200, help="each query is run (200)")
+    parser.add_argument("--times", type=int, default=200, help="runs of each query (200)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     wanted = parser.parse_args()
     figures = asyncio.run(measure(wanted.jobs, wanted.sizes, wanted.times))
@@ -57,9 +57,9 @@ def main() -> None:
 async def measure(
     server: str | None, sizes: list[int], times: int
 ) -> dict[str, tuple[float, float, float]]:
-    """Return p95 in milliseconds in a store of either size, and their ratio, for each query.
+    """Return for each query its p95 in milliseconds in both stores, and their ratio.
 
-    The two are asked by turns, so that what else the machine does weighs on both.
+    The queries alternate between the stores, so that other load on the machine affects both.
     """
     small, large = sizes
     async with _filled(server, small) as one, _filled(server, large) as other:
@@ -130,7 +130,7 @@ def _p95(taken: list[float]) -> float:
 
 @asynccontextmanager
 async def _filled(server: str | None, size: int) -> AsyncIterator[tuple[JobStore, datetime]]:
-    """Yield a store with ``size`` jobs, and the moment before the last `NEWS` were written."""
+    """Yield a store with ``size`` jobs, and the time just before the last `NEWS` were written."""
     with tempfile.TemporaryDirectory() as folder:
         name = f"lookstream_benchmark_{size}"
         url = f"{server.rstrip('/')}/{name}" if server else f"sqlite://{folder}/jobs.db"
@@ -156,7 +156,10 @@ async def _filled(server: str | None, size: int) -> AsyncIterator[tuple[JobStore
 
 
 def _written_as_they_are(url: str) -> Callable[[list[JobUpdate]], Awaitable[None]]:
-    """Return what inserts jobs without reading them first, for which FerretDB would need hours."""
+    """Return a function that inserts jobs. `JobStore.apply` takes hours on FerretDB.
+
+    `JobStore.apply` reads the jobs before it writes them.
+    """
 
     async def fill(batch: list[JobUpdate]) -> None:
         folded = [fold(None, own) for own in group_by_job(batch).values()]

@@ -1,12 +1,12 @@
-"""Live status under load: 300 listeners, 200 jobs, one gateway, and more than a third cut midway.
+"""Event streams under load: 300 listeners and 200 jobs on one gateway, with lost connections.
 
     python -m benchmarks.listeners
     python -m benchmarks.listeners --jobs 50 --listeners 60 --json
 
-Two thirds of the listeners follow one job each, the others all jobs of the group. Every second is
-cut when it has seen something, stays away, and resumes by Last-Event-ID; one that had seen the end
-by then does not count as resumed. Each must see the end of its jobs. The system under test is a
-`lookstream up` of its own, on the backends that the environment names.
+Two thirds of the listeners follow one job each, the others follow all jobs of the group. Every
+second listener disconnects once, waits, and resumes by Last-Event-ID. A listener that has seen the
+ends of all its jobs does not resume. Each listener must see the ends of all its jobs. The benchmark
+starts its own `lookstream up`, on the backends that the environment names.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ WITHIN_S = 900.0
 def main() -> None:
     """Measure, and print a table or one JSON object.
 
-    Exits with 1 where anything was missed, or fewer than a third were cut in mid-stream.
+    Exits with 1 if a listener missed a job's end, or if fewer than a third of the listeners
+    resumed.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--listeners", type=int, default=300, help="connections at once (300)")
-    parser.add_argument("--jobs", type=int, default=200, help="photos handed over (200)")
-    parser.add_argument("--stages", default="", help="those wanted, comma-separated (all)")
+    parser.add_argument("--listeners", type=int, default=300, help="concurrent listeners (300)")
+    parser.add_argument("--jobs", type=int, default=200, help="photos submitted (200)")
+    parser.add_argument("--stages", default="", help="wanted stages, comma-separated (all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     wanted = parser.parse_args()
     figures = measure(wanted.listeners, wanted.jobs, wanted.stages)
@@ -51,10 +52,10 @@ def main() -> None:
 
 
 def measure(listeners: int, jobs: int, stages: str = "") -> dict[str, float]:
-    """Return the figures; memory in MB, times in seconds."""
+    """Return the figures: memory in MB, times in seconds."""
     photos = photo_source.load(jobs + 1)
     with running() as system:
-        system.wait(system.submit(photos.pop()))  # what is loaded late is loaded now
+        system.wait(system.submit(photos.pop()))  # warm up before memory is measured
         memory = [system.gateway_mb()]
         crowd = Crowd(system.url, GROUP, of_group=listeners // 3, of_jobs=listeners * 2 // 3)
         options = {"group": GROUP, **({"stages": stages} if stages else {})}

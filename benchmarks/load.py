@@ -1,5 +1,7 @@
-"""A light load generator: prebuilt requests on kept connections, so that the cores it shares with
-the server are left to the server."""
+"""A load generator that uses little CPU: it sends prebuilt requests on persistent connections.
+
+The generator and the server share the machine's cores.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ BOUNDARY = "lookstream-benchmark"
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a run. ``rate`` is requests a second, ``seconds`` each request's own time."""
+    """The result of a run: ``rate`` in requests/s, and ``seconds``, each request's duration."""
 
     rate: float
     seconds: tuple[float, ...]
@@ -24,7 +26,7 @@ class Load:
 
 
 def upload(url: str, photo: bytes) -> bytes:
-    """Return a whole HTTP request that posts ``photo`` as a form's file."""
+    """Return a complete HTTP request that uploads ``photo`` as multipart form data."""
     address = urlsplit(url)
     form = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n'
@@ -40,9 +42,9 @@ def upload(url: str, photo: bytes) -> bytes:
 
 
 def run(url: str, request: bytes, *, clients: int, requests: int) -> Load:
-    """Send ``request`` so many times over ``clients`` connections at once.
+    """Send ``request`` ``requests`` times over ``clients`` concurrent connections.
 
-    Raises `RuntimeError` on any answer that is no success.
+    Raises `RuntimeError` on any status except 2xx.
     """
     return asyncio.run(_run(url, request, clients, requests))
 

@@ -1,4 +1,4 @@
-"""The photos that benchmarks run on: real ones where LOOKSTREAM_DATA is set, else drawn ones."""
+"""Photos for the benchmarks: real photos from LOOKSTREAM_DATA, otherwise drawn ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHIRT = ((130, 60), (230, 60), (330, 150), (290, 210), (255, 180), (255, 430), 
 
 
 def load(count: int) -> list[bytes]:
-    """Return ``count`` different photos as encoded bytes."""
+    """Return ``count`` encoded photos. Drawn photos repeat after 200."""
     folder = os.environ.get("LOOKSTREAM_DATA")
     tar = Path(folder) / "photos-train.tar" if folder else None
     if tar is None or not tar.exists():
@@ -43,7 +43,7 @@ def _drawn(number: int) -> bytes:
 
 
 def _variant(photo: bytes, number: int) -> bytes:
-    """Return other bytes of nearly the same picture, so that nothing is recognised."""
+    """Return nearly the same picture with other bytes, so that no cached result applies."""
     with Image.open(io.BytesIO(photo)) as image:
         picture = image.convert("RGB")
     picture.putpixel((number % picture.width, 0), (number % 256, number // 256 % 256, 0))

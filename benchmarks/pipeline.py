@@ -1,10 +1,10 @@
-"""The pipeline against its own compute floor, in one run.
+"""The pipeline's throughput, latency and memory, compared with the stage functions alone.
 
     python -m benchmarks.pipeline                 500 photos, and 100 and 2,000 queued jobs
     python -m benchmarks.pipeline --photos 100 --queued 200 --json
 
-Set LOOKSTREAM_DATA to a folder with photos-train.tar to run on real photos. The system under test
-is a `lookstream up` of its own, on the backends that the environment names (embedded by default).
+Set LOOKSTREAM_DATA to a folder with photos-train.tar to use real photos. The benchmark starts its
+own `lookstream up`, on the backends that the environment names (embedded by default).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--photos", type=int, default=500, help="for the throughput (500)")
-    parser.add_argument("--idle", type=int, default=60, help="photos sent one by one (60)")
-    parser.add_argument("--queued", type=int, default=2000, help="the long queue (2,000)")
+    parser.add_argument("--photos", type=int, default=500, help="photos for the throughput (500)")
+    parser.add_argument("--idle", type=int, default=60, help="photos submitted one at a time (60)")
+    parser.add_argument("--queued", type=int, default=2000, help="photos in the long queue (2,000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     wanted = parser.parse_args()
     figures = measure(wanted.photos, wanted.idle, wanted.queued)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measure(count: int, idle: int, queued: int) -> dict[str, float]:
-    """Return the figures; see `main`. Sizes of memory in MB, times in seconds."""
+    """Return the figures: rates in photos/s, times in seconds, memory in MB."""
     limit_numeric_threads()
     threads = os.cpu_count() or 1
     everything = photo_source.load(count + 2 * idle + queued + 100)

@@ -1,4 +1,4 @@
-"""A `lookstream up` of the benchmark's own, and what can be measured of it from outside."""
+"""Start `lookstream up`, use it over HTTP, and measure its memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIENTS = 8
 
 
 class Running:
-    """The system under test, spoken to over HTTP."""
+    """The system under test, used over HTTP."""
 
     def __init__(self, process: subprocess.Popen[str], gateway: str) -> None:
         self._process = process
@@ -33,13 +33,13 @@ class Running:
         return str(self._http.base_url)
 
     def submit(self, photo: bytes, **form: str) -> str:
-        """Upload a photo and return its job."""
+        """Upload a photo and return its job id."""
         answer = self._http.post("/v1/jobs", files={"files": ("photo", photo)}, data=form)
         answer.raise_for_status()
         return str(answer.json()["jobs"][0]["job_id"])
 
     def wait(self, job_id: str) -> None:
-        """Return when the job has completed; raise when it has failed."""
+        """Wait until the job is completed. Raises `RuntimeError` if the job failed."""
         while True:
             job = self._http.get(f"/v1/jobs/{job_id}", params={"wait": 60}).json()
             if job["status"] == "failed":
@@ -94,7 +94,7 @@ class Running:
 
 @contextmanager
 def running() -> Iterator[Running]:
-    """Start the system on an empty data directory; yield it ready; stop it."""
+    """Start the system on an empty data directory; yield it when it is ready; stop it."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "lookstream", "up", "--data", folder, "--port", "0"],
@@ -102,7 +102,7 @@ def running() -> Iterator[Running]:
             text=True,
         )
         try:
-            assert process.stdout is not None  # noqa: S101 - asked for above
+            assert process.stdout is not None  # noqa: S101 - stdout is a pipe
             found = re.search(r"http://\S+", process.stdout.readline())
             if not found:
                 raise RuntimeError("lookstream up did not start")
@@ -127,7 +127,7 @@ def _family(pid: int) -> list[int]:
 
 
 def _role(pid: int) -> str:
-    """Return what `python -m lookstream` plays in a process."""
+    """Return the subcommand of `python -m lookstream`; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[3]
     except (OSError, IndexError):
@@ -137,7 +137,7 @@ def _role(pid: int) -> str:
 def _pss(pid: int) -> float:
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:  # it ended meanwhile
+    except OSError:  # the process has ended
         return 0.0
     found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
     return int(found[1]) * 1024.0 if found else 0.0

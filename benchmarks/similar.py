@@ -1,11 +1,11 @@
-"""Similar photos: the first question and those after it, in a small and a large store.
+"""The search for similar photos: the first and later searches, in a small and a large store.
 
     python -m benchmarks.similar                          SQLite, 1,000 and 100,000 jobs
-    python -m benchmarks.similar --files DIR --json       job files that are kept for the next time
+    python -m benchmarks.similar --files DIR --json       keep the job files for the next run
 
-Times of a processor tell more than those of the clock on a machine that has other work too.
-Each store is one gateway's alone, asked over HTTP for 12 photos by one client at a time. Beside it
-stand the same client's reads of one job: what HTTP, store and machine cost without a search.
+Each store has its own gateway. One client sends one search for 12 photos after the other, over
+HTTP. The same client also reads single jobs: the `read` figures are the cost of HTTP, store and
+machine without a search. If the machine has other load, compare CPU times, not wall-clock times.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from storage.jobs.store import JobUpdate, StageCompleted
 from streams.broker.connection import EmbeddedBroker
 from streams.events.embedding import SIZE, encode
 
-BATCH = 500  # jobs written at a time
+BATCH = 500  # jobs per write
 
 
 def main() -> None:
@@ -44,14 +44,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 100_000], metavar="N")
-    parser.add_argument("--times", type=int, default=300, help="each question is asked (300)")
-    parser.add_argument("--files", help="folder that the job files are kept in")
+    parser.add_argument("--times", type=int, default=300, help="searches, and reads (300)")
+    parser.add_argument("--files", help="directory of the job files, which are kept")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     wanted = parser.parse_args()
     kept = nullcontext(wanted.files) if wanted.files else tempfile.TemporaryDirectory()
     with kept as folder:
         files = {size: filled(Path(folder), size) for size in wanted.sizes}
-        time.sleep(OVERLAP.total_seconds())  # what was just written is read again each time
+        time.sleep(OVERLAP.total_seconds())  # a search reads newer writes again
         figures = {size: measure(file, wanted.times) for size, file in files.items()}
     if wanted.json:
         print(json.dumps(figures))
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def measure(file: Path, times: int) -> dict[str, float]:
-    """Return the figures of one store; times in milliseconds, memory in MB."""
+    """Return the figures of one store: times in milliseconds, memory in MB."""
     with _gateway(file) as (http, pid):
         jobs = [job["job_id"] for job in http.get("/v1/jobs?status=completed").json()["jobs"]]
         chosen = random.Random(1).choices(jobs, k=times)  # noqa: S311
@@ -84,7 +84,7 @@ def measure(file: Path, times: int) -> dict[str, float]:
 
 
 def filled(folder: Path, size: int) -> Path:
-    """Return a job file of ``size`` jobs, all classified with vectors at random."""
+    """Return a job file of ``size`` jobs. The embeddings are random; about 2 % have none."""
     file = folder / f"similar-{size}.sqlite"
     if not file.exists():
         making = file.with_suffix(".making")
@@ -139,7 +139,7 @@ def _gateway(file: Path) -> Iterator[tuple[httpx.Client, int]]:
 
 
 def _cpu_ms(pid: int) -> float:
-    """Return what a process has had of the processors, to a hundredth of a second."""
+    """Return a process's CPU time, in steps of a clock tick (usually 10 ms)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""Jobs as a finished pipeline leaves them, as many as are wanted, the same every time."""
+"""Updates of made-up jobs, like those of the real pipeline. Equal sizes give equal updates."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ TYPES = sorted({member for members in BROADER_TYPES.values() for member in membe
 COLOURS = sorted({member for members in BROADER_COLOURS.values() for member in members})
 GROUP_SIZE = 100
 OWNER_SIZE = 500
-RARE = 20  # jobs that have the rare word, whatever the size of the store
+RARE = 20  # about so many jobs have the rare word, at any size of the store
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def updates(size: int) -> Iterator[list[JobUpdate]]:
-    """Yield the updates of each job: 88 % completed, 6 % failed, 6 % under way: even 1,000
-    jobs have a page of each."""
+    """Yield the updates of each job.
+
+    88 % of the jobs are completed, 6 % failed and 6 % unfinished. So even 1,000 jobs have a page
+    of each kind.
+    """
     chance = random.Random(size)  # noqa: S311
     for number in range(size):
         yield _updates(number, rare=number % (size // RARE) == 0, chance=chance)
@@ -65,7 +68,7 @@ def _updates(number: int, *, rare: bool, chance: random.Random) -> list[JobUpdat
 
 def _results(job_id: str, rare: bool, chance: random.Random) -> dict[str, dict[str, Any]]:
     digest = sha256(job_id.encode()).hexdigest()
-    # A few kinds make most of a wardrobe.
+    # A few types and colours are much more frequent than the others.
     kind = TYPES[min(int(chance.expovariate(0.15)), len(TYPES) - 1)]
     colour = COLOURS[min(int(chance.expovariate(0.2)), len(COLOURS) - 1)]
     wearer = chance.choice(list(WEARERS.values()))[0]

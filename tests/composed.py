@@ -56,9 +56,10 @@ class Composed:
 
     @contextmanager
     def running(self, *names: str) -> Iterator[None]:
-        """Keep services running, all of them healthy by their own checks at first.
+        """Run services until the block ends. The block starts when all are healthy.
 
-        As Compose does, start again what its watchdog ended; nothing else may end.
+        As Compose does, start a service again if its watchdog ended it. No service may end for
+        another reason.
         """
         with ExitStack() as stack:
             # Start one after another: ten concurrent starts on two cores slow each other down.
@@ -70,7 +71,7 @@ class Composed:
             yield
             self._ended.set()
             keeper.join()
-            for process in self._processes.values():  # at once, so that they drain side by side
+            for process in self._processes.values():  # at once, to drain in parallel
                 process.terminate()
         assert not self._faults, self._faults
 

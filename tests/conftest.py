@@ -1,7 +1,7 @@
-"""What every test may ask for: the real servers, see `tests.servers`; and who runs which tests.
+"""Fixtures for all tests, such as the real servers (`tests.servers`), and the groups of tests.
 
-`make test` shares the tests out among processes (pytest-xdist). What stands on one running thing
-stays together: a file's tests, or those of its tests that are on the same backend.
+`make test` distributes the tests among processes (pytest-xdist). One process runs all tests of a
+file. The acceptance tests of a file are one group per backend.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.servers"]
 
 REAL = {"kafka_server", "minio_server", "ferretdb_server"}
 
-# A shell's background job ignores Ctrl-C, and so would the processes that the tests interrupt.
+# A shell's background job ignores SIGINT. The processes that tests interrupt would inherit this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -35,7 +35,10 @@ def log_configuration() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what names a real server; a parametrised store marks its own parameters."""
+    """Mark the tests that use a real server, and group all tests.
+
+    A parametrised store marks its own parameters.
+    """
     for item in items:
         if REAL & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real_servers)
@@ -43,6 +46,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _together(item: pytest.Item) -> str:
-    """Return the name of what one process runs as a whole."""
+    """Return the test's group. One process runs all tests of a group."""
     given = getattr(getattr(item, "callspec", None), "params", {})
     return f"{item.path.stem} {given.get('lasting_system', '')}".rstrip()

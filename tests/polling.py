@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 PAUSE_S = 0.02
 PATIENCE_S = 60.0
-"""For what takes no time: a busy machine may not come to it for long."""
+"""The default limit: fast work can take long on a busy machine."""
 
 
 def until(condition: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:

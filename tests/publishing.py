@@ -10,7 +10,7 @@ from streams.events.models import Event
 
 
 class MemoryPublisher:
-    """Stores what is published. Fails the next ``failures`` calls, and what is ``too_large``."""
+    """Stores what is published. Fails the next ``failures`` calls, and refuses ``too_large``."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []

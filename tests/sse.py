@@ -18,7 +18,7 @@ class Event:
 
 
 class EventReader:
-    """Makes events of lines. ``last_id`` is what a client sends as Last-Event-ID."""
+    """Parses lines into events. ``last_id`` is what a client sends as Last-Event-ID."""
 
     def __init__(self, last_id: str = "") -> None:
         self.last_id = last_id

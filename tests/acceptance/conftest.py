@@ -1,4 +1,4 @@
-"""One running system a backend, shared by the tests: embedded, and Kafka + MinIO + FerretDB."""
+"""One running system per backend, shared by the tests: embedded, and Kafka + MinIO + FerretDB."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.acceptance.website import HOST, Website
 __all__ = ["browser", "chromium"]
 
 SETTINGS: Mapping[str, str] = {
-    # The tests' web server; what is at 127.0.0.1 stays forbidden, as it is by default.
+    # The tests' web server. 127.0.0.1 stays forbidden, as it is by default.
     "LOOKSTREAM_URL_ALLOW": f"{HOST}/32",
     "LOOKSTREAM_URL_TIMEOUT_S": "3",
-    # Where the toy stage is imported from.
+    # For the import of the toy stage.
     "PYTHONPATH": f"{Path(__file__).parents[2]}:{os.environ.get('PYTHONPATH', '')}",
 }
 
@@ -53,7 +53,7 @@ def _real(request: pytest.FixtureRequest, home: Path) -> System:
 
 @pytest.fixture
 def system(lasting_system: System) -> System:
-    """A running system; where an earlier test left it stopped, started anew on the same data."""
+    """A running system. If an earlier test stopped it, it is started again on the same data."""
     if not lasting_system.running:
         lasting_system.start()
     return lasting_system
@@ -61,7 +61,7 @@ def system(lasting_system: System) -> System:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Leave nothing running beside the tests of another folder: they stop its servers, and more."""
+    """Stop the system before the tests of another folder, because they stop its servers."""
     system = getattr(item, "funcargs", {}).get("lasting_system")
     leaving = nextitem is not None and nextitem.path.parent != item.path.parent
     if leaving and isinstance(system, System) and system.running:
@@ -79,7 +79,7 @@ def website() -> Iterator[Website]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Iterator[pytest.TestReport]:
-    """Show the system's log where a test fails."""
+    """Show the system's log if a test fails."""
     report: pytest.TestReport = yield
     system = getattr(item, "funcargs", {}).get("lasting_system")
     if report.failed and isinstance(system, System):

@@ -1,4 +1,4 @@
-"""A TCP connection to the gateway that stalls, like a phone's connection in a lift."""
+"""A TCP proxy to the gateway that stalls after a number of bytes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Line:
         finally:
             line.mend()
             with suppress(OSError):
-                line._listener.shutdown(socket.SHUT_RDWR)  # closing alone wakes no accept
+                line._listener.shutdown(socket.SHUT_RDWR)  # close() alone does not end accept()
             line._listener.close()
 
     def mend(self) -> None:
@@ -41,7 +41,7 @@ class Line:
         self._mended.set()
 
     def _accept(self) -> None:
-        with suppress(OSError):  # closed
+        with suppress(OSError):  # the listener is closed
             while True:
                 near, _ = self._listener.accept()
                 threading.Thread(target=self._connect, args=(near,), daemon=True).start()
@@ -54,7 +54,7 @@ class Line:
             back.join()
 
     def _carry(self, source: socket.socket, sink: socket.socket, upwards: bool) -> None:
-        with suppress(OSError):  # either end went
+        with suppress(OSError):  # one side closed the connection
             while part := source.recv(CHUNK):
                 if upwards and not self._has_room(len(part)):
                     self._mended.wait()

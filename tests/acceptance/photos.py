@@ -16,7 +16,7 @@ FOLDER = os.environ.get("LOOKSTREAM_DATA", "")
 
 
 def photo(name: str, size: tuple[int, int] = (240, 320)) -> bytes:
-    """Draw the photo of ``name``: equal names give equal photos, other names other photos."""
+    """Draw a photo from ``name``. Equal names give equal photos, other names other photos."""
     rng = random.Random(name)  # noqa: S311 - not for secrets
     garment, background = rng.sample([tuple(rng.randbytes(3)) for _ in range(8)], 2)
     return jpeg(rng.choice(GARMENTS)(size, garment, background), quality=88)

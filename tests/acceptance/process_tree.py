@@ -1,4 +1,4 @@
-"""Lists processes by `ps`, to find those of `up` and to see that none is left."""
+"""List processes with `ps`, to find those of `up` and to check that none remains."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _processes() -> set[Process]:
     ).stdout
     found = set()
     for line in listed.splitlines():
-        pid, parent, state, *rest = line.split(maxsplit=8)  # lstart is five words
+        pid, parent, state, *rest = line.split(maxsplit=8)  # lstart has five fields
         if not state.startswith("Z"):
             command = rest[5] if len(rest) > 5 else ""
             found.add(Process(int(pid), " ".join(rest[:5]), int(parent), command))

@@ -245,7 +245,7 @@ class System:
         return answer.status_code, {name: each["status"] for name, each in dependencies.items()}
 
     def a_worker_waits(self) -> bool:
-        """Tell whether a worker is not ready."""
+        """Return whether a worker is not ready."""
         for page in self.worker_pages:
             with http_client(page) as http:
                 if http.get("/health/ready").status_code == 503:

@@ -89,7 +89,7 @@ def test_an_empty_file_is_refused(system: System) -> None:
 def test_a_url_that_leads_nowhere(system: System, website: Website, path: str, code: str) -> None:
     (entry,) = system.post_json(url=website.url + path).json()["jobs"]
     _assert_failed(system.finish(entry["job_id"]), code)
-    assert website.answers.total() == 1  # and nothing at 127.0.0.1
+    assert website.answers.total() == 1  # one request, not repeated
 
 
 def test_a_url_of_this_machine(system: System) -> None:
@@ -114,7 +114,7 @@ def test_broken_json_on_the_topic(system: System) -> None:
     own = headers()
     sent = publish(broker, job_id, value, own)
     _assert_dead(find(broker, "dead-letters", lambda it: it.value() == value), sent, own)
-    # Its key says which job it was meant to be.
+    # The record's key is the job id.
     _assert_failed(_finished(system, job_id), "undecodable-event")
 
 
@@ -130,7 +130,7 @@ def test_an_event_without_job_id(system: System, website: Website) -> None:
 
 
 def _assert_dead(letter: Message, sent: Message, own: list[tuple[str, bytes]]) -> None:
-    """The record is unchanged; Kafka Connect's headers follow its ``own``."""
+    """Assert that the record is unchanged, and that Kafka Connect's headers follow its ``own``."""
     assert letter.key() == sent.key()
     assert letter.headers()[: len(own)] == own
     told = {name: value.decode() for name, value in letter.headers()}

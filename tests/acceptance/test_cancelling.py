@@ -14,7 +14,7 @@ from tests.polling import until
 
 def test_queued_events_of_deleted_jobs_are_not_computed(system: System) -> None:
     last = photo("cancelling, the last")
-    (done,) = system.completed(photo("cancelling, before"))  # so that all is warm
+    (done,) = system.completed(photo("cancelling, before"))  # warm up
     before = sum(system.computed().values())
     job_ids = system.submit(*photos("cancelling", 40))
     _delete(system, job_ids)

@@ -1,4 +1,4 @@
-"""`lookstream submit`, interrupted and said again: every photo has one job."""
+"""`lookstream submit`, interrupted and repeated: each photo has one job."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_again_makes_new_jobs_all_the_same(system: System, tmp_path: Path) -> No
 
 
 def test_the_whole_way(system: System, tmp_path: Path) -> None:
-    """Hand over, watch live, list, show, download, run again, delete."""
+    """Submit, watch, list, show, download, run again and delete."""
     group = f"all of it {uuid.uuid4()}"
     path = tmp_path / "dress.jpg"
     path.write_bytes(photos(group, 1)[0])

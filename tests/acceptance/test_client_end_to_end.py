@@ -1,4 +1,4 @@
-"""The client on a running system, and the Python in docs/client.md as it stands."""
+"""The client on a running system, and the Python examples of docs/client.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_example_runs(system: System, tmp_path: Path) -> None:
     given = [_run(system, "from lookstream import Client\n" + each, tmp_path) for each in examples]
     assert given[0].startswith("completed ")
     assert (tmp_path / "results" / "original.jpg").read_bytes() == first
-    assert given[1].splitlines()[-1].split()[0] in ("completed", "failed")  # where is no web
+    assert given[1].splitlines()[-1].split()[0] in ("completed", "failed")  # without internet
     assert "shirt.jpg" in given[2]
     assert "trousers.jpg" in given[2]
 

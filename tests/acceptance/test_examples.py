@@ -1,4 +1,4 @@
-"""The producers of examples/: each hands photos over that end as completed jobs."""
+"""The producers of examples/: each submits photos, and the jobs are completed."""
 
 from __future__ import annotations
 

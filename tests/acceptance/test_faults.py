@@ -33,7 +33,7 @@ def test_killing_up_with_unfinished_jobs_loses_nothing(system: System) -> None:
     contents = photos("up killed", _many(system, 60))
     job_ids = _underway(system, contents)
     left = system.kill()
-    until(lambda: not alive(left))  # nobody tells them; they see it by themselves
+    until(lambda: not alive(left))  # they get no signal; they notice that `up` ended
     system.start()
     _assert_all_completed(system, job_ids, contents)
 

@@ -76,7 +76,7 @@ def test_a_listener_of_a_group_that_is_cut_again_and_again_misses_nothing(system
             for number, event in enumerate(stream):
                 job_id = event.data["job_id"]
                 if event.data["status"] == "deleted":
-                    continue  # another test's: a deleted job has lost its group
+                    continue  # of another test: a deleted job has no group
                 assert job_id in job_ids
                 newest[job_id] = max(newest.get(job_id, (0, 0)), _age(event))
                 if event.data["status"] == "completed":

@@ -1,4 +1,4 @@
-"""What operators see: one trace of one job, log lines that name it, and a dashboard with data."""
+"""Observability: one trace per job, log lines with the job id, and a dashboard with data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CAUSES = {
 }
 NOT_A_PHOTO = b"this is no photo"
 DONE = 7
-"""Photos beside one that fails: so few failures are no reason for an alert."""
+"""The number of good photos. One more photo fails. So few failures raise no alert."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_one_trace_of_one_job(observed: System, collector: Collector) -> None:
     trace, caller = secrets.token_hex(16), secrets.token_hex(8)
     job_id = submitted(observed, photo("traced"), f"00-{trace}-{caller}-01")
     assert observed.finish(job_id)["status"] == "completed"
-    # One of the gateway, one a stage, and one for each of these writes.
+    # One span of the gateway, one per stage, and eight of tracking.
     spans: list[Span] = until(
         lambda: found if len(found := collector.trace(trace)) >= 1 + 7 + 8 else None, 20
     )
@@ -124,7 +124,7 @@ def test_every_panel_of_the_dashboard_has_data(observed: System, tmp_path: Path)
     }
     with prometheus(tmp_path, targets) as watching:
         until(lambda: watching.values("sum(up)") == [3.0])
-        # Rates need two looks, with work between them.
+        # A rate needs two scrapes with work between them.
         observed.finish_all(observed.submit(*photos("on the dashboard", DONE), NOT_A_PHOTO))
         answered(watching, dict(queries()))
         answered(watching, dict(truths()))
@@ -133,7 +133,7 @@ def test_every_panel_of_the_dashboard_has_data(observed: System, tmp_path: Path)
 
 
 def answered(watching: Prometheus, wanted: dict[str, str]) -> None:
-    """Wait until each query has found something: what was done is seen at the next look."""
+    """Wait until each query returns data. Prometheus sees new values at its next scrape."""
 
     def all_of_them() -> bool:
         for title, query in list(wanted.items()):
@@ -148,7 +148,7 @@ def answered(watching: Prometheus, wanted: dict[str, str]) -> None:
 
 
 def truths() -> Iterator[tuple[str, str]]:
-    """Yield what must hold after the work that was just done, by its meaning."""
+    """Yield descriptions and queries of the conditions that hold after the work."""
     for stage in CAUSES:
         for histogram in ("work_seconds", "queue_wait_seconds", "batch_size"):
             of_it = f"{stage} has {histogram}"
@@ -180,7 +180,7 @@ def submitted(system: System, content: bytes, traceparent: str) -> str:
 
 
 def lines(system: System, job_id: str, **wanted: str) -> list[dict[str, Any]]:
-    """Return the log lines that are about a job and say this."""
+    """Return the log lines of a job that have these fields."""
     said = [json.loads(line) for line in system.said().splitlines() if line.startswith("{")]
     facts = {"job_id": job_id, **wanted}.items()
     return [line for line in said if facts <= line.items()]

@@ -1,6 +1,6 @@
 """The shipped weights on people's photos that they were not trained on.
 
-Runs where LOOKSTREAM_DATA names the folder of the photo archives.
+Runs if LOOKSTREAM_DATA names the folder of the photo archives.
 """
 
 import os
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_people_s_photos_are_told_apart() -> None:
-    """Ten classes, 341 photos; the floors are some points under what the model card says."""
+    """Ten classes, 341 photos. `TOP1_FLOOR` is some points below the score in the model card."""
     found = score(GarmentModel.load(), FOLDER, [VALIDATION_PHOTOS])[VALIDATION_PHOTOS]
     assert found["n"] == 341
     assert found["top1"] >= TOP1_FLOOR, found

@@ -1,4 +1,4 @@
-"""MinIO's own notification is a way to submit: a photo put by link becomes a job by itself."""
+"""MinIO's notification submits a photo: an upload by link becomes a job without other requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The REST contract under fire: every operation with thousands of made-up requests."""
+"""The REST contract: thousands of made-up requests to all operations except `followJobs`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.acceptance.system import System
 
 CASES = 2000
 EACH = 120
-"""Cases an operation, in each of schemathesis' phases."""
+"""The most cases per operation in each of schemathesis' phases."""
 
 EXCEPTIONS = Path(__file__).with_name("schemathesis.toml")
 ENDLESS = "followJobs"
-"""Its answer never ends; tests/acceptance/test_live.py reads it."""
+"""The answer of this operation has no end. tests/acceptance/test_live.py tests the operation."""
 
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[System]:
-    """A system for nobody else: made-up replays raise any job's run, at any rate."""
+    """A system for this test only: made-up replays raise the run of any job."""
     system = System(tmp_path / "data", {"LOOKSTREAM_URL_TIMEOUT_S": "3"})
     system.start()
     yield system

@@ -1,4 +1,4 @@
-"""A photo goes in, listing-ready data comes out."""
+"""The results of a submitted photo: words, landmarks, views and pictures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_photo_is_made_ready_for_a_listing(system: System) -> None:
     _assert_words(job)
     _assert_pictures(job)
     original = job["original"]
-    # On its side in the file, upright for everyone else.
+    # The pixels of the file are rotated by 90°. The API gives the size of the upright picture.
     assert (original["width"], original["height"]) == (600, 800)
     assert original["sha256"] == sha256(content) == sha256(fetched(original["url"]))
 
@@ -131,7 +131,7 @@ def test_a_directory_by_the_command_line(system: System, tmp_path: Path) -> None
 
 @pytest.mark.skipif(not FOLDER, reason="LOOKSTREAM_DATA does not name a folder of photos")
 def test_people_s_photos(system: System) -> None:
-    count = 15 if system.kafka else 50  # FerretDB takes minutes for what MongoDB does at once
+    count = 15 if system.kafka else 50  # FerretDB is slow at writes
     contents = people_s_photos(count)
     assert len(contents) == count
     for job in system.completed(*contents):
@@ -170,7 +170,7 @@ def _assert_pictures(job: Job) -> None:
 
 
 def _picture(url: str) -> Image.Image:
-    """Download a JPEG that says nothing but its pixels."""
+    """Download a picture; assert that it is a JPEG without Exif data."""
     picture = Image.open(io.BytesIO(fetched(url)))
     picture.load()
     assert picture.format == "JPEG"

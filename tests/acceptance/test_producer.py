@@ -1,4 +1,4 @@
-"""Producers that never saw our code: any Kafka client will do."""
+"""Producers that use none of our code: any Kafka client works."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_binary_mode_with_fields_that_nobody_knows(system: System, website: Webs
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
 def test_any_compression(system: System, website: Website, compression: str) -> None:
     job_id, url = new_job_id(), website.put("/packed.jpg", photo("compressed"))
-    # Clients send what does not shrink as it is.
+    # Clients send incompressible data uncompressed, so this data repeats.
     data = submission(job_id, url, stages=["thumbnailing"], metadata={"note": "so soft " * 200})
     value = json.dumps(data).encode()
     publish(system.info["kafka"], job_id, value, headers(), compression)

@@ -94,7 +94,7 @@ class Replayed:
 
     def _read(self) -> list[Job]:
         with self._system.http() as http:
-            if self._system.kafka:  # FerretDB reads all jobs for a list, and one for an id
+            if self._system.kafka:  # FerretDB reads all jobs for a list, one for an id
                 answers = [http.get(f"/v1/jobs/{job_id}") for job_id in self.ids]
                 return [answer.raise_for_status().json() for answer in answers]
             answer = http.get("/v1/jobs", params={"group": self._group, "limit": 200})

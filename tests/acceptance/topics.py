@@ -107,7 +107,7 @@ def keys_of_all(broker: str, topic: str) -> list[str]:
 def _reading(broker: str, topic: str) -> Iterator[Consumer]:
     consumer = Consumer({"bootstrap.servers": broker, "group.id": f"tests-{uuid.uuid4()}"})
     try:
-        # The embedded broker makes a topic when the first record comes.
+        # The embedded broker creates a topic when the first record arrives.
         partitions = until(lambda: consumer.list_topics(topic, timeout=10).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         yield consumer

@@ -1,4 +1,4 @@
-"""A web server for URLs that are handed over: pictures, and what can be wrong with a site."""
+"""A web server for submitted URLs: pictures, a redirect, and responses without an end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CHUNK = b"\xff\xd8\xff\xe0" + b"x" * 65_532
 
 
 class Website:
-    """Serves at ``url``. ``answers`` counts what was answered, by path and status.
+    """Serves at ``url``. ``answers`` counts the responses by path and status.
 
-    ``/missing`` answers 404, ``/inward`` redirects to a photo at 127.0.0.1, ``/flood`` sends
-    without end, ``/drip`` does so too, but slowly; everything else is what `put` put there.
+    ``/inward`` redirects to 127.0.0.1. ``/flood`` sends without end, ``/drip`` too, but slowly.
+    Every other path serves the content from `put`, or answers 404.
     """
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
                 case _:
                     self._page()
         except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the other side has had enough, as it should
+            self.close_connection = True  # the client closed the connection
 
     def _page(self) -> None:
         content = self.site.find(self.path)
@@ -98,4 +98,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(CHUNK[:100] if pause_s else CHUNK)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

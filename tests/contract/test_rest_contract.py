@@ -1,4 +1,4 @@
-"""The OpenAPI document stays kind to old clients; ``tests/golden`` holds the released one."""
+"""The OpenAPI document stays compatible with old clients. ``tests/golden`` has the released one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests ask of a gateway, and what they play to it of the stages' work."""
+"""Requests of gateway tests, and the updates and artifacts that stages would write."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def client(gateway: Serving) -> Iterator[httpx.Client]:
 
 
 def submit(http: httpx.Client, *photos: bytes, **form: Any) -> list[dict[str, Any]]:
-    """Hand photos over; return their entries."""
+    """Submit photos; return their entries in the answer."""
     files = [("files", ("p.jpg", each)) for each in photos]
     answer = http.post("/v1/jobs", files=files, data=form)
     assert answer.status_code == 202, answer.text
@@ -36,7 +36,7 @@ def submit(http: httpx.Client, *photos: bytes, **form: Any) -> list[dict[str, An
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:
-    """Return status and code of a problem document, which must be a proper one."""
+    """Return status and code of a problem document; assert that the document is complete."""
     body = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
     assert body["type"] == f"urn:lookstream:problem:{body['code']}"
@@ -48,14 +48,14 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 
 
 def apply(gateway: Serving, *updates: JobUpdate) -> None:
-    """Write updates as tracking would."""
+    """Write updates, as tracking does."""
     asyncio.run(gateway.jobs.apply(updates))
 
 
 def completed(
     job_id: str, stages: tuple[str, ...] = GRAPH.names, run: int = 1, **results: Any
 ) -> list[StageCompleted]:
-    """Return what tracking writes of stages that are done."""
+    """Return the updates that tracking writes for completed stages."""
     now = datetime.now(UTC)
     return [
         StageCompleted(job_id, run, now, stage, results.get(stage, {"model": "m1"}), stages)
@@ -64,7 +64,7 @@ def completed(
 
 
 def validated(gateway: Serving, content: bytes) -> dict[str, Any]:
-    """Keep a photo and what is made of it as the stages would; return validation's result."""
+    """Store a photo and its artifacts, as the stages do; return validation's result."""
     sha256 = hashlib.sha256(content).hexdigest()
     made = (
         keys.original(sha256),

@@ -1,4 +1,4 @@
-"""One suite for both clients: the asynchronous one's methods, called from a plain test."""
+"""One suite for both clients: a synchronous test can call the methods of `AsyncClient`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = ("threads", "loop")
 
 
 class Called:
-    """An `AsyncClient` whose methods return what they would when awaited."""
+    """An `AsyncClient` whose methods return the awaited results."""
 
     def __init__(self, client: AsyncClient, runner: asyncio.Runner) -> None:
         self._client = client
@@ -39,7 +39,7 @@ class Called:
 
 @contextmanager
 def either_client(kind: str, url: str, patience: RetryPolicy | None = None) -> Iterator[Client]:
-    """Yield a client that works on threads, or one that does on a loop."""
+    """Yield a `Client` for ``threads``, or a called `AsyncClient` for ``loop``."""
     if kind == "threads":
         with Client(url, patience=patience) as client:
             yield client

@@ -4,7 +4,7 @@
 
 Each record takes ``--each`` seconds. The processor writes a line (partition, offset, value) to
 ``FILE.begun`` before a record, and to the ledger after it. Unless ``--tame``, four values are
-orders: ``raise`` (an exception escapes), ``hang`` (the batch never ends), ``block`` (the event
+commands: ``raise`` (an exception escapes), ``hang`` (the batch never ends), ``block`` (the event
 loop blocks) and ``wait`` (the processor waits for a store). When all consumers run, the process
 prints one line of JSON about them.
 """
@@ -35,7 +35,7 @@ FOR_EVER = 3600.0
 
 
 class LedgerProcessor:
-    """A processor whose only effect is a line in the ledger."""
+    """A processor that writes the lines of started and finished records."""
 
     step_limit_s = 0.0
     last_progress = 0.0
@@ -63,7 +63,7 @@ class LedgerProcessor:
         if order == b"raise":
             raise RuntimeError("this escapes")
         if order == b"block":
-            time.sleep(FOR_EVER)  # noqa: ASYNC251 - to block the loop is the order
+            time.sleep(FOR_EVER)  # noqa: ASYNC251 - the command is to block the loop
         if order == b"wait":
             self.waiting_for = "the store is away"
         if order in (b"hang", b"wait"):
@@ -138,7 +138,7 @@ async def run(chosen: argparse.Namespace) -> None:
 
 
 async def report(worker: Worker, consumers: Sequence[ProcessorConsumer], port: int) -> None:
-    while worker.not_ready():  # noqa: ASYNC110 - it has no event to wait for
+    while worker.not_ready():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.02)
     fetchers = [consumer.app.consumer._thread._consumer._fetcher for consumer in consumers]
     facts = {

@@ -1,4 +1,4 @@
-"""A real HTTP server on a loopback address that does whatever a stranger's might."""
+"""An HTTP server on a loopback address, with the faults of foreign servers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Misbehaving(ThreadingHTTPServer):
         return f"http://{host or str(address)}:{port}{path}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up."""
+        """Log nothing if a client hangs up."""
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -56,7 +56,7 @@ class _Answers(BaseHTTPRequestHandler):
         self._head(int(code.partition("?")[0]), Content_Length="0")
 
     def _busy(self, _: str) -> None:
-        """Say once that it is too much, and give the picture to who comes back later."""
+        """Answer 429, and the picture if the first request was a second ago."""
         now, before = time.monotonic(), self.server.busy_since
         self.server.busy_since = before or now
         if before and now - before >= 1.0:
@@ -110,7 +110,7 @@ class _Answers(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""A stand-in for a model's server, on a loopback port, that does whatever such a server might.
+"""A fake model server on a loopback port, with the answers and faults of real ones.
 
-It speaks OpenAI's chat completions and Gemini's generateContent, by the path that is asked for.
+The request's path selects the protocol: OpenAI's chat completions or Gemini's generateContent.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GEMINIS = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came."""
+    """One received request."""
 
     path: str
     headers: dict[str, str]
@@ -42,7 +42,7 @@ class Asked:
 
     @property
     def picture(self) -> bytes:
-        """The photo that it shows."""
+        """The photo in the request."""
         if "contents" in self.body:
             data: str = self.body["contents"][0]["parts"][0]["inlineData"]["data"]
             return base64.urlsafe_b64decode(data)
@@ -51,7 +51,7 @@ class Asked:
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Answers by ``behaviour``, or by the next of ``turns`` while there are any."""
+    """Answers by the next of ``turns``, or by ``behaviour`` if there is none."""
 
     daemon_threads = True
 
@@ -78,13 +78,13 @@ class ModelServer(ThreadingHTTPServer):
         return connection, address
 
     def hang_up(self) -> None:
-        """End what clients keep open: else its thread would go on answering them."""
+        """Close the clients' connections; otherwise their threads would continue to answer."""
         for connection in self.connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up."""
+        """Log nothing if a client hangs up."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -109,14 +109,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 Behaviour = Callable[[Handler], None]
 
 
 def says(words: str, finish: str = "stop") -> Behaviour:
-    """Answer with a model's words, in the envelope of the protocol."""
+    """Answer with a model's text, in the form of the protocol."""
 
     def behave(to: Handler) -> None:
         if to.gemini:
@@ -131,7 +131,7 @@ def says(words: str, finish: str = "stop") -> Behaviour:
 
 
 def refuses(to: Handler) -> None:
-    """Let the model say no to the photo."""
+    """Refuse the photo as a model does."""
     if to.gemini:
         told: Any = {"candidates": [{"finishReason": "SAFETY"}]}
     else:
@@ -141,7 +141,7 @@ def refuses(to: Handler) -> None:
 
 
 def blocks(to: Handler) -> None:
-    """Let the server say no before the model has seen the photo."""
+    """Refuse the photo as a server does, before the model gets it."""
     if to.gemini:
         to.answer(200, b'{"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}')
     else:
@@ -159,7 +159,7 @@ def raw(body: bytes, **headers: str) -> Behaviour:
 
 
 def packed(to: Handler) -> None:
-    """Answer with very little that becomes very much."""
+    """Answer with a small body that decompresses to 50 MB."""
     to.answer(200, gzip.compress(bytes(50_000_000), 1), Content_Encoding="gzip")
 
 
@@ -170,7 +170,7 @@ def hangs(to: Handler) -> None:
 
 
 def resets(to: Handler) -> None:
-    """Break the connection off."""
+    """Reset the connection."""
     to.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     to.connection.close()
     to.close_connection = True
@@ -183,7 +183,7 @@ def garbage(to: Handler) -> None:
 
 
 def cut(to: Handler) -> None:
-    """Break off in the middle of the body."""
+    """Close the connection in the middle of the body."""
     to.answer(200, b'{"choices": [', Content_Length="5000")
     to.close_connection = True
 
@@ -197,7 +197,7 @@ def pours(to: Handler) -> None:
 
 
 def drips(to: Handler) -> None:
-    """Send a body without end, a byte now and then."""
+    """Send a body without end, one byte every 20 ms."""
     to.send_response(200)
     to.end_headers()
     while not to.server.closing.wait(0.02):
@@ -205,14 +205,14 @@ def drips(to: Handler) -> None:
 
 
 def drips_headers(to: Handler) -> None:
-    """Send headers without end, one now and then."""
+    """Send headers without end, one every 20 ms."""
     to.wfile.write(b"HTTP/1.1 200 OK\r\n")
     while not to.server.closing.wait(0.02):
         to.wfile.write(b"X-More: and more\r\n")
 
 
 def busy_for(seconds: int) -> Behaviour:
-    """Answer 429 until ``seconds`` after the first question, and say so; then as usual."""
+    """Answer 429 with Retry-After until ``seconds`` after the first request, then a caption."""
     began: list[float] = []
 
     def behave(to: Handler) -> None:

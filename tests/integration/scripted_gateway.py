@@ -1,4 +1,4 @@
-"""A real HTTP server that answers what it is told to, or hangs up: a gateway on a bad day."""
+"""An HTTP server in place of a gateway: it gives scripted answers or closes the connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Said:
-    """One answer. ``cut`` hangs up after the body, or without a word when the status is 0."""
+    """One answer. ``cut`` closes the connection after the body. Status 0 sends nothing."""
 
     status: int = 200
     body: bytes = b""
@@ -23,7 +23,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Heard:
-    """One request, its headers in lower case."""
+    """One request. The names of its headers are in lower case."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ def document(code: int = 200, /, **fields: Any) -> Said:
 
 
 def busy(status: int = 503, retry_after: str | None = None) -> Said:
-    """Return an answer that says: not now."""
+    """Return the answer of a gateway whose store is unavailable."""
     problem = {"code": "store-unavailable", "status": status, "detail": "away"}
     headers = {"Content-Type": "application/problem+json"}
     if retry_after is not None:
@@ -49,7 +49,7 @@ def busy(status: int = 503, retry_after: str | None = None) -> Said:
 
 
 class ScriptedGateway(ThreadingHTTPServer):
-    """Plays ``script`` answer by answer; ``heard`` has the requests."""
+    """Gives the answers of ``script`` in order. ``heard`` has the requests."""
 
     daemon_threads = True
 
@@ -60,7 +60,7 @@ class ScriptedGateway(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up."""
+        """Log nothing if a client hangs up."""
 
 
 @contextmanager
@@ -99,4 +99,4 @@ class _Player(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _play
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""

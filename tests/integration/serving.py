@@ -44,7 +44,7 @@ def embedded_broker() -> Iterator[BrokerUrl]:
 
 @dataclass(frozen=True)
 class Serving:
-    """A gateway that answers at ``url``, and what it stands on."""
+    """A gateway at ``url``, with its stores and its broker."""
 
     url: str
     artifacts: ArtifactStore
@@ -55,7 +55,7 @@ class Serving:
 
 
 def drop_jobs(job_file: Path) -> None:
-    """Delete all jobs of a job file, as an operator would before a rebuild; keep the requests."""
+    """Delete all jobs of a job file, as before a rebuild. The idempotency records stay."""
     with closing(sqlite3.connect(job_file)) as connection:
         connection.executescript("DELETE FROM jobs; DELETE FROM terms;")
 
@@ -68,7 +68,7 @@ def serving(
     limits: Limits = LIMITS,
     publisher: Publisher | None = None,
 ) -> Iterator[Serving]:
-    """Serve from ``root`` until the block ends. ``broker`` may be out of reach."""
+    """Serve from ``root`` until the block ends. ``broker`` may be unreachable."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     signer = LinkSigner(b"a secret for the tests", url)

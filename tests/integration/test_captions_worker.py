@@ -1,4 +1,4 @@
-"""A real worker whose captions come from a model's server: away, busy, refusing, and back."""
+"""A worker that uses a model server: outages, busy answers, refusals and fallback results."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class CaptioningWorker:
         return self._log.read_text(errors="replace")
 
     def waits_for(self) -> str | None:
-        """Return what keeps the stage from working, None when nothing does."""
+        """Return why the stage is not ready; None if it is ready."""
         assert self._process.poll() is None, self.log
         with contextlib.suppress(OSError), contextlib.closing(self._asked()) as answer:
             reason: str | None = json.load(answer)["stages"].get("captioning")
@@ -83,7 +83,7 @@ class CaptioningWorker:
             return error
 
     def submit(self, number: int) -> str:
-        """Publish that a photo was validated; return the job's id."""
+        """Publish `image-validated`; return the job id."""
         job_id, sha256 = str(uuid.uuid4()), f"{number:064}"
         self.store.put(keys.working(sha256), jpeg(dress((90, 120 + number))))
         data = {
@@ -96,7 +96,7 @@ class CaptioningWorker:
         return job_id
 
     def told(self, job_id: str, topic: str = "image-captioned") -> dict[str, Any]:
-        """Wait for what the worker publishes of a job; it never holds the key."""
+        """Wait for the worker's event of a job; assert that it does not contain the key."""
         message = find(
             self.broker, topic, lambda each: each.key() == job_id.encode(), DONE_WITHIN_S
         )

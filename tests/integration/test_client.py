@@ -40,7 +40,7 @@ def client(request: pytest.FixtureRequest, gateway: Serving) -> Iterator[Client]
 
 @pytest.fixture
 def photo(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A photo that no other test has handed over."""
+    """A photo that no other test submits."""
     path = tmp_path / "a dress.jpg"
     path.write_bytes(f"a photo for {request.node.name}".encode())
     return path

@@ -1,4 +1,4 @@
-"""What the clients do when a gateway is busy, away, or hangs up half-way."""
+"""The clients' retries: a gateway is busy, unreachable, or closes connections."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ both = pytest.mark.parametrize("kind", KINDS)
     ids=["503", "429", "502", "hangs up"],
 )
 def test_a_submission_is_sent_again_under_the_same_key(kind: str, bad_day: Sequence[Said]) -> None:
-    # A line that breaks at the very first contact is given up sooner.
+    # The call of `info` is first, because the client gives up sooner if the first request fails.
     with scripted(INFO, *bad_day, ACCEPTED) as gateway:
         with either_client(kind, gateway.url, PATIENCE) as client:
             client.info()
@@ -75,7 +75,7 @@ def test_what_is_not_safe_to_repeat_is_not_repeated(kind: str) -> None:
             client.info()
             with pytest.raises(GatewayUnreachable):
                 client.rerun(JOB["job_id"])
-            assert client.rerun(JOB["job_id"]).run == 2  # 503: nothing was done
+            assert client.rerun(JOB["job_id"]).run == 2  # 503 first: no effect
         assert [each.method for each in gateway.heard] == ["GET", "POST", "POST", "POST"]
 
 

@@ -83,7 +83,7 @@ def composed(
     }
     composed = Composed(tmp_path_factory.mktemp("composed"), addresses)
     composed.run("topics")
-    for _ in range(2):  # what is set up already stays as it is
+    for _ in range(2):  # the set-up can be repeated
         _set_up_the_store(composed)
     with composed.running("gateway", *STAGES):
         yield composed

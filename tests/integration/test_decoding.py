@@ -211,7 +211,7 @@ def test_refuses_files_that_are_no_photo(decoder: Decoder, data: bytes, code: st
 
 @pytest.mark.parametrize(
     "name", sorted(ACCEPTED.keys() - {"mpo"})
-)  # its first picture is all we want
+)  # only the first picture of an MPO is used
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_refuses_truncated_photos(decoder: Decoder, name: str, share: float) -> None:
     data = ACCEPTED[name][1]()

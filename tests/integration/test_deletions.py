@@ -92,7 +92,7 @@ def test_old_deletions_are_not_read(kafka_server: KafkaServer) -> None:
     create_topics(broker, [Topic(JOB_DELETED, 4)])
     old, new = new_jobs(2)
     delete(broker, old)
-    with following(broker, back=timedelta(seconds=-60)) as deleted:  # of the next minute
+    with following(broker, back=timedelta(seconds=-60)) as deleted:  # from the next minute on
         assert deleted.caught_up(20)
         delete(broker, new)
         until(lambda: new in deleted)

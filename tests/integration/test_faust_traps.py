@@ -162,7 +162,7 @@ def test_a_hop_does_not_wait_for_the_fetch(
         playground.publish(value)
         playground.all_done([value])
         took.append(time.monotonic() - began)
-    assert statistics.median(took) < 1.4  # 1.5 is what each would wait
+    assert statistics.median(took) < 1.4  # Faust's default is a wait of 1.5 s
 
 
 def test_eight_consumers_start_in_parallel(playground: Playground) -> None:

@@ -1,4 +1,4 @@
-"""Live events over HTTP: a real gateway, fed by what lies on the broker."""
+"""Event streams over HTTP: a real gateway that reads job updates from the broker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WANTED = ("validation", "captioning")
 
 
 class Tracking:
-    """Writes changes and tells the broker, as tracking does."""
+    """Stores updates and publishes the changed jobs, as tracking does."""
 
     def __init__(self, gateway: Serving) -> None:
         self._jobs = gateway.jobs
@@ -54,7 +54,7 @@ class Tracking:
 
 
 class Stream:
-    """One connection: what came over it so far, and what comes next."""
+    """One connection: its events."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
@@ -66,7 +66,7 @@ class Stream:
         return next(self._events)
 
     def first_id(self) -> str:
-        """Return the id that is there before any event."""
+        """Return the id that the server sends before the first event."""
         while not self.reader.last_id:
             self.reader.read(next(self._lines))
         return self.reader.last_id
@@ -75,7 +75,7 @@ class Stream:
         return list(self._events)
 
     def until(self, *states: tuple[str, int]) -> list[Event]:
-        """Return the events until all these revisions of jobs have come, in whatever order."""
+        """Return the events until all these revisions of jobs have come, in any order."""
         found: list[Event] = []
         missing = set(states)
         while missing:
@@ -234,5 +234,5 @@ def test_streams_end_in_good_order_when_the_gateway_stops(tmp_path: Path) -> Non
             ]
             for stream in opened:
                 assert stream.first_id()
-        # uvicorn alone would wait for two seconds, and break them off.
+        # uvicorn alone would wait for two seconds and then cut the connections.
         assert [stream.rest() for stream in opened] == [[], [], []]

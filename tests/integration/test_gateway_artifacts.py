@@ -1,4 +1,4 @@
-"""Artifacts over HTTP: signed links, ranges, caching, and nothing that could run as a page."""
+"""Artifacts over HTTP: signed links, ranges, caching. Browsers never show them as a page."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_a_job_in_flight_is_cancelled_and_late_events_leave_it_deleted(
 
 
 def test_deleting_again_finishes_what_was_interrupted(gateway: Serving, http: httpx.Client) -> None:
-    """As after a crash between deleting the job and erasing its artifacts."""
+    """The state is that of a crash between deleting the job and erasing its artifacts."""
     before = kept(gateway)
     job_id = finished(gateway, http, b"interrupted")
     note = {"source": {}, "sha256": http.get(f"/v1/jobs/{job_id}").json()["original"]["sha256"]}
@@ -114,7 +114,7 @@ def test_a_job_is_deleted_while_kafka_is_away(tmp_path: Path) -> None:
         [entry] = submit(http, JPEG)
         assert http.delete(entry["links"]["self"]).status_code == 204
         assert http.get(entry["links"]["self"]).status_code == 404
-        assert kept(alone) == [keys.erasure(entry["job_id"])]  # for the sweeper, who tells the rest
+        assert kept(alone) == [keys.erasure(entry["job_id"])]  # the sweeper publishes it later
 
 
 def test_running_again_goes_on_from_what_validation_found(

@@ -38,7 +38,7 @@ def http(gateway: Serving) -> Iterator[httpx.Client]:
 
 @contextmanager
 def predicting(http: httpx.Client) -> Iterator[tuple[str, Future[httpx.Response]]]:
-    """Ask for a prediction; yield its job and the answer to come."""
+    """Request a prediction; yield its job and the future answer."""
     known = {job["job_id"] for job in http.get("/v1/jobs").json()["jobs"]}
 
     def new() -> set[str]:

@@ -77,7 +77,7 @@ def publish(gateway: Serving, *events: Event) -> None:
 
 
 def replayed(http: httpx.Client, **order: Any) -> dict[str, Any]:
-    """Order a replay, and return it at its end."""
+    """Start a replay, and return it when it has ended."""
     answer = http.post("/v1/replays", json={"topic": "image-validated", **order})
     assert answer.status_code == 202, answer.text
     begun = answer.json()

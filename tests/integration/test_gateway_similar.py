@@ -1,4 +1,4 @@
-"""Similar photos over HTTP, from vectors of which it is known how alike they are."""
+"""Similar photos over HTTP, from vectors with known similarities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def http(gateway: Serving) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def model(request: pytest.FixtureRequest) -> str:
-    """A model of the test's own: what other tests wrote is not compared."""
+    """A model for one test, so that vectors of other tests are not compared."""
     return f"model of {request.node.name}"
 
 
@@ -60,7 +60,7 @@ def job(
     caption: str = "A dress",
     group: str | None = None,
 ) -> str:
-    """Write a job that is completed; its photo is one of its own unless ``photo`` names it."""
+    """Write a completed job. Its photo is new unless ``photo`` names one."""
     job_id = f"01a20801-845d-768b-82dd-{next(NUMBERS):012d}"
     submitted = Submitted(job_id, 1, datetime.now(UTC), {"url": "u"}, WANTED, group=group)
     found = results(embedding, model, photo or job_id, caption)

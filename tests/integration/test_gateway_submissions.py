@@ -1,4 +1,4 @@
-"""What is said with photos: group, metadata, lane; and keys that make repeating harmless."""
+"""Options of a submission (group, metadata, lane), and idempotency keys."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_double_clicks_make_one_job_each(gateway: Serving) -> None:
 
 
 def test_a_repetition_finishes_what_was_interrupted(gateway: Serving, http: httpx.Client) -> None:
-    """As after a crash between keeping the key and recording the jobs: they are not there."""
+    """The state is that of a crash after the key was stored and before the jobs were stored."""
     body, key = {"urls": [URL, URL + "?2"], "group": "half"}, {"Idempotency-Key": "half"}
     made = ids(http.post("/v1/jobs", json=body, headers=key))
     jobs = gateway.jobs

@@ -1,4 +1,4 @@
-"""Upload by a presigned link, on the directory: the bytes come to the gateway."""
+"""Upload by a presigned link. With the directory store, the gateway receives the bytes."""
 
 from __future__ import annotations
 

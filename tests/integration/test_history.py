@@ -36,7 +36,7 @@ class Past:
         return TopicHistory(self.broker, [model], silence_s=20)
 
     def write(self, *times: datetime | None, said: bool = True) -> list[str]:
-        """Write an event for each time: in the event if ``said``, else in the record only."""
+        """Write one event per time. The event contains the time only if ``said``."""
         job_ids = [str(uuid.uuid4()) for _ in times]
         producer = Producer({**self.broker.confluent(), "linger.ms": 0})
         for job_id, time in zip(job_ids, times, strict=True):

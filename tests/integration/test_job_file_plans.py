@@ -75,7 +75,7 @@ def test_a_page_is_read_in_the_order_of_an_index(
 ) -> None:
     steps = plans.of(JobQuery(**query))  # type: ignore[arg-type]
     assert any(way in step for step in steps), steps
-    assert sum("TEMP B-TREE" in step for step in steps) == 1, steps  # of one page, at the end
+    assert sum("TEMP B-TREE" in step for step in steps) == 1, steps  # at the end, of one page
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_happened_lately_is_found_by_its_time(
 def test_vectors_are_read_in_the_order_of_writing(plans: Plans) -> None:
     steps = plans.of_vectors()
     assert "jobs_by_writing (written_at>?)" in steps[0]
-    assert "USE TEMP B-TREE FOR ORDER BY" not in steps  # of those of one moment, at most
+    assert "USE TEMP B-TREE FOR ORDER BY" not in steps  # at most a sort of equal times
 
 
 def test_a_time_with_many_jobs_on_its_side_gives_way_to_the_order(

@@ -139,7 +139,7 @@ async def test_listeners_are_told_the_new_state(running: Running) -> None:
 
 
 async def test_updates_from_before_the_start_are_not_delivered(broker: BrokerUrl) -> None:
-    """A listener from before the start is told of a gap, and misses nothing from then on."""
+    """A listener from before the start gets a gap, and no update is missing from then on."""
     mine = job()
     async with producing(broker) as producer:
         await producer.publish_all([(updated(mine, 1), None)])

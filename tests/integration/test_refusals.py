@@ -1,4 +1,4 @@
-"""What cannot work is said at once, in one line, and nothing is started."""
+"""Commands with unusable settings end at once, with code 2 and a reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 
 def started(command: list[str], **settings: str) -> tuple[int, str]:
-    """Run a command that should end by itself; return its exit code and what it says."""
+    """Run a command that ends by itself; return its exit code and its standard error."""
     kept = {name: value for name, value in os.environ.items() if "LOOKSTREAM" not in name}
     done = subprocess.run(
         [sys.executable, "-m", "lookstream", *command],

@@ -1,4 +1,4 @@
-"""Gemini's client and OpenAI's protocol against a real server that misbehaves in every way."""
+"""The clients of Gemini and of OpenAI's protocol against a misbehaving server."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def hasty(kind: str, server: ModelServer) -> Iterator[Model]:
 
 
 def failure(model: Model) -> StageError:
-    """Ask, and return the error, which never holds the key."""
+    """Return the error of a request; assert that the error does not contain the key."""
     with pytest.raises(StageError) as raised:
         model.ask(PHOTO)
     told = "".join(traceback.format_exception(raised.value)) + repr(vars(raised.value))

@@ -23,7 +23,7 @@ from tests.servers import FerretServer, MinioServer
 SIGNER = LinkSigner(b"0123456789abcdef", "")
 SUBMITTED = Submitted("job", 1, datetime(2026, 1, 1, tzinfo=UTC), {"url": "http://a"}, ("a",))
 
-# pymongo 4.20 forgets to close a socket whose connecting is cancelled, as a reset or a close does.
+# pymongo 4.20 does not close a socket if connecting is cancelled, as by a reset or a close.
 half_open = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
@@ -153,7 +153,7 @@ async def test_a_locked_job_file_holds_up_its_own_thread_only(tmp_path: Path) ->
     rival = sqlite3.connect(path, isolation_level=None)
     rival.execute("BEGIN IMMEDIATE")
     write = asyncio.create_task(store.apply([SUBMITTED]))
-    for _ in range(1000):  # the loop goes on, and the write waits for its turn
+    for _ in range(1000):  # the loop continues, and the write waits for the lock
         await asyncio.sleep(0)
     assert not write.done()
     rival.execute("ROLLBACK")

@@ -1,4 +1,4 @@
-"""Tiny models of two kinds, made here with random weights, as a directory of the operator's own."""
+"""Models from an operator's directory: tiny models of two kinds, with random weights."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def tokenizer(tmp_path: Path) -> object:
 
 @pytest.fixture
 def blip(tmp_path: Path, tokenizer: object) -> Path:
-    """A model that says one sentence."""
+    """A model that returns one sentence."""
     images = transformers.BlipImageProcessorPil(size={"height": 32, "width": 32})
     text = {**TEXT, "encoder_hidden_size": 16, "projection_dim": 16, "sep_token_id": 3}
     config = transformers.BlipConfig(text_config=text, vision_config=VISION)
     model = transformers.BlipForConditionalGeneration(config)
-    with torch.no_grad():  # whatever it sees, it says "red"
+    with torch.no_grad():  # the output is always "red"
         model.text_decoder.cls.predictions.bias[WORDS.index("red")] = 100.0
     return saved(tmp_path / "blip", model, transformers.BlipProcessor(images, tokenizer))
 
 
 @pytest.fixture
 def llava(tmp_path: Path, tokenizer: object) -> Path:
-    """A model that one can talk to."""
+    """A chat model."""
     images = transformers.CLIPImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
     )

@@ -28,7 +28,7 @@ SIGNER = LinkSigner(b"0123456789abcdef", "")
 
 @pytest.fixture
 def store(kafka_server: KafkaServer, tmp_path: Path) -> Iterator[MinioArtifacts]:
-    """A MinIO that knows the Kafka: the tests' common one has nobody to tell."""
+    """A store on a MinIO with a Kafka target. The tests' shared MinIO has no target."""
     create_topics(BrokerUrl.parse(kafka_server.url), [Topic(OBJECT_CREATED, 2)])
     server = Minio(kafka=kafka_server.bootstrap)
     server.start(tmp_path / "minio")

@@ -1,4 +1,4 @@
-"""A vocabulary is checked when a worker is built, and its words are what stages say."""
+"""A vocabulary file is checked when a worker is built, and by `lookstream vocabulary`."""
 
 from __future__ import annotations
 

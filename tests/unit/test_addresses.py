@@ -1,4 +1,4 @@
-"""Which addresses an untrusted URL can reach."""
+"""The addresses that an untrusted URL may reach."""
 
 from __future__ import annotations
 

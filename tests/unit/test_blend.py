@@ -1,4 +1,4 @@
-"""Two networks' opinions as one: weighed by who is right, and never surer than they are right."""
+"""The blend of two networks: its fitted shares and temperatures, and its file."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ WORDS = 4
 
 
 def opinions(noise: float) -> tuple[Tensor, Tensor]:
-    """Logits of 2,000 photos, off by ``noise``, and what is true."""
+    """Return the logits of 2,000 photos with this noise, and the true words."""
     truth = torch.eye(WORDS, dtype=torch.bool)[torch.randint(WORDS, (2000,))]
     return 2 * (truth * 2.0 + torch.randn(2000, WORDS) * noise), truth
 
@@ -24,7 +24,7 @@ def heard(first: Tensor, second: Tensor, truth: Tensor) -> Answers:
 
 def test_what_boasts_is_cooled_down() -> None:
     torch.manual_seed(0)
-    honest, truth = opinions(noise=1)  # the exact log-odds of such a draw
+    honest, truth = opinions(noise=1)  # with this noise, the logits are the exact log-odds
     for boast in (1, 2):
         told = fitted([heard(honest * boast, honest * 0, truth)], shares=(0.0,))
         assert told.temperatures["colour"] == pytest.approx(boast, abs=0.3)
@@ -68,7 +68,7 @@ def test_a_file_without_a_blend_is_refused(text: str) -> None:
 def test_the_second_network_fused_says_the_same() -> None:
     torch.manual_seed(0)
     network = ResidualNet({"type": 5, "colour": 3})
-    network(torch.rand(16, 3, SEEN, SEEN))  # so that its norms have seen something
+    network(torch.rand(16, 3, SEEN, SEEN))  # so that the batch norms have statistics
     network.eval()
     photos = torch.rand(4, 3, 128, 128)
     with torch.inference_mode():

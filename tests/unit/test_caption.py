@@ -1,4 +1,4 @@
-"""Captions say what is sure, in a title's order, and never more."""
+"""Captions contain only words with enough confidence, in the order of a title."""
 
 import re
 from typing import Any
@@ -31,7 +31,7 @@ def seen(
 
 
 def title(*words: tuple[str, float] | str) -> Title:
-    """A title whose bare words are sure."""
+    """Return a title. Words without a probability get 0.9."""
     return Title(tuple((w, 0.9) if isinstance(w, str) else w for w in words), -0.1)
 
 

@@ -1,4 +1,4 @@
-"""What a model may answer, and what becomes of it."""
+"""Answers of caption models: how they become captions, and which answers are nonsense."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an HTTP status of a model's server means for the job."""
+"""The effect of a model server's HTTP status on the job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pure parts of the client: what is exported, given, read, named and waited for."""
+"""The client without a gateway: public names, options, parsing, artifact names and delays."""
 
 from __future__ import annotations
 

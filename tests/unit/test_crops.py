@@ -1,4 +1,4 @@
-"""The views that a pose allows."""
+"""The views that are cut out for a pose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studio photos are cut out by their white, or left whole where it cannot be told apart."""
+"""Studio photos are cut out by their white surroundings. Photos without them get no mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules for the Dockerfile, checked on its text: the tests have no Docker."""
+"""Rules for the Dockerfile. The tests check its text, because they have no Docker."""
 
 from __future__ import annotations
 

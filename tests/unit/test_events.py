@@ -1,7 +1,7 @@
 """Released events stay readable.
 
-``tests/golden/<topic>.v1.json`` are records as they were released. Never edit them: a test that
-fails here has found a change that breaks producers or consumers.
+``tests/golden/<topic>.v1.json`` are the released records. Never edit them. If a test here fails,
+the change breaks producers or consumers.
 """
 
 from __future__ import annotations

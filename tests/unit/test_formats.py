@@ -1,4 +1,4 @@
-"""What kind of file it is, by its first bytes."""
+"""The format of a file by its first bytes, and truncated files."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ SIDE = 128
 
 
 def photo(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """A dark square on a light ground and where it is."""
+    """Return a photo of a dark square on a light background, and the square's mask."""
     picture = Image.new("RGB", (width, height), (230, 225, 215))
     box = (width // 4, height // 4, width * 3 // 4, height * 3 // 4)
     ImageDraw.Draw(picture).rectangle(box, fill=(40, 30, 90))

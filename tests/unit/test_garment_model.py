@@ -1,4 +1,4 @@
-"""The shipped weights, loaded and run on drawn pictures."""
+"""The shipped weights on drawn pictures."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The gateway's numbers: rate and errors by route, and how long answers take to begin."""
+"""The gateway's metrics: requests and errors by route, and the time until an answer begins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Route:
 
 
 async def streaming(scope: Scope, receive: Receive, send: Send) -> None:
-    """Begin an answer at once, and go on with it for a while."""
+    """Begin an answer at once, and end it after `STREAMED_S`."""
     began = perf_counter()
     scope["route"] = Route()
     await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -1,4 +1,4 @@
-"""The processing graph, and that handlers and declarations agree."""
+"""The processing graph. Handlers and declarations agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway answers programs, and no page of another site."""
+"""The gateway refuses unknown host names, and changes by pages of other sites."""
 
 from __future__ import annotations
 

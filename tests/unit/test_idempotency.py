@@ -1,4 +1,4 @@
-"""The same request has the same fingerprint, and its jobs the same ids."""
+"""Equal requests have the same fingerprint, and their jobs have the same ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landmarks read off masks whose answers are known, since they were drawn."""
+"""Landmarks on the masks of drawn garments, whose points are known."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def marks_of(garment: Drawing, kind: Kind | None = None, size: tuple[int, int] =
 
 
 def both_sides(places: Places) -> Places:
-    """The places with their mirror images, for what is drawn the same on both sides."""
+    """Return the points and their mirror images, for garments that are drawn symmetrically."""
     others = {
         name.replace("left", "right"): (1 - x, y)
         for name, (x, y) in places.items()
@@ -66,7 +66,7 @@ def both_sides(places: Places) -> Places:
 
 
 def diagonals_off(marks: Landmarks, places: Places, size: tuple[int, int]) -> dict[str, float]:
-    """How far each point is from its place, in diagonals of the garment's box."""
+    """Return each point's distance from its place, in diagonals of the garment's box."""
     width, height = size
     left, top, right, bottom = marks.box
     diagonal = math.hypot((right - left) * width, (bottom - top) * height)

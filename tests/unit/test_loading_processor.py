@@ -10,7 +10,7 @@ from streams.broker.records import Record
 
 
 class WaitingProcessor:
-    """Processes a batch until ``released`` is set, and waits for a dependency meanwhile."""
+    """A batch lasts until ``released`` is set. Until then, the processor waits for a store."""
 
     name = "sewing"
     topics = ("cloth-cut",)
@@ -48,7 +48,7 @@ async def test_records_wait_until_the_processor_is_loaded() -> None:
 
 
 async def test_the_current_batch_keeps_its_processor_during_a_switch() -> None:
-    """Otherwise readiness would be green during a wait, and the watchdog would see no progress."""
+    """Otherwise the worker would be ready during a wait, and the watchdog would see no progress."""
     loading, old, new = (
         LoadingProcessor("sewing", ("cloth-cut",), 32),
         WaitingProcessor(),

@@ -84,7 +84,7 @@ async def test_a_listener_wakes_for_everything_that_it_must_know(stir: object) -
     assert callable(stir)
     stir(mailbox)
     await asyncio.wait_for(waiting, 5)
-    await asyncio.wait_for(mailbox.wait(), 5)  # still so
+    await asyncio.wait_for(mailbox.wait(), 5)  # the state is unchanged, so this returns too
 
 
 async def test_who_is_cancelled_in_the_moment_of_news_does_not_go_on() -> None:

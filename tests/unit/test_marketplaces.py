@@ -1,4 +1,4 @@
-"""Listings in each marketplace's shape, from what a caption says and is sure of."""
+"""Listings in each marketplace's form, from a caption and its confident attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours are counted on the garment alone."""
+"""Colours are measured on the garment only."""
 
 from __future__ import annotations
 

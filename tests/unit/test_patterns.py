@@ -1,4 +1,4 @@
-"""The drawn garments that the landmark network learns from."""
+"""The drawn garments on which the landmark network is trained."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The perceptual hash: near for near pictures, far for others."""
+"""The perceptual hash: a small distance between similar pictures, a large one between others."""
 
 from __future__ import annotations
 

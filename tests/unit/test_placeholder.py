@@ -1,4 +1,4 @@
-"""The colour of a thumbhash, against the stage that makes them."""
+"""The average colour of a thumbhash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking a model about one photo after the other: what is asked again, and who is left alone."""
+"""The prompted captioner: repeated requests, requested pauses, and the fallback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFUSED = Rejected("caption-refused", "No.")
 
 
 class Scripted:
-    """A model that answers by a script, then always the same."""
+    """A model that gives the answers of a script, then those of ``now``."""
 
     model_id = "chosen"
     version = "chosen-1"
@@ -48,7 +48,7 @@ class Scripted:
 
 
 class Shipped:
-    """Says the same of every photo."""
+    """A captioner with the same caption for every photo."""
 
     model_id = "shipped"
     version = "shipped-1"
@@ -61,11 +61,11 @@ class Shipped:
         return [PLAIN for _ in contents]
 
     def warm_up(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that the test sets."""
 
     now = 1000.0
 
@@ -140,7 +140,7 @@ def test_a_photo_that_breaks_the_server_fails_alone_in_the_end(store: DirectoryA
     captioner = PromptedCaptioner(model)
     for _ in range(STUMBLES - 1):
         assert captioner.describe(PHOTOS[:2], store) == [broken, RED]
-    for _ in range(3):  # as often as the runtime tries
+    for _ in range(3):  # the runtime tries three times
         culprit, other = captioner.describe(PHOTOS[:2], store)
         assert isinstance(culprit, BadAnswer)
         assert culprit.code == "caption-request-refused"

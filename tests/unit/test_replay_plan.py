@@ -115,7 +115,7 @@ def test_all_conditions_hold_together() -> None:
     assert not EventFilter(match={"job_id": job_id(), "run": "2"}).matches(at(NOON))
 
 
-# -- the newest of each job ------------------------------------------------------------------
+# -- the newest event of each job ------------------------------------------------------------
 
 
 def test_each_jobs_newest_event_is_kept_and_all_is_counted() -> None:

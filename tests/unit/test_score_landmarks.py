@@ -1,4 +1,4 @@
-"""The score of landmarks, on marks and masks whose answers are known."""
+"""The score of landmarks, on marks and masks with known results."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def marked(file: str, **points: tuple[float, float]) -> Marked:
 
 def test_a_point_counts_within_8_per_cent_of_the_boxs_diagonal(finder: LandmarkFinder) -> None:
     x, y, _ = finder.find(MASK).points["left_hem"]
-    near, far = 0.07 * 328 / 320, 0.09 * 328 / 320  # the box's diagonal has 328 of the 320 pixels
+    near, far = 0.07 * 328 / 320, 0.09 * 328 / 320  # diagonal 328 px, height 320 px
     for down, within in ((near, 1.0), (-near, 1.0), (far, 0.0), (-far, 0.0)):
         found = score(finder, {"a": MASK}, [marked("a", left_hem=(x, y + down))], {})
         assert found["all"]["within"] == within

@@ -1,4 +1,4 @@
-"""The garment's mask: against the drawing, and none where there is nothing to find."""
+"""The mask of a drawn garment. A photo without a garment gets no mask."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ async def test_results_keep_the_order_and_context_of_their_events(sewing: Sewing
     assert sewing.published.traces == [TRACE] * 5
 
 
-# -- work that is known already ----------------------------------------------------------------
+# -- cached results ----------------------------------------------------------------------------
 
 
 async def test_a_cached_result_is_published_without_computing(sewing: Sewing) -> None:
@@ -119,7 +119,7 @@ async def test_a_fallback_result_is_published_and_not_cached(sewing: Sewing) -> 
     assert (event.seam, event.reused) == ("seam 1", False)
 
 
-# -- jobs that were taken back -----------------------------------------------------------------
+# -- deleted jobs and replays ------------------------------------------------------------------
 
 
 async def test_a_deleted_job_is_skipped(sewing: Sewing) -> None:

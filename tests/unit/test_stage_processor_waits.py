@@ -23,7 +23,7 @@ def sewing(tmp_path: Path) -> Iterator[Sewing]:
     sewing.pool.close()
 
 
-# -- dependencies that are away ------------------------------------------------------------------
+# -- unavailable dependencies --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("away", [StoreUnavailable("no disk"), Unavailable("vision", "off")])
@@ -76,7 +76,7 @@ async def test_a_result_that_is_too_large_fails_alone(sewing: Sewing) -> None:
     assert {number_of(each) for each in events if isinstance(each, ClothSewn)} == {1, 3}
 
 
-# -- what is not for the stage -------------------------------------------------------------------
+# -- undecodable records and unwanted stages -----------------------------------------------------
 
 
 def junk(key: bytes | None, *headers: tuple[str, bytes]) -> Record:

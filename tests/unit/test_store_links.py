@@ -1,4 +1,4 @@
-"""The option ``links`` of an S3 URL decides where signed links lead."""
+"""The option ``links`` of an S3 URL sets the host of signed links."""
 
 from __future__ import annotations
 

@@ -154,9 +154,9 @@ async def test_a_long_queue_does_not_grow_by_itself(
 async def test_an_unpublished_deletion_is_published(
     jobs: SqliteJobs, artifacts: DirectoryArtifacts, published: MemoryPublisher, sweeper: Sweeper
 ) -> None:
-    """Kafka was unavailable or the gateway was killed; the note of the deletion remains."""
+    """After an outage of Kafka or a kill of the gateway, the erasure note remains."""
     await jobs.apply([submitted(1), submitted(2), Deleted(job_id(1), 1, NOON)])
-    for number in (1, 2, 3):  # the second is not deleted (yet), the third nobody knows
+    for number in (1, 2, 3):  # job 2 is not deleted, job 3 is unknown
         artifacts.put(keys.erasure(job_id(number)), b"{}")
     now = datetime.now(UTC)
     assert await sweeper.republish_deletions(before=now - timedelta(hours=1)) == 0

@@ -1,4 +1,4 @@
-"""ThumbHash against the specification's own loops, and against what it promises."""
+"""ThumbHash: compared with the published reference, and the properties of the hash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.garments import dress, tshirt
 
 
 def specified(rgba: NDArray[np.uint8]) -> bytes:
-    """The published reference, loop by loop, to compare with."""
+    """Return the hash by the loops of the published reference."""
     h, w = rgba.shape[:2]
     pixels = [[float(v) for v in pixel] for pixel in rgba.reshape(-1, 4)]
     total = [0.0, 0.0, 0.0, 0.0]
@@ -87,7 +87,7 @@ def rounded(value: float) -> int:
 @pytest.mark.parametrize("size", [(12, 16), (20, 9), (16, 16), (1, 7), (1, 1)])
 @pytest.mark.parametrize("transparent", [False, True])
 def test_agrees_with_the_specification(size: tuple[int, int], transparent: bool) -> None:
-    # Random, since a symmetric picture has terms of 0 whose rounding is a matter of the last bit.
+    # Random pixels: a symmetric picture has terms of 0, whose rounding depends on the last bit.
     pixels = np.random.default_rng(7).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
     if not transparent:
         pixels[..., 3] = 255

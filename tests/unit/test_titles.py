@@ -11,7 +11,7 @@ WORDS = ("<begin>", "<end>", "red", "blue", "dress")
 
 
 def decoder(bias: dict[str, float]) -> TitleDecoder:
-    """A network that says its words by these odds alone, whatever it sees."""
+    """Return a network whose logits are ``bias`` for every input."""
     torch.manual_seed(0)
     made = TitleDecoder(len(WORDS), 6, 3).eval()
     with torch.no_grad():

@@ -74,7 +74,7 @@ def change(event: Event) -> JobUpdate:
     return update_of(Envelope(event, "1", NOON), GRAPH)
 
 
-# -- events into changes ---------------------------------------------------------------------
+# -- events into updates ---------------------------------------------------------------------
 
 
 def test_a_submission_wants_what_its_stages_need() -> None:
@@ -282,7 +282,7 @@ async def test_tracking_dead_letters_only_topics_that_no_stage_reads(tracking: T
     assert len(tracking.published.events) == 1
 
 
-# -- jobs that were taken back ---------------------------------------------------------------
+# -- deleted jobs ----------------------------------------------------------------------------
 
 
 async def test_a_deletion_is_published_and_erases_the_artifacts(tracking: Tracking) -> None:
@@ -319,7 +319,7 @@ async def test_an_upload_to_a_deleted_job_is_erased(tracking: Tracking) -> None:
 
 
 async def test_an_interrupted_deletion_is_completed(tracking: Tracking) -> None:
-    """A deleted job no longer names its artifacts; the note does."""
+    """The deleted job no longer has its content's hash. The erasure note has it."""
     await tracking.process(submitted(), validated())
     tracking.put(keys.original(SHA), keys.erasure(job_id()))
     tracking.artifacts.put(keys.erasure(job_id()), b'{"source": {}, "sha256": "%s"}' % SHA.encode())

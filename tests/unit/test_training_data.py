@@ -1,4 +1,4 @@
-"""The labels' clean-up, the split and the background mask, on made-up rows and drawn pictures."""
+"""The training data: clean labels, held-out titles, and decoded photos in the labels' order."""
 
 import csv
 import io
@@ -131,7 +131,7 @@ def test_about_eight_in_a_hundred_titles_are_held_out() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small catalogue: 25 red t-shirts under three spellings and one rarity."""
+    """A small catalogue: 25 red t-shirts in three spellings, and one product of a rare type."""
     spellings = ["Tshirts", "T-shirt", "Tshirt"]
     rows = [
         (f"{n}.jpg", "Men", "Apparel", spellings[n % 3], "Red", f"Acme Men Polo Tee {n}")

@@ -1,4 +1,4 @@
-"""Captions to learn from: what a title says that a photo shows, and never its brand."""
+"""Training captions: the words of a title that a photo can show, without the brand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The views that the network is trained on, and what it is asked to learn."""
+"""The views for training, the loss, and the training plan."""
 
 import math
 
@@ -19,7 +19,7 @@ def seeded() -> None:
 
 
 def photos(count: int, colour: tuple[int, int, int], clear: bool) -> torch.Tensor:
-    """Squares of one colour on white that is transparent where `clear`."""
+    """Return squares of one colour on white. The white is transparent if ``clear``."""
     made = torch.full((count, 112, 112, 4), 255, dtype=torch.uint8)
     if clear:
         made[..., 3] = 0

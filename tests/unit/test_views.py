@@ -1,4 +1,4 @@
-"""What REST says of a job, from what the store knows of it."""
+"""The REST representation of a job from the job store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own words are checked against the networks' before anything starts."""
+"""A user's vocabulary: it renames the networks' words, and its errors are named."""
 
 from __future__ import annotations
 

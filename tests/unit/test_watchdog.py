@@ -1,4 +1,4 @@
-"""When a consumer is stuck."""
+"""The conditions under which a consumer is stuck."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The landmark network: drawn garments to learn from, training, and the score on marked photos.
+"""The landmark network: drawn garments for training, the trainer, and the score on marked photos.
 
 Start with `train_landmarks`.
 """

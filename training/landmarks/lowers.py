@@ -1,4 +1,4 @@
-"""Trousers, shorts and skirts, drawn at random."""
+"""Draw random trousers, shorts and skirts."""
 
 import numpy as np
 from numpy.random import Generator
@@ -7,7 +7,7 @@ from training.landmarks.pattern import SIDES, Pattern, between, chance, eased
 
 
 def bottoms(rng: Generator) -> Pattern:
-    """Trousers or shorts."""
+    """Return random trousers or shorts."""
     short = chance(rng, 0.4)
     hips, crotch = between(rng, 1.0, 1.4), between(rng, 1.1, 2.3)
     length = crotch + (between(rng, 0.1, 1.4) if short else between(rng, 1.6, 5.0))
@@ -40,7 +40,7 @@ def bottoms(rng: Generator) -> Pattern:
 
 
 def skirt(rng: Generator) -> Pattern:
-    """A skirt, straight or flared."""
+    """Return a random skirt, straight or flared."""
     length, hem = between(rng, 1.2, 5.0), between(rng, 0.9, 2.6)
     hips, at = max(between(rng, 1.0, 1.35), 0.85 * min(hem, 1.3)), between(rng, 0.4, 0.9)
     curve, rise = between(rng, -0.05, 0.25) * hem, between(rng, -0.1, 0.12)

@@ -1,7 +1,7 @@
-"""A garment's outline with its landmarks, and what its parts are drawn with.
+"""A garment's outline with landmarks, and helper functions to draw parts.
 
-A unit is half the width of the chest or of the waistband; y points down, x to the wearer's left,
-which is the right of a picture that shows the front.
+The unit is half the width of the chest or of the waistband. y points down. x points to the wearer's
+left: in a picture of the front, to the right.
 """
 
 import math
@@ -22,9 +22,9 @@ SIDES = {"left": 1.0, "right": -1.0}
 
 @dataclass
 class Pattern:
-    """Polygons that together are the garment, holes cut out of it, and its landmarks.
+    """A garment as the union of the polygons `whole` and `loose` without `holes`, and landmarks.
 
-    `loose` has the polygons that a mask may well miss: sleeves.
+    `loose` has the sleeves. A mask may miss sleeves.
     """
 
     kind: Kind
@@ -34,7 +34,10 @@ class Pattern:
     points: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def moved(self, move: Callable[[Line], Line], dense: int = 1) -> "Pattern":
-        """The same pattern with every point moved, and `dense` points for each of the outline's."""
+        """Return the pattern with `move` applied to all points.
+
+        Before the move, each edge of a polygon is divided into `dense` equal parts.
+        """
         names = list(self.points)
         points = move(np.array([self.points[name] for name in names]).reshape(-1, 2))
         return Pattern(
@@ -54,17 +57,17 @@ def _dense(line: Line, steps: int) -> Line:
 
 
 def chance(rng: Generator, share: float) -> bool:
-    """True in that share of cases."""
+    """Return True with probability ``share``."""
     return bool(rng.random() < share)
 
 
 def between(rng: Generator, low: float, high: float) -> float:
-    """Any number from `low` to `high`."""
+    """Return a uniform random number from `low` to `high`."""
     return float(rng.uniform(low, high))
 
 
 def eased(start: Line, end: Line) -> list[Line]:
-    """Points between two that leave and arrive straight down."""
+    """Return four points between ``start`` and ``end`` on a curve that is vertical at both."""
     parts = [0.2, 0.4, 0.6, 0.8]
     return [
         np.array([start[0] + (end[0] - start[0]) * (1 - math.cos(math.pi * part)) / 2,

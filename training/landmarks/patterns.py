@@ -1,7 +1,6 @@
-"""Outlines of garments with their landmarks, drawn at random: what landmarks are learnt from.
+"""Draw random outlines of garments with landmarks, to train the landmark network.
 
-What a garment looks like is drawn from ranges of proportions that tailors would call plausible or
-nearly so.
+The proportions of a garment come from ranges of plausible or nearly plausible values.
 """
 
 import math
@@ -16,7 +15,7 @@ from training.landmarks.uppers import upper
 
 
 def draw(rng: Generator, kind: Kind) -> Pattern:
-    """A garment of that kind."""
+    """Return a random garment of the kind."""
     if kind in ("top", "dress"):
         return upper(rng, kind)
     if kind == "bottoms":
@@ -25,7 +24,7 @@ def draw(rng: Generator, kind: Kind) -> Pattern:
 
 
 def _other(rng: Generator) -> Pattern:
-    """A hat, a shoe, a bag or a pair of blobs: without landmarks."""
+    """Return a hat, one or two shoes, or a bag, without landmarks."""
     pattern, style = Pattern("other"), rng.random()
     if style < 0.4:
         turns = np.linspace(0, 2 * math.pi, 40, endpoint=False)

@@ -1,8 +1,8 @@
-"""Scores landmarks on garments that were marked by eye, with masks made as the product makes them.
+"""Score landmarks on garments marked by eye, with the masks that the product makes.
 
-A marked point counts where the point of that name lies within 8 % of the marked box's diagonal, in
-pixels. One that is not found is a miss, and so is every point of a photo without a mask. Every
-other photo, in the order of their files' names, is what the geometry was tuned on.
+A marked point is a hit if the found point of the same name is within 8 % of the diagonal of the
+marked box, measured in pixels. Other marked points are misses, also all points of a photo without a
+mask. In the order of file names, every second photo, from the first, was used to tune the drawings.
 
 Examples:
     python -m training.landmarks.score_landmarks --data photos
@@ -31,7 +31,7 @@ WITHIN = 0.08
 
 @dataclass(frozen=True)
 class Marked:
-    """One photo's marks: `box` is left, top, right, bottom; all in 0-1 of the photo."""
+    """The marks of one photo. `box` is left, top, right, bottom. Coordinates are in 0-1."""
 
     file: str
     label: str
@@ -45,7 +45,7 @@ class Marked:
 
 @dataclass
 class Tally:
-    """Marked points, those found at all, those found where they are, and points nobody marked."""
+    """Numbers of points marked, marked and found, hit, found but not marked; and the misses."""
 
     marked: int = 0
     found: int = 0
@@ -64,7 +64,7 @@ class Tally:
 
 
 def read_marks(path: Path = MARKS) -> list[Marked]:
-    """The marked photos in the order of their files' names."""
+    """Return the marked photos in the order of file names."""
     photos = json.loads(path.read_text())["photos"]
     marks = [
         Marked(
@@ -79,20 +79,23 @@ def read_marks(path: Path = MARKS) -> list[Marked]:
 
 
 def halves(marks: Sequence[Marked]) -> dict[str, Sequence[Marked]]:
-    """The photos that the geometry was tuned on, and the others."""
+    """Return two halves: the photos used to tune the drawings, and the other photos."""
     return {"tuned_on": marks[::2], "unseen": marks[1::2]}
 
 
 @dataclass(frozen=True)
 class Sight:
-    """The garment's mask as the pose stage gets it, None where it sees no garment, and its kind."""
+    """The mask of the garment as in the pose stage, None without a garment, and the kind.
+
+    `kind` is None if no kind is likely enough.
+    """
 
     mask: Mask | None
     kind: Kind | None
 
 
 def look_at(folder: Path, marks: Iterable[Marked]) -> dict[str, Sight]:
-    """What the networks see of the marked photos, by file name, from the archive in `folder`."""
+    """Return mask and kind of each marked photo by file name, from the archive in `folder`."""
     model, wanted = GarmentModel.load(), {marked.file for marked in marks}
     sights: dict[str, Sight] = {}
     for file, photo in read_archive(folder / f"{VALIDATION_PHOTOS}.tar"):
@@ -110,7 +113,10 @@ def score(
     marks: Sequence[Marked],
     kinds: Mapping[str, Kind],
 ) -> dict[str, Any]:
-    """Shares within reach overall, by point and by class; `kinds` of files whose kind is known."""
+    """Return the shares of hits and of found points: overall, by point and by class.
+
+    `kinds` has the kinds passed to the landmark network, by file name.
+    """
     whole, points, classes = Tally(), dict[str, Tally](), dict[str, Tally]()
     names = {name for marked in marks for name in marked.points}
     for marked in marks:
@@ -133,7 +139,7 @@ def score(
 def _distance(
     marked: Marked, name: str, found: Landmarks | None, mask: Mask | None
 ) -> float | None:
-    """How far off a point is, in diagonals; infinite if not marked, None if not found."""
+    """Return the error of a point in diagonals; infinite if not marked, None if not found."""
     if found is None or mask is None or name not in found.points:
         return None
     if name not in marked.points:
@@ -164,7 +170,7 @@ def score_halves(
     marks: Sequence[Marked],
     kinds: Mapping[str, Kind],
 ) -> dict[str, Any]:
-    """`score` of all photos, and the shares of either half."""
+    """Return `score` of all photos, and the overall shares of each half."""
     parts = {name: score(finder, masks, half, kinds)["all"] for name, half in halves(marks).items()}
     return {**score(finder, masks, marks, kinds), "halves": parts}
 
@@ -173,14 +179,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
+    parser.add_argument("--data", type=Path, help="folder of archives; default: LOOKSTREAM_DATA")
     parser.add_argument(
         "--kind", choices=("seen", "true", "none"), default="seen",
-        help="tell the landmark network what kind the types speak for (as the product does), the "
-        "true one, or nothing",
+        help="kind passed to the landmark network: the likeliest by the predicted types (as in the "
+        "product), the true kind, or none",
     )  # fmt: skip
-    parser.add_argument("--misses", action="store_true", help="also list every point missed")
-    parser.add_argument("--weights", type=Path, help="weights to score; else the shipped ones")
+    parser.add_argument("--misses", action="store_true", help="also list all misses")
+    parser.add_argument("--weights", type=Path, help="weights file; default: shipped weights")
     given = parser.parse_args()
     marks, finder = read_marks(), LandmarkFinder.load(given.weights)
     sights = look_at(data_folder(given.data), marks)

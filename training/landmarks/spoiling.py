@@ -1,4 +1,4 @@
-"""Drawn garments as photos and masks show them: crumpled, turned, cut off, half missed."""
+"""Distort drawn garments as in photos and masks: crumpled, rotated, cut off, incomplete."""
 
 import math
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ _TURNS = np.linspace(0, 2 * math.pi, 14, endpoint=False)
 
 @dataclass(frozen=True)
 class Drawn:
-    """A mask (CANVAS, CANVAS) and the landmarks that a person could see, in its pixels."""
+    """A mask (CANVAS, CANVAS) and the landmarks within the frame, in pixels (x, y)."""
 
     mask: Mask
     points: Mapping[str, tuple[float, float]]
 
 
 def spoil(rng: Generator, pattern: Pattern) -> Drawn | None:
-    """One view of a pattern as a mask may have it; None where hardly anything is left of it."""
+    """Return a distorted mask of a pattern; None if too little of the mask is left."""
     laid = _placed(rng, pattern.moved(_Crumpling(rng), dense=4).moved(_View(rng)))
     mask = _filled(rng, laid)
     frame = _frame(rng, mask)
@@ -46,7 +46,7 @@ def spoil(rng: Generator, pattern: Pattern) -> Drawn | None:
 
 
 class _Crumpling:
-    """Smooth displacement: a few long waves."""
+    """A smooth displacement: the sum of four random sine waves."""
 
     def __init__(self, rng: Generator, extent: float = 4.0) -> None:
         self.waves = rng.normal(0, 1, (4, 2)) * rng.uniform(0.3, 1.8, (4, 1)) / extent * 2 * math.pi
@@ -60,7 +60,7 @@ class _Crumpling:
 
 
 class _View:
-    """A turn, unequal scales, a slant and a taper: the camera is seldom straight above."""
+    """A rotation, unequal scales, a shear and a taper: a camera is seldom straight above."""
 
     def __init__(self, rng: Generator) -> None:
         wild = rng.random() < 0.08
@@ -76,7 +76,7 @@ class _View:
 
 
 def _placed(rng: Generator, pattern: Pattern) -> Pattern:
-    """The pattern in the canvas's pixels."""
+    """Return the pattern in pixels of the canvas."""
     every = np.concatenate(pattern.whole + pattern.loose)
     low, high = every.min(axis=0), every.max(axis=0)
     scale = rng.uniform(60, 88) / float((high - low).max())
@@ -98,7 +98,10 @@ def _filled(rng: Generator, pattern: Pattern) -> Mask:
 
 
 def _frame(rng: Generator, mask: Mask) -> tuple[int, int, int, int]:
-    """The photo's left, top, right and bottom: now and then within the garment."""
+    """Return left, top, right and bottom of the photo, mostly those of the canvas.
+
+    In at most a quarter of cases the photo is smaller and may cut off parts of the garment.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows) or rng.random() > 0.25:
         return 0, 0, CANVAS, CANVAS
@@ -111,7 +114,7 @@ def _frame(rng: Generator, mask: Mask) -> tuple[int, int, int, int]:
 
 
 def _bite(rng: Generator, mask: Mask) -> Mask:
-    """Take pieces away and add some: what a mask gets wrong."""
+    """Remove and add random parts at the outline, as errors of a mask."""
     rims = np.argwhere(mask[1:] != mask[:-1])
     picture = Image.fromarray(mask)
     brush = ImageDraw.Draw(picture)
@@ -122,7 +125,7 @@ def _bite(rng: Generator, mask: Mask) -> Mask:
         turned = ring @ _turn(angle) + np.array([x, y])
         brush.polygon(turned.ravel().tolist(), fill=int(rng.random() < 0.5))
     bitten = np.array(picture)
-    if rng.random() < 0.06:  # a whole end is not seen
+    if rng.random() < 0.06:  # the top or the bottom is missing
         rows = np.flatnonzero(mask.any(axis=1))
         level = round(rng.uniform(0.05, 0.3) * (rows[-1] - rows[0]))
         lost = slice(rows[-1] - level, None) if rng.random() < 0.6 else slice(0, rows[0] + level)
@@ -131,7 +134,7 @@ def _bite(rng: Generator, mask: Mask) -> Mask:
 
 
 def _ragged(rng: Generator, mask: Mask) -> Mask:
-    """Blur, add smooth noise and decide again: gaps close, corners round off, edges fray."""
+    """Blur, add smooth noise, threshold again: closes gaps, rounds corners, frays edges."""
     blur = ImageFilter.GaussianBlur(rng.uniform(0, 3.0))
     soft = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).filter(blur)) / np.float32(255)
     coarse = int(rng.integers(16, 48))

@@ -1,4 +1,4 @@
-"""Tops and dresses, drawn at random."""
+"""Draw random tops and dresses."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,11 @@ from training.landmarks.pattern import SIDES, Line, Pattern, between, chance, ea
 
 @dataclass
 class _Upper:
-    """What both sides of a top or a dress have in common."""
+    """The measures that both sides of a top or a dress share.
+
+    Lengths are in units of `training.landmarks.pattern`; ``waist_at`` is a share of the distance
+    from armpit to hem; ``angle`` is in radians from straight down.
+    """
 
     neck: float
     shoulder: float
@@ -29,7 +33,7 @@ class _Upper:
 
 
 def upper(rng: Generator, kind: Kind) -> Pattern:
-    """A top or a dress."""
+    """Return a random top or dress."""
     dress = kind == "dress"
     cut = _cut(rng, dress)
     pattern = Pattern(kind)
@@ -74,12 +78,15 @@ def _cut(rng: Generator, dress: bool) -> _Upper:
 
 
 def _hanging(rng: Generator) -> float:
-    """How far a long sleeve is from straight down, in degrees: often close to the body."""
+    """Return the angle of a long sleeve from straight down in degrees, often close to the body."""
     return between(rng, -5, 22) if chance(rng, 0.4) else between(rng, 15, 75)
 
 
 def _side(rng: Generator, pattern: Pattern, side: str, cut: _Upper, dress: bool) -> Line:
-    """The body's outline from the shoulder to the hem's corner; its landmarks and sleeve too."""
+    """Return the body's outline from the shoulder to the hem's corner.
+
+    Add the landmarks and the sleeve of the side to ``pattern``.
+    """
     mirror = np.array([SIDES[side], 1.0])
     wide, down = 1 + rng.normal(0, 0.04), rng.normal(0, 0.03)
     shoulder = np.array([cut.shoulder * wide, cut.slope + down])
@@ -108,7 +115,7 @@ def _side(rng: Generator, pattern: Pattern, side: str, cut: _Upper, dress: bool)
 
 
 def _sleeve(rng: Generator, cut: _Upper, shoulder: Line, armpit: Line) -> tuple[Line, Line]:
-    """A sleeve's polygon and the middle of its cuff."""
+    """Return the polygon of a sleeve and the middle of the cuff."""
     long = cut.long
     angle = cut.angle + math.radians(rng.normal(0, 8))
     bend = angle + math.radians(rng.normal(0, 14)) if long else angle
@@ -130,20 +137,23 @@ def _sleeve(rng: Generator, cut: _Upper, shoulder: Line, armpit: Line) -> tuple[
 
 
 def _direction(angle: float) -> Line:
-    """From straight down, 0, outward to the side, π/2."""
+    """Return the unit vector of an angle in radians: 0 is straight down, π/2 straight outward."""
     return np.array([math.sin(angle), math.cos(angle)])
 
 
 def _neckline(rng: Generator, pattern: Pattern, cut: _Upper) -> Line:
-    """The upper edge from the right to the left end of the neck; the neck's landmark too."""
+    """Return the upper edge from the right to the left end of the neck.
+
+    Add the landmark of the neck to ``pattern``.
+    """
     neck, style = cut.neck, rng.random()
     front = between(rng, 0.05, 0.9) * min(1.0, 0.4 + neck)
-    if style < 0.35:  # the back of the neck is not seen
+    if style < 0.35:  # without the back of the neckline
         edge = [(-neck, 0.0), (-0.6 * neck, front * 0.7), (0.0, front), (0.6 * neck, front * 0.7)]
-    elif style < 0.7:  # or it fills the opening
+    elif style < 0.7:  # the back of the neckline fills the opening
         back = between(rng, -0.08, 0.15)
         edge = [(-neck, 0.0), (-0.5 * neck, back * 0.8), (0.0, back), (0.5 * neck, back * 0.8)]
-    else:  # a collar stands above the shoulders, or a hood
+    else:  # a collar or a hood above the shoulders
         high = between(rng, 0.3, 1.0) if chance(rng, 0.2) else between(rng, 0.04, 0.35)
         narrow = neck * between(rng, 0.65, 1.05)
         notch = high * between(rng, -0.15, 0.4)

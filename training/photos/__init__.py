@@ -1,4 +1,5 @@
 """Photos and labels for training: archives, vocabulary, cut-outs and random views.
 
-Start with `data` (shop photos) or `real_data` (real-world photos). Must not import trainers.
+Start with `data` (shop photos) or `real_data` (real-world photos). This package must not import
+`training.trainers`.
 """

@@ -1,7 +1,8 @@
-"""Random views of photos for training, whole batches at a time.
+"""Augmentation of photo batches for training.
 
-Studio cut-outs are put on other backgrounds, photos are cropped, turned, mirrored and lit anew,
-blurred and compressed. Hue stays as it is, since colour is a label.
+The functions put studio cut-outs on other backgrounds. They also crop, rotate, mirror, blur and
+compress photos and change the light. Colour is a label, so white balance is the only intended
+change of hue: at most 5 % for each channel.
 """
 
 import math
@@ -11,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 KEEP_STUDIO = 0.45
-# How much the light changes, as a share of what it does on people's photos: colour is a label.
+# Change of light on studio photos on white and on composed ones, as a share of the change on
+# people's photos. The change is smaller because colour is a label.
 STUDIO_LAMPS, MADE_UP_LAMPS = 0.2, 0.6
-# The JPEG standard's luminance table (ITU T.81, annex K), from low to high frequencies.
+# Luminance quantisation table of the JPEG standard (ITU T.81, annex K), from low to high
+# frequencies.
 JPEG_TABLE = (
     (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55),
     (14, 13, 16, 24, 40, 57, 69, 56), (14, 17, 22, 29, 51, 87, 80, 62),
@@ -25,11 +28,11 @@ JPEG_TABLE = (
 def random_views(
     studio: Tensor, people: Tensor, size: int, keep: float = KEEP_STUDIO, lamps: float = 1.0
 ) -> Tensor:
-    """Training input (n, 3, size, size) in 0-1: the studio photos', then the people's.
+    """Training input (n, 3, size, size) in 0-1: views of the studio photos, then of the people's.
 
-    Both are (n, h, w, 4) bytes, decoded by `training.photos.data`. Corners of people's photos are
-    backgrounds for the studio cut-outs. The share ``keep`` stays on white; ``lamps`` is
-    how much of the usual change the light has.
+    Both inputs are (n, h, w, 4) bytes, decoded by `training.photos.data`. Backgrounds for the
+    studio cut-outs are corners of people's photos, or noise. Each studio photo keeps its white
+    surroundings with probability ``keep``. ``lamps`` multiplies the change of light.
     """
     scenes = float_planes(people)
     made, kept = studio_views(float_planes(studio), scenes, size, keep)
@@ -42,10 +45,11 @@ def random_views(
 def masked_views(
     studio: Tensor, people: Tensor, scenes: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
-    """Training input (n, 3, size, size) in 0-1 and what of it is garment or wearer (n, 1, ...).
+    """Training input (n, 3, size, size) in 0-1, and masks (n, 1, size, size) in 0-1.
 
-    Studio photos with alpha, then people's photos with a mask of theirs in its place; ``scenes``
-    lend their corners. All (n, h, w, 4) bytes.
+    The output has the studio photos first, then the people's photos. A mask is 1 on garment and
+    wearer. Inputs are (n, h, w, 4) bytes. The alpha of ``studio`` and ``people`` is the mask.
+    Backgrounds are corners of ``scenes``, or noise.
     """
     keep = torch.rand(len(studio), 1, 1) < 0.2
     made, masks = composed(float_planes(studio), float_planes(scenes), size, keep)
@@ -57,7 +61,7 @@ def masked_views(
 
 
 def _shaded(views: Tensor, masks: Tensor) -> Tensor:
-    """A soft shadow beside some cut-outs, as lamps throw."""
+    """The views (n, 3, h, w) with a soft shadow to the lower right of some cut-outs."""
     n, _, height, width = masks.shape
     moved = F.pad(masks, (6, 0, 8, 0))[:, :, :height, :width]
     soft = F.interpolate(F.avg_pool2d(moved, 8), size=(height, width), mode="bilinear")
@@ -76,7 +80,11 @@ def _uniform(count: int, low: float, high: float) -> Tensor:
 def placed(
     photos: Tensor, size: int, zoom: tuple[float, float], turn: float, padding: str
 ) -> Tensor:
-    """Each photo seen through a random window; `zoom` is the window's share of the photo."""
+    """A random window of each photo (n, c, h, w), as (n, c, size, size).
+
+    ``zoom`` is the range of the window's side as a share of the photo's. ``turn`` is the largest
+    rotation in radians. ``padding`` is a padding mode of `torch.nn.functional.grid_sample`.
+    """
     n = len(photos)
     scale, stretch = _uniform(n, *zoom), torch.exp(_uniform(n, -0.16, 0.16))
     angle = _uniform(n, -turn, turn)
@@ -90,7 +98,7 @@ def placed(
 
 
 def _tilted(count: int, size: int) -> Tensor:
-    """Homogeneous coordinates (count, size, size, 3) of planes seen a little from the side."""
+    """Homogeneous coordinates (count, size, size, 3) of planes with a small random tilt."""
     plain = F.affine_grid(torch.eye(2, 3).expand(count, 2, 3), [count, 1, size, size], False)
     tilt = _uniform(count * 2, -0.12, 0.12).view(count, 1, 1, 2)
     plane = plain / (1 + (plain * tilt).sum(dim=3, keepdim=True))
@@ -98,14 +106,17 @@ def _tilted(count: int, size: int) -> Tensor:
 
 
 def studio_views(photos: Tensor, scenes: Tensor, size: int, share: float) -> tuple[Tensor, Tensor]:
-    """Views, and which of them kept their white surroundings, (n,)."""
+    """Views, and which of them kept their white surroundings, (n,). Changes ``photos`` in place."""
     keep = torch.rand(len(photos), 1, 1) < share
     photos[:, 3] = torch.where(keep, 1.0, photos[:, 3])
     return composed(photos, scenes, size, keep)[0], keep.flatten()
 
 
 def composed(photos: Tensor, scenes: Tensor, size: int, keep: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut-outs on other grounds, on near-white where ``keep``; and their masks (n, 1, h, w)."""
+    """Cut-outs on other backgrounds, and their masks (n, 1, size, size).
+
+    The background is near-white where ``keep`` (n, 1, 1) is true. Changes ``photos`` in place.
+    """
     photos[:, :3] *= photos[:, 3:]
     seen = placed(photos, size, (0.75, 1.35), math.radians(12), "zeros")
     ground = _uniform(len(photos), 0.94, 1.0)[:, None, None, None].repeat(1, 3, size, size)
@@ -119,7 +130,7 @@ def photographed(scenes: Tensor, size: int) -> Tensor:
 
 
 def backgrounds(scenes: Tensor, count: int, size: int) -> Tensor:
-    """Corners of other photos, cloudy noise, or flat colour: (count, 3, size, size)."""
+    """Backgrounds (count, 3, size, size): corners of ``scenes``, or a colour with smooth noise."""
     near = torch.randint(len(scenes), (count,))
     share = _uniform(count, 0.1, 0.3)
     zeros = torch.zeros(count)
@@ -137,7 +148,10 @@ def backgrounds(scenes: Tensor, count: int, size: int) -> Tensor:
 
 
 def relit(views: Tensor, lamps: Tensor) -> Tensor:
-    """Other contrast, brightness, white balance and shade, the more the larger ``lamps`` (n,)."""
+    """Views with other contrast, brightness, white balance and shade.
+
+    ``lamps`` (n,) multiplies the random amounts.
+    """
     n, strength = len(views), lamps[:, None, None, None]
 
     def amount(low: float, high: float) -> Tensor:
@@ -161,9 +175,10 @@ def blurred(views: Tensor) -> Tensor:
 
 
 def jpeg_noise(views: Tensor, share: float = 0.3) -> Tensor:
-    """Quantise the 8x8 cosine transform of some photos, as JPEG at quality 20-70 would.
+    """Quantise the 8x8 cosine transform of the share ``share`` of photos.
 
-    Height and width are multiples of 8.
+    The strength is that of JPEG at quality 20-65 on the scale of libjpeg. Height and width must be
+    multiples of 8.
     """
     chosen = torch.nonzero(torch.rand(len(views)) < share).flatten()
     n, _, height, width = (len(chosen), *views.shape[1:])

@@ -1,4 +1,4 @@
-"""Cuts the product, and who wears it, out of a studio photo by its white surroundings."""
+"""Mask the product and the wearer of a studio photo with white surroundings."""
 
 import cv2
 import numpy as np
@@ -10,11 +10,13 @@ SPECK, GAP = 0.002, 0.004
 
 
 def product_mask(rgb: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    """True on the product of a studio photo (h, w, 3); None where its white cannot be told apart.
+    """A mask (h, w), True on the product of a studio photo (h, w, 3); None if implausible.
 
-    The surroundings are what is white and reaches the photo's edge. A white garment would leak
-    into them; there only what is white to the full counts. White inside is the product's: a print
-    is likelier than a gap.
+    The surroundings are the white pixels with a white path to the photo's edge. If nearly white
+    pixels would make the surroundings much larger, the garment is probably white, and only pixels
+    of at least `WHITE` count. White areas inside the product belong to the product: a print is
+    likelier than a gap. A mask is implausible if the area is too small or too large or the outline
+    is ragged.
     """
     nearly, fully = (_surroundings(rgb, level) for level in (NEARLY_WHITE, WHITE))
     around = fully if nearly.mean() - fully.mean() > LEAK else nearly
@@ -26,7 +28,7 @@ def product_mask(rgb: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 
 
 def soft_alpha(mask: NDArray[np.bool_], size: int) -> NDArray[np.uint8]:
-    """A mask as ``size`` x ``size`` bytes, drawn in by half a pixel so that no white rim stays."""
+    """A mask as ``size`` x ``size`` bytes, shrunk by about half a pixel to leave no white rim."""
     blurred = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.7)
     inner = np.clip((blurred - 0.5) * 2, 0, 1)
     method = cv2.INTER_AREA if mask.shape[1] > size else cv2.INTER_LINEAR
@@ -41,7 +43,7 @@ def _surroundings(rgb: NDArray[np.uint8], level: int) -> NDArray[np.bool_]:
 
 
 def _without_small(mask: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
-    """The mask without its parts of less than this share of the photo."""
+    """The mask without connected parts smaller than ``share`` of the photo."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= share * mask.size
     large[0] = False
@@ -49,7 +51,7 @@ def _without_small(mask: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
 
 
 def _ragged(mask: NDArray[np.bool_]) -> bool:
-    """Whether the outline is so long for its area that white must have leaked in."""
+    """Whether the outline is too long for the area: a sign of missing parts of the product."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     around = sum(cv2.arcLength(outline, True) for outline in outlines)
     return bool(4 * np.pi * mask.sum() / max(around, 1.0) ** 2 < 0.03)

@@ -1,7 +1,8 @@
-"""Reads the photo archives and their tables; decodes every photo once into one flat file.
+"""Read the photo archives and their tables; decode each archive once into a NumPy file.
 
-A photo becomes ``SIZE`` x ``SIZE`` RGBA bytes, squashed whatever its shape. Alpha is 0 on a
-studio photo's white surroundings, and 255 everywhere else.
+A photo becomes ``SIZE`` x ``SIZE`` RGBA bytes; the aspect ratio is not kept. Alpha is 0 on the
+white surroundings of a studio photo, with a soft edge, and 255 everywhere else. A studio photo
+without a plausible mask has alpha 255.
 """
 
 import csv
@@ -31,7 +32,8 @@ from training.photos.labels import (
     vocabulary,
 )
 
-# Side length of a decoded photo in pixels. `weights.DECODED` must be equal when these weights ship.
+# Side length of a decoded photo in pixels. When weights trained at this size ship, set
+# `agents.vision.networks.weights.DECODED` to the same value.
 SIZE = 176
 CATALOGUES = ("catalogue-224", "catalogue-60x80")
 TRAIN_PHOTOS = "photos-train"
@@ -40,7 +42,7 @@ VALIDATION_PHOTOS = "photos-validation"
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled photo; `types` are the words of which any one is true, none if not known."""
+    """One labelled photo. At least one word of `types` is true; `types` is empty if not known."""
 
     archive: str
     member: str
@@ -58,7 +60,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Words:
-    """The vocabularies, one for each head of the network."""
+    """The vocabulary of each head of the network."""
 
     type: tuple[str, ...]
     colour: tuple[str, ...]
@@ -77,29 +79,32 @@ class Photos:
 
 
 def data_folder(given: Path | None = None) -> Path:
-    """The folder of the archives: the one given, or the one that LOOKSTREAM_DATA names."""
+    """The folder of the archives: ``given``, or the value of LOOKSTREAM_DATA.
+
+    Raises FileNotFoundError if the folder lacks the table of the validation photos.
+    """
     folder = given or Path(os.environ.get("LOOKSTREAM_DATA", ""))
     if not (folder / f"{VALIDATION_PHOTOS}.csv").is_file():
         raise FileNotFoundError(
-            f"no {VALIDATION_PHOTOS}.csv in {str(folder)!r}: name the folder of the archives by "
+            f"no {VALIDATION_PHOTOS}.csv in {str(folder)!r}: set the folder of the archives with "
             "--data or LOOKSTREAM_DATA"
         )
     return folder
 
 
 def default_cache() -> Path:
-    """Where decoded photos are kept between trainings."""
+    """The default folder for decoded photos."""
     return Path(tempfile.gettempdir()) / "lookstream-training"
 
 
 def read_examples(folder: Path, archive: str) -> list[Example]:
-    """The labels of one archive from the table beside it."""
+    """The examples of one archive, from NAME.csv in ``folder``."""
     with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
         return examples_of(archive, list(csv.DictReader(file)))
 
 
 def examples_of(archive: str, rows: Sequence[dict[str, str]]) -> list[Example]:
-    """A table's rows as examples; it is a catalogue's where it has article types."""
+    """The rows of a table as examples. A table with article types is a catalogue's."""
     if rows and "articleType" in rows[0]:
         return [_catalogue_example(archive, row) for row in rows]
     held_out = archive != TRAIN_PHOTOS
@@ -130,7 +135,7 @@ def _catalogue_example(archive: str, row: dict[str, str]) -> Example:
 
 
 def words_of(examples: Sequence[Example]) -> Words:
-    """The vocabularies that have enough examples to be learnt."""
+    """The vocabularies: catalogue words with enough examples, and all types of people's photos."""
     photo_words = sorted({w for e in examples if not e.is_catalogue for w in e.types})
     catalogue = [e for e in examples if e.is_catalogue]
     return Words(
@@ -144,7 +149,10 @@ def words_of(examples: Sequence[Example]) -> Words:
 
 
 def load_photos(folder: Path, cache: Path, archives: Sequence[str]) -> Photos:
-    """The archives' examples and photos, decoded into `cache` by the first call."""
+    """The examples and photos of the archives. The first call decodes the photos into `cache`.
+
+    Raises FileNotFoundError if an archive lacks photos of its table.
+    """
     parts: list[NDArray[np.uint8]] = []
     examples: list[Example] = []
     for archive in archives:
@@ -181,7 +189,7 @@ def _decoded(
 
 
 def read_archive(path: Path) -> Iterator[tuple[str, Image.Image]]:
-    """Every photo of an archive with its member's bare name, in the archive's order."""
+    """Each file name without its folder and the photo (RGB), in the archive's order."""
     with tarfile.open(path) as tar:
         for entry in tar:
             file = tar.extractfile(entry) if entry.isfile() else None
@@ -191,7 +199,7 @@ def read_archive(path: Path) -> Iterator[tuple[str, Image.Image]]:
 
 
 def rgba(image: Image.Image, masked: bool) -> NDArray[np.uint8]:
-    """A photo as (SIZE, SIZE, 4) bytes, its white surroundings transparent where `masked`."""
+    """A photo as (SIZE, SIZE, 4) bytes. If `masked`, white surroundings are transparent."""
     method = Image.Resampling.BOX if image.width > 2 * SIZE else Image.Resampling.BILINEAR
     rgb = np.asarray(image.resize((SIZE, SIZE), method))
     mask = product_mask(np.asarray(image)) if masked else None
@@ -200,5 +208,5 @@ def rgba(image: Image.Image, masked: bool) -> NDArray[np.uint8]:
 
 
 def describe(words: Words) -> dict[str, str]:
-    """The vocabularies as a weights file's metadata keeps them: JSON lists by head."""
+    """The vocabularies as metadata of a weights file: a JSON list for each head."""
     return {head: json.dumps(listed) for head, listed in asdict(words).items()}

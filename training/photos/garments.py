@@ -1,8 +1,8 @@
-"""The hierarchy of garment types: which words are true of which types, and what a type can have.
+"""The hierarchy of garment types: words that are true of a type, and attributes of a type.
 
-A type has an own word and, with it, every broader word above it: a polo shirt is a "t-shirt", a
-"top" and a "garment". The network tells the types apart; a broader word's probability is the sum
-over the types below it. Pure tables and functions, without torch.
+The word of a type and all broader words are true of the type: a polo shirt is a "t-shirt", a "top"
+and a "garment". The network predicts types. The probability of a broader word is the sum over the
+types below the word. Pure tables and functions, without torch.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 NOTHING = "no garment"
-"""The type of a photo that shows no garment and nothing else of the vocabulary."""
+"""The type of a photo without a garment or another product of the vocabulary."""
 
-# A word's direct members. A word can be a type of its own too, as "t-shirt" and "hat" are.
+# The direct members of a word. A word can also be a type, as "t-shirt" and "hat".
 MEMBERS: dict[str, tuple[str, ...]] = {
     "t-shirt": ("polo shirt",),
     "shirt": ("blouse",),
@@ -77,7 +77,8 @@ COLOUR_MEMBERS: dict[str, tuple[str, ...]] = {
     "yellow": ("mustard",),
 }
 
-# What a type can have. What is in none of these has no sleeves, no neckline, no pattern.
+# Words that can have sleeves, a neckline or a pattern. `can_have` extends the tables to the words
+# below. Other words have none of these attributes.
 SLEEVED = {
     "t-shirt", "shirt", "long sleeve top", "sleeveless top", "top", "tunic", "kurta", "shrug",
     "dress", "one-piece", "jacket", "coat", "outerwear", "nightdress", "bathrobe", "babydoll",
@@ -91,7 +92,8 @@ PATTERNED = {
     *SLEEVED, "bottoms", "nightwear", "scarf", "sari", "dupatta", "kurta set", "socks", "swimwear",
     "tie", "underwear", "waistcoat", "tracksuit", "headwear", "garment",
 }  # fmt: skip
-# Types that only some people wear. The wearer of another laid-out garment is not to be seen.
+# Types that imply the wearer. A photo of another garment without a wearer does not show who wears
+# the garment.
 WOMENS = {
     "sari", "kurti", "bra", "camisole", "nightdress", "babydoll", "blouse", "dress", "skirt",
     "heels", "dupatta", "jeggings", "stockings", "shapewear", "salwar", "patiala", "churidar",
@@ -107,25 +109,26 @@ def below(word: str) -> frozenset[str]:
 
 @cache
 def above(word: str) -> tuple[str, ...]:
-    """Every broader word that is true of a type, the narrowest first, without the type's own."""
+    """All broader words above a word, from narrow to broad, without the word."""
     holding = [broad for broad in MEMBERS if broad != word and word in below(broad)]
     return tuple(sorted(holding, key=lambda broad: (len(below(broad)), broad)))
 
 
 def every_word() -> tuple[str, ...]:
-    """All words of the hierarchy in alphabetical order, broad ones too."""
+    """All words of the hierarchy, including the broad ones, in alphabetical order."""
     return tuple(sorted(frozenset(MEMBERS).union(*(below(word) for word in MEMBERS))))
 
 
 def share_of(word: str, shares: Mapping[str, float]) -> float:
-    """The probability that a word is true: the sum over the types below it."""
+    """The probability that a word is true: the sum over the word and all words below."""
     return sum(shares.get(each, 0.0) for each in below(word))
 
 
 def can_have(word: str) -> frozenset[str]:
-    """Which of "sleeve", "neckline" and "pattern" a photo of this type, or broader word, can have.
+    """The attributes that a word can have: a subset of "sleeve", "neckline" and "pattern".
 
-    A broader word can have what each of its members can.
+    A word also has the attributes of the broader words above, except those of "garment". Bottoms
+    and waistcoats have no sleeve and no neckline.
     """
     true = {word, *above(word)} - {"garment"} if word != "garment" else {word}
     tables = {"sleeve": SLEEVED, "neckline": NECKED, "pattern": PATTERNED}
@@ -136,12 +139,15 @@ def can_have(word: str) -> frozenset[str]:
 
 
 def implied_wearer(word: str) -> str | None:
-    """The adult wearer whom a type implies; None for most types, and children wear many of both."""
+    """The adult wearer ("women" or "men") that a type implies; None for most types.
+
+    Children wear many of these types too.
+    """
     if word in WOMENS:
         return "women"
     return "men" if word in MENS else None
 
 
 def any_true(words: Iterable[str], named: str) -> bool:
-    """Whether a named word is one of the true types or a broader word of one of them."""
+    """Whether ``named`` is one of the types ``words`` or a broader word of one of these types."""
     return any(word in below(named) for word in words)

@@ -1,4 +1,4 @@
-"""The data sets' labels as one vocabulary of marketplace words: pure, no files."""
+"""One vocabulary of marketplace words for the labels of the data sets. Pure, no files."""
 
 import hashlib
 import re
@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 MIN_EXAMPLES = 20
 HELD_OUT_PERCENT = 8
 
-# Article types whose marketplace word is not simply the lower-case singular.
+# Marketplace words by article type, looked up before `PLURALS` and `_singular`. An empty word means
+# no product.
 TYPE_WORDS = {
     "tshirt": "t-shirt",
     "tshirts": "t-shirt",
@@ -34,14 +35,14 @@ TYPE_WORDS = {
     "swimwear": "swimwear",
     "trunk": "trunks",
 }
-# Words that a marketplace writes in the plural.
+# Words that marketplaces write in the plural.
 PLURALS = {
     "briefs", "casual shoes", "cufflinks", "earrings", "flats", "flip flops", "formal shoes",
     "gloves", "heels", "jeans", "jeggings", "leggings", "lounge pants", "lounge shorts", "sandals",
     "shorts", "socks", "sports sandals", "sports shoes", "stockings", "sunglasses", "suspenders",
     "tights", "track pants", "trousers",
 }  # fmt: skip
-# One of the ten classes of people's photos: any of these words is true of it.
+# The ten classes of people's photos. At least one of the words is true of a photo of the class.
 PHOTO_CLASSES: dict[str, tuple[str, ...]] = {
     "dress": ("dress",),
     "hat": ("hat", "cap"),
@@ -60,7 +61,8 @@ PHOTO_CLASSES: dict[str, tuple[str, ...]] = {
     "skirt": ("skirt",),
     "t-shirt": ("t-shirt",),
 }  # fmt: skip
-# Attributes that only titles name, by what they say; a title that says nothing is "unstated".
+# Attribute words and regular expressions for titles. The first match counts. A title without a
+# match has the pattern and the neckline `UNSTATED`.
 PATTERNS = {
     "checked": r"check(s|ed|ered)?|plaid|tartan|gingham",
     "striped": r"strip(e|es|ed|er)",
@@ -82,7 +84,7 @@ SLEEVES = {
     "long": r"(full|long)[ -]slee\w*",
 }
 UNSTATED = "unstated"
-# Types whose sleeves are known without a word in the title.
+# Sleeves of types, for titles that name no sleeves.
 SLEEVE_OF_TYPE = {
     "sweater": "long", "sweatshirt": "long", "long sleeve top": "long", "jacket": "long",
     "blazer": "long", "t-shirt": "short", "undershirt": "sleeveless", "camisole": "sleeveless",
@@ -103,7 +105,7 @@ COLOUR_WORDS = {"multi": "multicolour", "skin": "nude", "na": "", "": ""}
 
 
 def type_word(raw: str) -> str | None:
-    """The marketplace word of a catalogue's article type; None where it names no product."""
+    """The marketplace word of a catalogue's article type; None if the type names no product."""
     key = " ".join(raw.lower().split())
     if key in TYPE_WORDS:
         return TYPE_WORDS[key] or None
@@ -113,7 +115,7 @@ def type_word(raw: str) -> str | None:
 
 
 def colour_word(raw: str) -> str | None:
-    """The lower-case word of a catalogue's colour; None where it names none."""
+    """The lower-case word of a catalogue's colour; None if ``raw`` names no colour."""
     key = " ".join(raw.lower().split())
     return COLOUR_WORDS.get(key, key) or None
 
@@ -125,17 +127,17 @@ def gender_word(raw: str) -> str | None:
 
 
 def pattern_word(title: str, category: str) -> str | None:
-    """The pattern that an apparel's title names, or "unstated"; None for other products."""
+    """The pattern in the title of apparel, or "unstated"; None for other products."""
     return (_named(PATTERNS, title) or UNSTATED) if category == "Apparel" else None
 
 
 def neckline_word(title: str, type_: str | None) -> str | None:
-    """The neckline that a top's title names, or "unstated"; None for what has none to name."""
+    """The neckline in a title, or "unstated"; None for types outside `WITH_NECKLINE`."""
     return (_named(NECKLINES, title) or UNSTATED) if type_ in WITH_NECKLINE else None
 
 
 def sleeve_word(title: str, type_: str | None) -> str | None:
-    """The sleeves that a title names or that the type has; None where neither is known."""
+    """The sleeves that the title names, else the sleeves of the type; None if unknown."""
     return _named(SLEEVES, title) or SLEEVE_OF_TYPE.get(type_ or "")
 
 
@@ -156,24 +158,24 @@ def _singular(word: str) -> str:
 def vocabulary(
     words: Iterable[str | None], at_least: int = MIN_EXAMPLES, always: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """The words with enough examples, and those that must be there, in alphabetical order."""
+    """Words with ``at_least`` examples and all words of ``always``, in alphabetical order."""
     counts = Counter(word for word in words if word)
     return tuple(sorted({w for w, n in counts.items() if n >= at_least} | set(always)))
 
 
 def title_key(title: str) -> str:
-    """A product's title without case, punctuation or spacing: what tells products apart."""
+    """A product's title in lower-case letters and digits only: the key of a product."""
     return " ".join(re.findall(r"[a-z0-9]+", title.lower()))
 
 
 def is_held_out(title: str, percent: int = HELD_OUT_PERCENT) -> bool:
-    """Whether a product is kept for scoring, by its title alone, so never half of a product."""
+    """Whether a product is held out. Photos with the same title key are on the same side."""
     digest = hashlib.sha256(title_key(title).encode()).digest()
     return int.from_bytes(digest[:4], "big") % 100 < percent
 
 
 def photo_class(ranking: Sequence[tuple[str, float]]) -> tuple[str, float]:
-    """The likeliest of the ten classes of people's photos and its share among the ten."""
+    """The likeliest of the ten classes of people's photos, and its share of the ten's sum (0-1)."""
     shares = dict(ranking)
     summed = {name: sum(shares.get(word, 0.0) for word in words)
               for name, words in PHOTO_CLASSES.items()}  # fmt: skip

@@ -1,9 +1,10 @@
-"""Decodes every photo of the real-world sets once: people's, street photos, photos of no garment.
+"""Decode the real-world photos once: people's photos, street photos, photos without a garment.
 
-Every example is ``SIZE`` x ``SIZE`` RGBA bytes, squashed whatever its shape. Alpha is the garment's
-share of each pixel: the shipped mask network's on people's photos, the annotators' on garments cut
-from street photos, 255 where there is none. Examples of no garment are groceries and waste, pieces
-of people's rooms beside the garment, and pieces of streets.
+Every example is ``SIZE`` x ``SIZE`` RGBA bytes; the aspect ratio is not kept. Alpha is the mask of
+the garment: from the shipped mask network on people's photos, from the annotators on garments cut
+from street photos, and 255 on other real-world examples. Studio photos come from
+`training.photos.data`. Examples without a garment are groceries and waste, parts of people's photos
+beside the garment, and parts of street photos.
 """
 
 from __future__ import annotations
@@ -52,10 +53,12 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Sample:
-    """One example; of `types` and of `wearers` any one is true, none is known where empty.
+    """One example. At least one of `types` and one of `wearers` is true; empty means unknown.
 
     ``source`` is "studio", "people", "street" (whole outfits), "worn" (garments cut from street
-    photos) or "nothing". ``unseen`` tells that the shipped weights never saw the photo.
+    photos) or "nothing". ``unseen``: the shipped weights were not trained on the photo. The value
+    is computed for studio and people's photos and is true for all others. ``for_scoring``: the
+    photo is in the old validation split.
     """
 
     source: str
@@ -88,13 +91,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class RealPhotos:
-    """Samples and where their pixels are: parts (n, SIZE, SIZE, 4), one after the other."""
+    """Samples, and their pixels in the same order: consecutive parts (n, SIZE, SIZE, 4)."""
 
     samples: tuple[Sample, ...]
     parts: tuple[Pixels, ...]
 
     def pixels(self, places: Sequence[int] | NDArray[np.intp]) -> Pixels:
-        """The photos at these places, copied."""
+        """A copy of the photos at these places, (n, SIZE, SIZE, 4)."""
         starts = np.cumsum([0, *(len(part) for part in self.parts)])
         found = np.empty((len(places), SIZE, SIZE, 4), np.uint8)
         for row, place in enumerate(places):
@@ -104,7 +107,7 @@ class RealPhotos:
 
 
 def load_real(data: Path, cache: Path, catalogues: bool = True) -> RealPhotos:
-    """All samples, decoded into ``cache`` by the first call."""
+    """All samples. The first call decodes the photos into ``cache``."""
     samples: list[Sample] = []
     parts: list[Pixels] = []
     for archive in CATALOGUES if catalogues else ():
@@ -119,7 +122,7 @@ def load_real(data: Path, cache: Path, catalogues: bool = True) -> RealPhotos:
 
 
 def studio_samples(photos: Photos) -> list[Sample]:
-    """The catalogue's examples with types that their titles narrow."""
+    """The catalogue's examples, with types that the titles narrow."""
     found = []
     for e in photos.examples:
         wearer = shop_wearer(e.gender, e.title)
@@ -153,13 +156,13 @@ def _sample(row: dict[str, Any]) -> Sample:
 
 
 def rows_of(data: Path, archive: str) -> dict[str, dict[str, str]]:
-    """A table's rows by the file that they name."""
+    """The rows of a table by file name."""
     with (data / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
         return {row["file"]: row for row in csv.DictReader(file)}
 
 
 def people_sample(row: dict[str, str]) -> Sample:
-    """What people.csv tells of a photo."""
+    """The sample of a row of people.csv."""
     label, kids = row["label"], row["kids"] == "True"
     return Sample(
         "people", PEOPLE, row["file"], PEOPLE_LABELS.get(label, ()), wearers_of(label, kids),
@@ -170,7 +173,7 @@ def people_sample(row: dict[str, str]) -> Sample:
 
 
 def people_samples(data: Path) -> Iterator[tuple[Sample, Pixels]]:
-    """People's photos, each with the shipped mask as its alpha."""
+    """People's photos. Alpha is the mask of the shipped mask network."""
     rows, network = rows_of(data, PEOPLE), shipped()
     for member, image in read_archive(data / f"{PEOPLE}.tar"):
         rgb = squashed(image)
@@ -188,7 +191,7 @@ def shipped() -> Parts:
 
 @torch.inference_mode()
 def soft_mask(network: Parts, rgb: Pixels) -> Pixels:
-    """The garment's share of each pixel, (SIZE, SIZE), by the shipped mask network."""
+    """The mask of a photo (SIZE, SIZE, 3) as (SIZE, SIZE) bytes, by the shipped mask network."""
     planes = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
     photo = F.interpolate(planes, (MASK_INPUT, MASK_INPUT), mode="bilinear", antialias=True)
     mask = network.mask(network.net.encoder(photo)[0], photo).sigmoid()
@@ -203,7 +206,7 @@ def squashed(image: Image.Image) -> Pixels:
 
 
 def street_photos(data: Path) -> Iterator[tuple[str, Image.Image, Pixels | None, list[str]]]:
-    """Street photos with their mask of label numbers, where there is one, and their tags."""
+    """File name, photo (RGB), mask of label numbers or None, and tags of each street photo."""
     rows = rows_of(data, STREET)
     with tarfile.open(data / f"{STREET}.tar") as tar:
         names = set(tar.getnames())
@@ -217,17 +220,17 @@ def street_photos(data: Path) -> Iterator[tuple[str, Image.Image, Pixels | None,
 
 def _read(tar: tarfile.TarFile, member: str) -> bytes:
     file = tar.extractfile(member)
-    assert file is not None  # noqa: S101 - a table names no folder
+    assert file is not None  # noqa: S101 - tables list only files
     return file.read()
 
 
 def street_labels(data: Path) -> list[str]:
-    """The labels of street masks by their number."""
+    """The labels of street masks; the index is the number in the mask."""
     return (data / "street-labels.txt").read_text().split()
 
 
 def street_samples(data: Path) -> Iterator[tuple[Sample, Pixels]]:
-    """Whole outfits, and each garment of those that have masks."""
+    """Whole outfits, and each large enough garment of the outfits with a mask."""
     labels = street_labels(data)
     for member, image, mask, tags in street_photos(data):
         held_out = photo_is_held_out(member)
@@ -253,7 +256,10 @@ def street_samples(data: Path) -> Iterator[tuple[Sample, Pixels]]:
 
 
 def main_tags(mask: Pixels | None, labels: Sequence[str], tags: Sequence[str]) -> list[str]:
-    """The tag of the largest garment; without a mask every tag that can be the largest."""
+    """The tag of the largest garment of `MAIN_TAGS` in the mask.
+
+    Without a mask, or if the mask has no such garment: every tag of `MAIN_TAGS`.
+    """
     able = [tag for tag in tags if tag in MAIN_TAGS]
     if mask is None:
         return able
@@ -264,7 +270,7 @@ def main_tags(mask: Pixels | None, labels: Sequence[str], tags: Sequence[str]) -
 
 
 def _garment(image: Image.Image, mask: NDArray[np.bool_]) -> Pixels:
-    """The part of a photo around a garment, with the garment's mask as alpha."""
+    """The part of a photo around a garment, (SIZE, SIZE, 4). Alpha is the garment's mask."""
     rows, columns = np.nonzero(mask)
     height, width = mask.shape
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
@@ -277,7 +283,7 @@ def _garment(image: Image.Image, mask: NDArray[np.bool_]) -> Pixels:
 
 
 def nothing_samples(data: Path) -> Iterator[tuple[Sample, Pixels]]:
-    """Groceries and waste, pieces of people's rooms, and pieces of streets."""
+    """Groceries and waste, and garment-free parts of people's photos and of street photos."""
     rng = np.random.default_rng(5)
     for member, image in read_archive(data / f"{NOT_GARMENTS}.tar"):
         yield _nothing(NOT_GARMENTS, member, image, photo_is_held_out(member))
@@ -306,9 +312,9 @@ def _nothing(
 def _piece_beside(
     image: Image.Image, mask: NDArray[np.bool_], rng: np.random.Generator
 ) -> Image.Image | None:
-    """A random piece of a photo that has nothing of the mask, and is not flat; None if not found.
+    """A random part of a photo outside the mask; None if no try finds one.
 
-    ``mask`` is the whole photo squashed.
+    ``mask`` is square and covers the whole photo, at any aspect ratio of the photo.
     """
     for _ in range(ROOM_TRIES):
         wide, high = rng.uniform(*ROOM_SIDES, 2)

@@ -1,6 +1,6 @@
-"""Labels of people's photos, street photos and photos of no garment, as sets of types.
+"""Labels of people's photos, street photos and photos without a garment, as sets of types.
 
-Any type of a set may be the true one: a network that spreads its answer over them is right.
+Any type of a set may be the true one. A network may therefore spread its probability over the set.
 Pure, no files.
 """
 
@@ -15,8 +15,8 @@ from training.photos.titles import without_brand
 
 HELD_OUT_SENDERS_PERCENT = 20
 HELD_OUT_PHOTOS_PERCENT = 15
-# Five people sent a third of the photos. Theirs are always for training. The salt was chosen so
-# that the held-out senders have a fair part of each rare label and of children's garments.
+# Five senders sent a third of the photos. These senders are never held out. The salt was chosen so
+# that the held-out senders have a fair share of each rare label and of children's garments.
 LARGEST_SENDERS = {"181", "48", "260", "322", "262"}
 SALT = "sender-17"
 
@@ -49,7 +49,7 @@ PEOPLE_LABELS: dict[str, tuple[str, ...]] = {
     "Top": ("top", "tank top", "camisole"),
     "Blouse": ("blouse", "tunic"),
 }
-"""By label of people's photos; "Not sure", "Other" and "Skip" name no type."""
+"""Types by label of people's photos. The labels "Not sure", "Other" and "Skip" have no types."""
 
 PEOPLE_SLEEVES = {
     "T-Shirt": "short", "Longsleeve": "long", "Outwear": "long", "Polo": "short",
@@ -77,17 +77,17 @@ STREET_TAGS: dict[str, tuple[str, ...]] = {
     "top": ("top", "tank top", "camisole", "t-shirt"), "vest": ("waistcoat", "tank top"),
     "wallet": ("wallet", "clutch"), "watch": ("watch",), "wedges": ("heels",),
 }  # fmt: skip
-"""By tag of street photos; skin, hair and the like are no garments."""
+"""Types by tag of street photos. Tags without a garment, such as skin and hair, are left out."""
 
 MAIN_TAGS = {
     "blazer", "blouse", "bodysuit", "cape", "cardigan", "coat", "dress", "hoodie", "jacket",
     "jeans", "jumper", "leggings", "pants", "romper", "shirt", "shorts", "skirt", "suit",
     "sweater", "sweatshirt", "swimwear", "t-shirt", "top", "vest",
 }  # fmt: skip
-"""The tags that can be what a worn outfit's photo mainly shows."""
+"""Tags that can be the main garment of an outfit."""
 
-# Shop types that titles narrow: (type, what the title says, the narrower type). Where the shop's
-# word is not broader than the narrower one, both may be true.
+# Shop types that titles narrow: (shop type, regular expression for the title, types). The first
+# match counts. If an entry lists two types, either may be true.
 NARROWED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("t-shirt", r"polo", ("polo shirt",)),
     ("sweatshirt", r"hood\w*", ("hoodie",)),
@@ -105,9 +105,9 @@ NARROWED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("sports shoes", r"sneakers?", ("sneakers", "sports shoes")),
     ("pyjamas", r"jumpsuit", ("jumpsuit",)),
 )
-# Shop types that are of the same kind as one of ours.
+# Words of the vocabulary for shop types with the same meaning.
 SAME = {"rompers": "romper", "booties": "boots", "bootie": "boots", "hat": "hat"}
-# From which old word's weights a new word starts.
+# By new word, the old word whose weights initialise the new word's weights.
 RELATIVES = {
     "hoodie": "sweatshirt", "polo shirt": "t-shirt", "tank top": "undershirt", "blouse": "top",
     "cardigan": "sweater", "coat": "outerwear", "jacket": "outerwear", "boots": "casual shoes",
@@ -118,7 +118,7 @@ RELATIVES = {
 
 
 def narrowed(type_: str | None, title: str) -> tuple[str, ...]:
-    """The types of which one is true of a shop's photo, by its article type and its title."""
+    """Possible types of a shop photo, by article type and title; empty without an article type."""
     if type_ is None:
         return ()
     type_ = SAME.get(type_, type_)
@@ -130,37 +130,40 @@ def narrowed(type_: str | None, title: str) -> tuple[str, ...]:
 
 
 def wearers_of(label: str, kids: bool) -> tuple[str, ...]:
-    """The wearers of whom one is true of a people's photo."""
+    """Possible wearers of the garment on a people's photo."""
     if not kids:
         return ("men", "women", "unisex")
     return ("baby",) if label == "Body" else ("boys", "girls", "baby")
 
 
 def shop_wearer(gender: str | None, title: str) -> str | None:
-    """The wearer of a shop's photo: its gender column, or a baby where the title says so."""
+    """The wearer on a shop photo: ``gender``, or "baby" if the title names a baby or an infant.
+
+    The genders "men" and "women" are never replaced.
+    """
     return "baby" if re.search(r"\b(infant|baby)\b", title, re.I) and gender in {
         "boys", "girls", "unisex"
     } else gender  # fmt: skip
 
 
 def sender_is_held_out(sender: str) -> bool:
-    """Whether all photos of one sender are for validation, by the sender's number alone."""
+    """Whether all photos of a sender are held out. The sender's number alone decides."""
     return sender not in LARGEST_SENDERS and _bucket(f"{SALT} {sender}") < HELD_OUT_SENDERS_PERCENT
 
 
 def photo_is_held_out(name: str) -> bool:
-    """Whether a street photo, or a photo of no garment, is for validation, by its name alone."""
+    """Whether a street photo or a photo without a garment is held out. The name alone decides."""
     return _bucket(name.split(".")[0]) < HELD_OUT_PHOTOS_PERCENT
 
 
 def tag_types(tags: Sequence[str]) -> tuple[str, ...]:
-    """The types of which each may be shown where these tags are."""
+    """All types of these tags, without repetition, in the order of the tags."""
     found = {type_: None for tag in tags for type_ in STREET_TAGS.get(tag, ())}
     return tuple(found)
 
 
 def no_garment() -> tuple[str, ...]:
-    """The types of a photo of no garment."""
+    """The types of a photo without a garment."""
     return (NOTHING,)
 
 

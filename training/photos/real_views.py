@@ -1,8 +1,8 @@
-"""Random views of real-world examples for training, whole batches at a time.
+"""Augmentation of batches of real-world examples for training.
 
-Studio photos stay on white or go to other grounds, as in `training.photos.augment`. People's photos
-and worn garments stay in their photo, or their cut-outs go to other grounds. Outfits and photos of
-no garment stay as they are. The light changes the most on people's photos.
+Studio photos keep the white surroundings or get other backgrounds, as in `training.photos.augment`.
+Garments with a mask stay in the photo or get other backgrounds. Outfits and photos without a
+garment keep the background and are cropped less. The light changes least on studio photos.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CUT_OUT, LEAST_SHOWN, MOST_SHOWN = 0.3, 0.04, 0.9
 def real_views(
     studio: Tensor, cut: Tensor, plain: Tensor, size: int, keep: float, lamps: float
 ) -> Tensor:
-    """Training input (n, 3, size, size) in 0-1: studio photos, then those with a mask, then others.
+    """Training input (n, 3, size, size) in 0-1: views of ``studio``, then ``cut``, then ``plain``.
 
-    All are (n, h, w, 4) bytes. ``cut`` has the garment's mask as alpha. The share ``keep`` of the
-    studio photos stays on white; ``lamps`` is how much of the usual change a studio photo's light
-    has.
+    All inputs are (n, h, w, 4) bytes. The alpha of ``cut`` is the garment's mask. Each studio photo
+    keeps its white surroundings with probability ``keep``. ``lamps`` multiplies the change of light
+    on studio photos.
     """
     garments, others = float_planes(cut), float_planes(plain)
     scenes = torch.cat([garments, others])
@@ -47,7 +47,10 @@ def real_views(
 
 
 def _in_place_or_moved(garments: Tensor, scenes: Tensor, size: int) -> Tensor:
-    """Views of garments in their own photo; the share `CUT_OUT` on other grounds."""
+    """Views of garments in the photo, or with probability `CUT_OUT` on other backgrounds.
+
+    A garment with a very small or very large mask always stays in the photo.
+    """
     shown = garments[:, 3].mean(dim=(1, 2))
     able = (shown > LEAST_SHOWN) & (shown < MOST_SHOWN)
     moved = torch.nonzero((torch.rand(len(garments)) < CUT_OUT) & able).flatten()
@@ -59,5 +62,5 @@ def _in_place_or_moved(garments: Tensor, scenes: Tensor, size: int) -> Tensor:
 
 
 def _whole(photos: Tensor, size: int) -> Tensor:
-    """Views of whole photos, cropped and turned a little only."""
+    """Views of photos with little cropping and rotation."""
     return placed(photos[:, :3], size, (0.75, 1.1), math.radians(10), "reflection")

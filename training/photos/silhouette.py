@@ -1,8 +1,8 @@
-"""The silhouette of a garment that nobody wears: what stands out from the border's colours.
+"""Find the silhouette of a garment without a wearer by the colours of the picture's border.
 
-The background's colours are learnt from a band along the picture's border, in CIE Lab; what is
-far from all of them starts GrabCut (Rother, Kolmogorov and Blake, SIGGRAPH 2004), which settles
-the outline. A mask that does not look like a thing on a ground is no mask.
+A band along the border gives the background's colours in CIE Lab. Pixels far from all these colours
+initialise the foreground of GrabCut (Rother, Kolmogorov and Blake, SIGGRAPH 2004), and GrabCut
+finds the outline. An implausible mask is discarded.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _LEAST_CLEAR = 0.6
 
 @dataclass(frozen=True)
 class Silhouette:
-    """``mask`` is True on the garment (height × width of the picture that was given).
+    """``mask`` is True on the garment (height × width of the given picture).
 
-    ``confidence`` in 0–1: how much it looks like one thing on a ground.
+    ``confidence`` in 0–1: how plausible the mask is as one object on a background.
     """
 
     mask: Mask
@@ -35,7 +35,7 @@ class Silhouette:
 
 
 def find_silhouette(picture: Picture) -> Silhouette | None:
-    """Find the garment in ``picture`` (height × width × 3, RGB); None where none is plausible."""
+    """Return the silhouette in ``picture`` (height × width × 3, RGB); None if implausible."""
     small = _shrunk(picture)
     for segmented, trust in ((_by_colour, 1.0), (_by_place, 0.7)):
         mask = segmented(small)
@@ -59,7 +59,7 @@ def _shrunk(picture: Picture) -> Picture:
 
 
 def _by_colour(small: Picture) -> Mask | None:
-    """Start from what is far from the border's colours."""
+    """Initialise the foreground with pixels far from the border's colours."""
     distance = _distance_to_border_colours(small)
     level = _otsu(distance)
     seeds = np.where(distance > level, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
@@ -71,7 +71,7 @@ def _by_colour(small: Picture) -> Mask | None:
 
 
 def _by_place(small: Picture) -> Mask | None:
-    """Start from the picture's middle: for a garment that has the border's colours."""
+    """Initialise the foreground with the middle, for a garment in the colours of the border."""
     height, width = small.shape[:2]
     seeds = np.full((height, width), cv2.GC_BGD, np.uint8)
     y, x = round(height * 0.06), round(width * 0.06)
@@ -82,7 +82,7 @@ def _by_place(small: Picture) -> Mask | None:
 
 
 def _cut(small: Picture, seeds: NDArray[np.uint8]) -> Mask | None:
-    """Let GrabCut settle the outline; None where all is ground or all is garment."""
+    """Find the outline with GrabCut; None if ``seeds`` or the result have no usable foreground."""
     if not (seeds == cv2.GC_PR_FGD).any() or (seeds == cv2.GC_PR_FGD).all():
         return None
     cv2.setRNGSeed(0)
@@ -92,7 +92,10 @@ def _cut(small: Picture, seeds: NDArray[np.uint8]) -> Mask | None:
 
 
 def _distance_to_border_colours(small: Picture) -> NDArray[np.float32]:
-    """Return each pixel's distance in Lab to the nearest colour of the border, in its spreads."""
+    """Return each pixel's distance in Lab to the nearest border colour.
+
+    The unit is the standard deviation of that colour's cluster in each channel, with a lower bound.
+    """
     lab = cv2.cvtColor(cv2.GaussianBlur(small, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.float32)
     height, width = lab.shape[:2]
     band = max(2, round(min(height, width) * _BAND))
@@ -112,7 +115,7 @@ def _distance_to_border_colours(small: Picture) -> NDArray[np.float32]:
     for index, centre in enumerate(centres):
         members = border[labels[:, 0] == index]
         if len(members) < 0.06 * len(border):
-            continue  # too few: the garment itself where it touches the border
+            continue  # a small cluster is probably the garment, touching the border
         spread = np.maximum(members.std(axis=0), (6.0, 3.0, 3.0))
         nearest = np.minimum(nearest, (((lab - centre) / spread) ** 2).sum(axis=2))
     return np.sqrt(nearest)
@@ -126,7 +129,10 @@ def _otsu(distance: NDArray[np.float32]) -> float:
 
 
 def _largest(mask: Mask) -> Mask | None:
-    """Keep the largest connected part and what is nearly as large, holes filled."""
+    """Return the largest connected part and parts of at least 35 % of its area; None if empty.
+
+    Holes are filled unless the holes exceed 15 % of the kept area.
+    """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
     closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel, iterations=2)
@@ -143,7 +149,7 @@ def _largest(mask: Mask) -> Mask | None:
 
 
 def _plausibility(mask: Mask, small: Picture) -> float:
-    """Return 0 for what is no thing on a ground, else 0–1."""
+    """Return how plausible the mask is as one object on a background: 0–1, 0 if implausible."""
     area = float(mask.mean())
     if not 0.06 <= area <= 0.85:
         return 0.0
@@ -162,7 +168,7 @@ def _plausibility(mask: Mask, small: Picture) -> float:
 
 
 def _clear_share(mask: Mask, small: Picture) -> float:
-    """Return the share of the outline at which inside and outside differ visibly in Lab."""
+    """Return the share of the outline where the colours inside and outside differ visibly."""
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
     weight = mask.astype(np.float32)[..., None]
     reach = (9, 9)

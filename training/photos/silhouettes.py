@@ -1,4 +1,4 @@
-"""Masks of people's photos for the mask network to learn from: GrabCut's, where it is sure."""
+"""Masks of people's photos to train the mask network: GrabCut masks of high confidence."""
 
 from pathlib import Path
 
@@ -12,7 +12,11 @@ SURE = 0.6
 
 
 def silhouettes(photos: Photos, places: NDArray[np.intp], cache: Path) -> NDArray[np.uint8]:
-    """The photos at ``places`` whose silhouette is sure, (n, SIZE, SIZE, 4), it as their alpha."""
+    """The photos at ``places`` with a silhouette of confidence `SURE` or more, (n, SIZE, SIZE, 4).
+
+    Alpha is the silhouette. The first call writes a file in ``cache``; later calls with the same
+    number of places read the file. Raises ValueError if no photo has such a silhouette.
+    """
     path = cache / f"silhouettes-{SIZE}-{len(places)}.npy"
     if not path.is_file():
         found = []

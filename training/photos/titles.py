@@ -1,8 +1,8 @@
-"""Products' titles as captions to learn from: no brand, no size, words in natural order.
+"""Titles of products as captions for training: no brand, no size, words in natural order.
 
-A caption is the wearer, the colours, the pattern, what else can be seen, and the type:
-"men's navy blue checked slim-fit shirt". Of a title's own words only those of a list are kept
-that name what a photo shows; all others may be a brand's.
+A caption has the wearer, the colours, the pattern, other visible details and the type: "men's navy
+blue checked slim-fit shirt". From a title come only a second colour and the words for visible
+details in `SEEN_WORDS`: any other word may be part of a brand.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from training.photos.labels import UNSTATED
 
-# What a title may say besides wearer, colour, pattern and type, as captions say it.
+# Words of captions for visible details, and regular expressions that find them in titles.
 SEEN_WORDS: dict[str, str] = {
     "polo": r"polo",
     "v-neck": r"v[ -]?neck",
@@ -66,7 +66,7 @@ _TYPE_SAYS = {"casual", "formal", "laptop", "messenger", "running", "football", 
 def caption_of(
     title: str, type_: str | None, colour: str | None, gender: str | None, pattern: str | None
 ) -> tuple[str, ...]:
-    """The words of a product's caption; none where its type is not known."""
+    """The words of a product's caption; empty if the type is not known."""
     if type_ is None:
         return ()
     words: list[str] = []
@@ -84,19 +84,19 @@ def caption_of(
 
 
 def brand_of(title: str) -> str:
-    """A title's beginning up to its wearer; its first word where it names no wearer."""
+    """The part of a title before the wearer; the first word if no wearer comes early."""
     return title[: len(title) - len(without_brand(title))]
 
 
 def without_brand(title: str) -> str:
-    """A title from its wearer on; from its second word where it names no wearer early."""
+    """A title from the wearer on; from the second word if no wearer is in the first six words."""
     brand = re.match(rf"(?:\S+\s+){{0,5}}?(?=(?:{_WEARER})\b)", title, re.I)
     brand = brand or re.match(r"\S+\s*", title)
     return title[brand.end() :] if brand else title
 
 
 def seen_words(title: str) -> list[str]:
-    """The words of the list that a title says, in its order."""
+    """The words of `SEEN_WORDS` that match a title, in the title's order."""
     found = [
         (match.start(), word)
         for word, said in SEEN_WORDS.items()
@@ -106,7 +106,10 @@ def seen_words(title: str) -> list[str]:
 
 
 def second_colour(title: str, colour: str) -> str | None:
-    """The other colour of "Black & White": one that stands beside an "and" and is not the first."""
+    """The other colour of a pair such as "Black & White": the one that is not ``colour``.
+
+    None without a pair, or if both or none of the pair's colours differ from ``colour``.
+    """
     names = "|".join(sorted(PLAIN_COLOURS, key=len, reverse=True))
     pair = re.search(rf"\b({names}) ?(?:&|and|/) ?({names})\b", title, re.I)
     if not pair:
@@ -117,7 +120,7 @@ def second_colour(title: str, colour: str) -> str | None:
 
 
 def vocabulary_of(captions: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """Every word of the captions, in alphabetical order."""
+    """All words of the captions, in alphabetical order."""
     return tuple(sorted({word for caption in captions for word in caption}))
 
 

@@ -1,4 +1,4 @@
-"""Scores of the networks on labelled photos, computed as the product uses the networks.
+"""Scores of the networks on labelled photos. The networks run as in the product.
 
-Start with `score`. Must not import the trainers.
+Start with `score`. This package must not import `training.trainers`.
 """

@@ -1,8 +1,9 @@
-"""How like its reference a caption is: BLEU-4 and CIDEr-D, one reference a caption.
+"""Similarity of captions and references: BLEU-4 and CIDEr-D, with one reference for each caption.
 
-Papineni et al., "BLEU" (ACL 2002), over the whole corpus with its brevity penalty; Vedantam et
-al., "CIDEr" (CVPR 2015), in the D variant that the COCO captions are scored by: clipped, with a
-Gaussian of 6 words on the lengths' difference, times 10. Both take captions as word tuples.
+BLEU-4: Papineni et al., "BLEU" (ACL 2002), over the whole corpus, with brevity penalty. CIDEr-D:
+Vedantam et al., "CIDEr" (CVPR 2015), as for COCO captions: counts are clipped, a Gaussian with
+standard deviation 6 words penalises the difference of lengths, and the score is multiplied by 10.
+Captions and references are sequences of words.
 """
 
 import math
@@ -32,7 +33,7 @@ def bleu4(captions: Sequence[Words], references: Sequence[Words]) -> float:
 
 
 def cider_d(captions: Sequence[Words], references: Sequence[Words]) -> float:
-    """Mean CIDEr-D; grams are weighed by how few references have them."""
+    """Mean CIDEr-D in 0-10. An n-gram in fewer references has a higher weight."""
     if not references:
         return 0.0
     total = 0.0
@@ -52,7 +53,7 @@ def cider_d(captions: Sequence[Words], references: Sequence[Words]) -> float:
 
 
 def _likeness(said: dict[Words, float], wanted: dict[Words, float], longer: int) -> float:
-    """The clipped cosine of two weighed bags of grams."""
+    """The clipped cosine of two weighted bags of n-grams, times the penalty for the lengths."""
     dot = sum(min(weight, wanted.get(gram, 0.0)) * wanted.get(gram, 0.0)
               for gram, weight in said.items())  # fmt: skip
     norms = math.sqrt(sum(w * w for w in said.values()) * sum(w * w for w in wanted.values()))

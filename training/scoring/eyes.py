@@ -1,4 +1,4 @@
-"""Renders people's photos with what the networks say of them, to be looked at.
+"""Draw photos with the networks' output for inspection by eye.
 
 Examples:
     python -m training.scoring.eyes photos --out eyes.png
@@ -27,7 +27,11 @@ COUNT, COLUMNS, TILE, LINE = 24, 4, 220, 14
 
 
 def sheet(data: Path, archive: str, count: int, seed: int) -> Image.Image:
-    """One row of pictures a photo: itself with its points, its cut-out, its shots, its words."""
+    """A picture with one tile for each photo: the photo with landmarks, cut-out, shots and texts.
+
+    ``count`` random photos are chosen among those held out for scoring. Raises ValueError if the
+    archive has fewer.
+    """
     rows = [_row(*found) for found in _looked_at(data, archive, count, seed)]
     width, height = rows[0].size
     lines = -(-len(rows) // COLUMNS)
@@ -95,11 +99,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", help="else LOOKSTREAM_DATA")
-    parser.add_argument("--out", type=Path, default=Path("eyes.png"), help="the picture to write")
     parser.add_argument(
-        "--archive", default=VALIDATION_PHOTOS, help="photos kept for scoring in it"
+        "folder", metavar="DIR", type=Path, nargs="?", help="default: LOOKSTREAM_DATA"
     )
+    parser.add_argument("--out", type=Path, default=Path("eyes.png"), help="picture to write")
+    parser.add_argument("--archive", default=VALIDATION_PHOTOS, help="archive of the photos")
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()

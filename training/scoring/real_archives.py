@@ -1,4 +1,4 @@
-"""Reads the archives of real-world photos for scoring, and asks the product what they show."""
+"""Read the archives of real-world photos for scoring and compute the product's texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH = 8
 
 
 def kind_of(folder: Path, archive: str) -> Kind | None:
-    """What an archive's photos are by its table's columns; None for studio and ten-class photos."""
+    """The kind of an archive, by the columns of the table; None for studio and ten-class photos."""
     with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
         columns = set(next(csv.reader(file)))
     kinds: dict[Kind, set[str]] = {
@@ -35,7 +35,12 @@ def kind_of(folder: Path, archive: str) -> Kind | None:
 
 
 def is_held_out(kind: Kind, row: Row) -> bool:
-    """Whether a photo was kept for scoring: its sender, or the old validation split, or by name."""
+    """Whether a photo is held out for scoring.
+
+    A photo of people is held out if it is in the old validation split or its sender is unknown. The
+    sender decides for photos outside the old splits; photos of the old training split are not held
+    out. The name decides for other kinds.
+    """
     if kind == "people":
         sender, split = row.get("sender_id"), row.get("split")
         if not sender:
@@ -45,7 +50,7 @@ def is_held_out(kind: Kind, row: Row) -> bool:
 
 
 def held_out_names(folder: Path, archive: str) -> set[str]:
-    """The photos of an archive that were kept for scoring; all where its table tells no more."""
+    """File names of an archive's held-out photos; all photos if `kind_of` the archive is None."""
     kind = kind_of(folder, archive)
     with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
         return {row["file"] for row in csv.DictReader(file)
@@ -55,7 +60,7 @@ def held_out_names(folder: Path, archive: str) -> set[str]:
 def score_told(
     model: GarmentModel, folder: Path, archive: str, kind: Kind, held_out: bool, verdict: Verdict
 ) -> dict[str, Any]:
-    """The figures of one archive, by what the product tells of its photos."""
+    """The scores of the product's texts on one archive; for street photos also the mask's IoU."""
     rows: list[Row] = []
     told: list[Told] = []
     overlaps: list[float] = []
@@ -74,7 +79,7 @@ def score_told(
 
 
 def told_of(seen: Prediction) -> Told:
-    """Everything that the product tells of a photo."""
+    """The product's texts, sleeve, neckline and review mark of a photo."""
     beside = [description(seen)]
     for name, attribute in attributes(seen).items():
         if name in ("sleeve", "neckline"):
@@ -83,7 +88,7 @@ def told_of(seen: Prediction) -> Told:
 
 
 def overlap(seen: Prediction, true: NDArray[np.bool_]) -> float:
-    """Intersection over union of the mask with the annotators' garments and wearer."""
+    """Intersection over union of the mask and the annotators' mask (h, w); 0 without a mask."""
     if seen.mask is None:
         return 0.0
     height, width = true.shape

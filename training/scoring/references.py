@@ -1,4 +1,4 @@
-"""Captions and shop titles as words that can be compared: no brand, no size, one spelling."""
+"""Words of captions and of shop titles after the brand, in one spelling, for comparison."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -21,19 +21,22 @@ SPELLINGS = {
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words in one spelling, without possessives, sizes and numbers."""
+    """Lower-case words in one spelling, without possessive endings and numbers."""
     found = re.findall(r"[a-z][a-z-]*", re.sub(r"['’]s?\b", "", text.lower()))
     return [SPELLINGS.get(word, word) for word in found]
 
 
 def brands_of(titles: Iterable[str]) -> frozenset[tuple[str, ...]]:
-    """Every brand that the titles begin with; a colour alone, as in "Red Women Top", is none."""
+    """The brands at the start of the titles, without the words of `NO_BRANDS`.
+
+    In "Red Women Top", "red" is not a brand.
+    """
     found = {tuple(words_of(brand_of(title))) for title in titles}
     return frozenset(brand for brand in found if brand and brand not in NO_BRANDS)
 
 
 def reference_of(title: str) -> tuple[str, ...]:
-    """A title's words after its brand."""
+    """The words of a title after the brand."""
     return tuple(words_of(without_brand(title)))
 
 
@@ -43,7 +46,7 @@ def spoken(seen: Prediction) -> tuple[str, ...]:
 
 
 def names_a_brand(words: Sequence[str], brands: frozenset[tuple[str, ...]]) -> bool:
-    """Whether a caption has all words of a brand side by side."""
+    """Whether a caption contains a brand of one to four consecutive words."""
     return any(
         tuple(words[i : i + length]) in brands
         for length in range(1, 5)
@@ -52,7 +55,7 @@ def names_a_brand(words: Sequence[str], brands: frozenset[tuple[str, ...]]) -> b
 
 
 def said_in(seen: Prediction) -> dict[str, str]:
-    """The type, colour and gender that stand in the caption, by its own words."""
+    """The confident type, colour and gender that appear in the caption."""
     text = f" {caption(seen).lower()} "
     sure = what_is_sure(seen)
     wearers = {"men": " men's ", "women": " women's ", "boys": " boys' ", "girls": " girls' ",

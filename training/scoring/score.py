@@ -1,14 +1,15 @@
-"""Scores the shipped networks on labelled photos, by the way the product uses them.
+"""Score the networks on labelled photos. The networks run as in the product.
 
-DIR holds archives and their tables: NAME.tar with NAME.csv beside it, the table of studio photos
-with `articleType`, `baseColour`, `gender` and `productDisplayName`, that of people's photos with
-`label`, or with `label` and `kids`, that of street photos with `mask` and `tags`, that of photos
-without a garment with `what`. Prints one JSON object keyed by the archives' names.
+DIR has archives NAME.tar and tables NAME.csv. The columns of a table give the kind of photos:
+`articleType`, `baseColour`, `gender`, `masterCategory` and `productDisplayName` for studio photos;
+`label` for people's photos of ten classes; `label` and `kids` for other people's photos; `mask` and
+`tags` for street photos; `what` for photos without a garment. The output is one JSON object with
+the archives' names as keys.
 
 Examples:
     python -m training.scoring.score photos
     python -m training.scoring.score photos --only photos-validation --weights quick.safetensors
-    python -m training.scoring.score photos --held-out    # only photos held out of training
+    python -m training.scoring.score photos --held-out    # only held-out photos
     python -m training.scoring.score photos --only people street --held-out --yardstick verdicts.py
 """
 
@@ -39,7 +40,10 @@ Scored = tuple[Example, Prediction]
 def predictions(
     model: GarmentModel, folder: Path, archive: str, held_out: bool
 ) -> tuple[list[Scored], float]:
-    """The archive's photos with what the model says of them, and its milliseconds a photo."""
+    """The examples of an archive with predictions, and the mean time for a photo in milliseconds.
+
+    The time includes the prediction and the caption, without reading and decoding the photo.
+    """
     with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
         listed = examples_of(archive, list(csv.DictReader(file)))
     wanted = {e.member: e for e in listed if e.held_out or not held_out}
@@ -50,7 +54,7 @@ def predictions(
         seen = model.predict([image for _, image in batch])
         spoken_of = [spoken(one) for one in seen]
         spent += time.perf_counter() - began
-        assert len(spoken_of) == len(batch)  # noqa: S101 - the words are part of what is timed
+        assert len(spoken_of) == len(batch)  # noqa: S101 - the timing includes the captions
         found.extend(zip((example for example, _ in batch), seen, strict=True))
     return found, spent / max(len(found), 1) * 1000
 
@@ -68,7 +72,11 @@ def _batches(path: Path, wanted: dict[str, Example]) -> Iterator[list[tuple[Exam
 
 
 def score_photos(scored: Sequence[Scored]) -> dict[str, Any]:
-    """Top-1 of the ten classes of people's photos, their calibration, and how masks cover."""
+    """Top-1, recall and calibration of the ten classes of people's photos, and mask coverage.
+
+    ``mask_coverage`` is the share of photos whose mask covers more than `LEAST_COVER`;
+    ``mask_share`` is the mean covered share.
+    """
     named = {words: name for name, words in PHOTO_CLASSES.items()}
     pairs: list[tuple[float, bool]] = []
     recall: dict[str, list[bool]] = {name: [] for name in PHOTO_CLASSES}
@@ -90,13 +98,16 @@ def score_photos(scored: Sequence[Scored]) -> dict[str, Any]:
 
 
 def _cover(seen: Prediction) -> float:
-    """The share of the photo that the mask takes."""
+    """The share of the photo that the mask covers."""
     shares = seen.mask.shares if seen.mask else b""
     return sum(share > 127 for share in shares) / max(len(shares), 1)
 
 
 def score_catalogue(scored: Sequence[Scored]) -> dict[str, Any]:
-    """Each head's and the captions' share of right words, and the captions' likeness to titles."""
+    """Accuracy and calibration of the heads, accuracy of the captions, similarity to the titles.
+
+    A head is scored on the photos whose true word is in the head's vocabulary.
+    """
     heads = {head: _of_head(scored, head) for head in HEADS_SCORED}
     captions = [said_in(seen) for _, seen in scored]
     words = [spoken(seen) for _, seen in scored]
@@ -149,7 +160,7 @@ def _of_head(scored: Sequence[Scored], head: str) -> dict[str, Any]:
 def _caption_right(
     scored: Sequence[Scored], captions: Sequence[dict[str, str]], head: str
 ) -> float:
-    """The share of all photos of a known label whose caption says just that word."""
+    """The share of photos with the true word in the caption, among those with a known word."""
     right = []
     for (example, seen), said in zip(scored, captions, strict=True):
         truth = _truth(example, head)
@@ -165,7 +176,11 @@ def _truth(example: Example, head: str) -> str:
 
 
 def calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 10) -> float:
-    """Mean distance between confidence and accuracy over equal-width bins (Guo et al. 2017)."""
+    """Expected calibration error of (confidence, is right) pairs (Guo et al., ICML 2017).
+
+    The error is the mean distance of confidence and accuracy in equal-width bins, weighted by the
+    number of pairs.
+    """
     total = 0.0
     for index in range(bins):
         inside = [p for p in pairs if index == min(int(p[0] * bins), bins - 1)]
@@ -184,7 +199,7 @@ def score(
     held_out: bool = False,
     verdict: Verdict = by_label,
 ) -> dict[str, Any]:
-    """Every figure, by archive; people's captions are judged by ``verdict``."""
+    """The scores of each archive. ``verdict`` judges the captions of people's photos."""
     found: dict[str, Any] = {}
     for archive in archives:
         if kind := kind_of(folder, archive):
@@ -198,7 +213,7 @@ def score(
 
 
 def archives_in(folder: Path) -> list[str]:
-    """The names of the archives that have their table beside them."""
+    """The names of the archives with a table in the same folder."""
     return sorted(p.stem for p in folder.glob("*.tar") if p.with_suffix(".csv").is_file())
 
 
@@ -206,20 +221,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the archives' folder")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these archives; else all")
-    parser.add_argument("--held-out", action="store_true", help="only what was not trained on")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of the archives")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="archives; default: all")
+    parser.add_argument("--held-out", action="store_true", help="score only held-out photos")
     parser.add_argument(
-        "--yardstick", type=Path, help="a Python file with verdict(caption, label); else our own"
+        "--yardstick", type=Path, help="Python file with verdict(caption, label); default: by_label"
     )
-    parser.add_argument("--weights", type=Path, help="weights to score; else the shipped ones")
-    parser.add_argument("--threads", type=int, default=2, help="torch threads")
-    parser.add_argument("--out", type=Path, help="also write the JSON here")
+    parser.add_argument("--weights", type=Path, help="weights file; default: shipped weights")
+    parser.add_argument("--threads", type=int, default=2, help="number of torch threads")
+    parser.add_argument("--out", type=Path, help="file to write the JSON to as well")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     archives = given.only or archives_in(given.folder)
     if not archives:
-        parser.error(f"{given.folder} has no NAME.tar with NAME.csv beside it")
+        parser.error(f"{given.folder} has no NAME.tar with a NAME.csv")
     verdict = load_yardstick(given.yardstick) if given.yardstick else by_label
     model = GarmentModel.load(given.weights)
     found = score(model, given.folder, archives, given.held_out, verdict)

@@ -1,7 +1,7 @@
-"""Scores what is told of people's photos, street photos and photos of no garment.
+"""Score captions of people's photos, street photos and photos without a garment.
 
-A caption's words are judged by the type hierarchy, or, for people's labels, by a yardstick: a
-Python file with ``verdict(caption, label)`` that returns "right", "broad" or "wrong".
+The type hierarchy judges the words of a caption. For people's labels, a yardstick can replace the
+hierarchy: a Python file with ``verdict(caption, label)`` that returns "right", "broad" or "wrong".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.photos.real_labels import PEOPLE_LABELS, tag_types
 
 Verdict = Callable[[str, str], str]
 
-# Words that are true of too much to be more than broad.
+# Words too general to be "right", unless the word is one of the true types.
 BROAD = {"garment", "top", "bottoms", "footwear", "headwear", "one-piece", "outerwear"}
 WITHOUT_SLEEVES = {"Pants", "Shorts", "Skirt", "Shoes", "Hat"}
 _DETAILS = re.compile(r"\b(sleeve\w*|\w+-sleeved|neck\w*|[vu]-neck|\w+-neck|collar\w*)\b", re.I)
@@ -28,7 +28,7 @@ _ADULTS = re.compile(r"\b(men|women|man|woman|mens|womens|unisex|ladies)\b", re.
 
 @dataclass(frozen=True)
 class Told:
-    """What is told of one photo: the caption, all other texts and attributes, and its marks."""
+    """The output for one photo: the caption, further texts (``beside``) and the review mark."""
 
     caption: str
     beside: str
@@ -41,10 +41,13 @@ class Told:
 
 
 def load_yardstick(path: Path) -> Verdict:
-    """The `verdict` of a Python file. Raises AttributeError or OSError where there is none."""
+    """The function `verdict` of a Python file.
+
+    Raises OSError without a readable Python file, AttributeError if the file has no `verdict`.
+    """
     spec = importlib.util.spec_from_file_location("yardstick", path)
     if spec is None or spec.loader is None:
-        raise OSError(f"{path} is no Python file")
+        raise OSError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     verdict: Verdict = module.verdict
@@ -52,7 +55,7 @@ def load_yardstick(path: Path) -> Verdict:
 
 
 def words_named(caption: str) -> set[str]:
-    """The hierarchy's words in a caption, the longest match only: "tank top" is no "top"."""
+    """The hierarchy's words in a caption, only the longest matches: "tank top" without "top"."""
     text = caption.lower()
     found = {w for w in every_word() if re.search(rf"(?<![\w-]){re.escape(w)}(?![\w-])", text)}
     return {w for w in found
@@ -60,7 +63,11 @@ def words_named(caption: str) -> set[str]:
 
 
 def by_hierarchy(caption: str, types: Sequence[str]) -> str:
-    """The verdict of the hierarchy, where any of these types is true."""
+    """The verdict of the hierarchy on a caption. Any of ``types`` may be the true one.
+
+    "wrong": a word of the hierarchy is not true of any type. "right": otherwise, a word is one of
+    the types or is not in `BROAD`. "broad": all other captions.
+    """
     found = words_named(caption)
     if any(not any_true(types, word) for word in found):
         return "wrong"
@@ -70,14 +77,19 @@ def by_hierarchy(caption: str, types: Sequence[str]) -> str:
 
 
 def by_label(caption: str, label: str) -> str:
-    """The hierarchy's verdict by a label of people's photos."""
+    """The verdict of the hierarchy on a caption, for a label of people's photos."""
     return by_hierarchy(caption, PEOPLE_LABELS[label])
 
 
 def score_people(
     rows: Sequence[Mapping[str, str]], told: Sequence[Told], verdict: Verdict = by_label
 ) -> dict[str, Any]:
-    """Captions by people's labels; children called adults; attributes that a type cannot have."""
+    """Shares of verdicts on captions of people's photos.
+
+    ``kids_called_adults`` is the share of children's photos with a text that names adults.
+    ``nonsense`` is the number of photos in `WITHOUT_SLEEVES` with a text on sleeves, neckline or
+    collar.
+    """
     counts: Counter[str] = Counter()
     labels: dict[str, list[bool]] = defaultdict(list)
     wrongly: Counter[tuple[str, str]] = Counter()
@@ -111,7 +123,7 @@ def score_people(
 
 
 def score_street(rows: Sequence[Mapping[str, str]], told: Sequence[Told]) -> dict[str, Any]:
-    """Captions of worn outfits: right where they name a garment of the outfit's tags."""
+    """Shares of verdicts on captions of outfits. The types of all tags of the outfit are true."""
     counts: Counter[str] = Counter()
     for row, each in zip(rows, told, strict=True):
         types = tag_types(row["tags"].split("|"))
@@ -124,7 +136,7 @@ def score_street(rows: Sequence[Mapping[str, str]], told: Sequence[Told]) -> dic
 
 
 def score_nothing(told: Sequence[Told]) -> dict[str, Any]:
-    """Photos of no garment: how many claim one, and how many of all claim one unmarked."""
+    """For photos without a garment: the shares with a caption, and with one but no review mark."""
     claimed = [bool(each.caption) for each in told]
     unmarked = [bool(each.caption) and not each.review for each in told]
     return {"n": len(told), "claimed": _mean(claimed), "unmarked": _mean(unmarked)}
