@@ -149,10 +149,4 @@ def submission(uploaded: UploadedObject, job: Job | None) -> ImageSubmitted | No
         return ImageSubmitted(job_id=uploaded.job_id, source=source)
     if job.submitted_at and job.status != "deleted":
         return None
-    return ImageSubmitted(
-        job_id=uploaded.job_id,
-        run=job.run,
-        lane="bulk" if job.lane == "bulk" else "interactive",
-        source=source,
-        stages=job.wanted,
-    )
+    return ImageSubmitted.of_job(job, source=source)

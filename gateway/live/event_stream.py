@@ -137,9 +137,9 @@ def format_event(name: str, data: str, event_id: object) -> bytes:
 class EventStream(StreamingResponse):
     """Sends each frame, and a comment after ``heartbeat_s`` without a frame.
 
-    The response ends with the last frame, when the client disconnects, or when the client accepts
-    no bytes for ``stalled_s``. The generator of frames is closed in each case. Starlette detects
-    the disconnect.
+    The response ends after the last frame. It ends early when the client disconnects, or when the
+    client accepts no bytes for ``stalled_s`` seconds. Each end closes the generator of frames.
+    Starlette detects the disconnect.
     """
 
     media_type = "text/event-stream"

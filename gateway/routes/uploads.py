@@ -19,7 +19,7 @@ from gateway.live.waiting import canonical_id
 from gateway.services import REPLAYED, Gateway, IdempotencyKey, Services, replayed_header
 from gateway.submissions.idempotency import KEPT, checked_key, job_id
 from gateway.submissions.options import Options, plain
-from gateway.submissions.submitter import submitted
+from gateway.submissions.submitter import submission_event, submitted
 from gateway.views.examples import COMPLETED_UPLOAD, UPLOAD
 from gateway.views.jobs import links
 from gateway.views.models import AcceptedEntry, SubmissionView, UploadView
@@ -209,15 +209,8 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
 
 
 def _event(gateway: Services, job_id: str, options: Options) -> ImageSubmitted:
-    return ImageSubmitted(
-        job_id=job_id,
-        source=Source(object=keys.upload(job_id)),
-        group=options.group,
-        stages=gateway.deps.graph.closure(options.names),
-        metadata=options.metadata,
-        lane=options.lane,
-        force=options.force,
-    )
+    source = Source(object=keys.upload(job_id))
+    return submission_event(job_id, source, options, gateway.deps.graph.closure(options.names))
 
 
 def _is_upload(job: Job) -> bool:

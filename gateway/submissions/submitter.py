@@ -18,6 +18,7 @@ from gateway.http.metrics import Metrics
 from gateway.http.problems import Problem
 from gateway.submissions.body import Submission
 from gateway.submissions.idempotency import KEPT, fingerprint, job_id
+from gateway.submissions.options import Options
 from gateway.submissions.photos import Photo, Upload
 from storage.artifacts import keys
 from storage.artifacts.erasure import erase_job
@@ -124,7 +125,7 @@ class Submitter:
         new = await self._unknown(taken) if replayed else taken
         sources = await self._store(new)
         events = [
-            _event(job_id, source, wanted, submission, key)
+            submission_event(job_id, source, submission.options, wanted, key)
             for (job_id, _), source in zip(new, sources, strict=True)
         ]
         if events:
@@ -187,10 +188,14 @@ def _job_id(key: str | None, at: datetime, index: int) -> str:
     return str(uuid_utils.uuid7()) if key is None else job_id(key, at, index)
 
 
-def _event(
-    job_id: str, source: Source, wanted: tuple[str, ...], submission: Submission, key: str | None
+def submission_event(
+    job_id: str,
+    source: Source,
+    options: Options,
+    wanted: tuple[str, ...],
+    key: str | None = None,
 ) -> ImageSubmitted:
-    options = submission.options
+    """Return a new job's first event. ``wanted`` are the stages with those that they need."""
     return ImageSubmitted(
         job_id=job_id,
         source=source,

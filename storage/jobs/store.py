@@ -121,7 +121,7 @@ class StageCompleted:
 
 @dataclass(frozen=True)
 class StageFailure:
-    """A stage failed after its last try; ``blocks`` are the stages that can no longer run."""
+    """A stage failed in its last try. ``blocks`` names the later stages that cannot run now."""
 
     job_id: str
     run: int

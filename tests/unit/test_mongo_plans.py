@@ -1,4 +1,4 @@
-"""Every query of MongoDB has an index, by MongoDB's rules for choosing one.
+"""Each MongoDB query can use an index, by MongoDB's documented rules.
 
 FerretDB, which the tests run, scans the whole collection, so the tests compute the plans. The rules
 are from MongoDB's manual ("The ESR Guideline", "Multikey Indexes"). An index serves a filter by its
