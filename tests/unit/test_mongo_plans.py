@@ -31,9 +31,10 @@ MOST_MERGED = 200
 
 @dataclass(frozen=True)
 class Plan:
-    """How one index serves a filter: ``scans`` ranges, each bounded by its first ``bounded`` keys.
+    """How one index serves a filter.
 
-    With ``in_order``, merging the ranges gives a page without a sort.
+    MongoDB reads ``scans`` ranges of the index. In each range, the filter limits the first
+    ``bounded`` keys of the index. With ``in_order``, merging the ranges gives a page without a sort.
     """
 
     index: str

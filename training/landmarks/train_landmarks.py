@@ -48,7 +48,6 @@ Arrays = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]
 
 def drawn(seed: int, count: int) -> Arrays:
     """`count` garments of random kinds."""
-    torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     masks = np.zeros((count, SIDE, SIDE), np.uint8)
     points = np.full((count, len(POINTS), 2), np.nan, np.float32)
