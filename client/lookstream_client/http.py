@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -151,17 +152,14 @@ def retry_after_s(header: str | None, now: datetime | None = None) -> float | No
 
     Return None without a header, and for one that cannot be parsed.
     """
-    if header is None:
-        return None
+    text = (header or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text):
+        return float(text)
     try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
+        left = (parsedate_to_datetime(text) - (now or datetime.now(UTC))).total_seconds()
+    except (TypeError, ValueError, OverflowError):  # no date, or a date without a zone
         return None
-    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+    return max(0.0, left)
 
 
 @dataclass(frozen=True)

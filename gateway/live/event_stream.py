@@ -94,16 +94,7 @@ class JobEvent(Shape):
     @classmethod
     def from_job(cls, job: Job) -> Self:
         """Build the event from a job of the job store."""
-        return cls(
-            job_id=job.job_id,
-            status=job.status,
-            run=job.run,
-            revision=job.revision,
-            group=job.group,
-            updated_at=job.updated_at,
-            stages={name: state.status for name, state in job.stages.items()},
-            error=Failure.model_validate(job.error, from_attributes=True) if job.error else None,
-        )
+        return cls.from_update(JobUpdated.of_job(job))
 
     @property
     def event_id(self) -> JobEventId:

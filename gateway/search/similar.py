@@ -49,8 +49,8 @@ class SimilarJobs:
         """Return at most ``limit`` jobs with their similarity, -1 to 1, the most similar first.
 
         ``job`` itself is never returned. Of several jobs with the same photo, one is returned. All
-        returned jobs have a vector of the same model as ``job``. Raises `Problem` if ``job`` has no vector, and
-        `StoreUnavailable`.
+        returned jobs have a vector of the same model as ``job``. Raises `Problem` if ``job`` has no
+        vector, and `StoreUnavailable`.
         """
         vector = vector_of(job)
         if vector is None:

@@ -17,7 +17,7 @@ from gateway.deps import GatewayDeps
 from gateway.http.metrics import Metrics
 from gateway.http.problems import Problem
 from gateway.submissions.body import Submission
-from gateway.submissions.idempotency import KEPT, fingerprint, job_id
+from gateway.submissions.idempotency import claim, fingerprint, job_id
 from gateway.submissions.options import Options
 from gateway.submissions.photos import Photo, Upload
 from storage.artifacts import keys
@@ -62,7 +62,7 @@ class SubmissionPublisher:
         self, events: Sequence[ImageSubmitted], at: datetime, traceparent: str | None = None
     ) -> None:
         """Record and publish new jobs. Raises `EventTooLarge`, and then removes the jobs again."""
-        jobs = await self.record([submitted(event, at) for event in events])
+        jobs = await self.record([Submitted.of_event(event, at) for event in events])
         try:
             if not await self.publish(events, traceparent):
                 self.metrics.unpublished(len(events))
@@ -71,11 +71,6 @@ class SubmissionPublisher:
             for job in jobs:
                 await erase_job(self.deps.jobs, self.deps.artifacts, job, self.deps.graph.artifacts)
             raise
-
-
-def submitted(event: ImageSubmitted, at: datetime) -> Submitted:
-    """Return the job store's record of a submission. The job wants all stages of the event."""
-    return Submitted.of_event(event, at, event.stages)
 
 
 PARALLEL = 8
@@ -143,11 +138,8 @@ class Submitter:
         now = datetime.now(UTC)
         if key is None or all(isinstance(photo, Problem) for photo in submission.photos):
             return IdempotencyRecord("", "", now), False
-        asked = IdempotencyRecord(key, await run_in_threadpool(fingerprint, submission), now)
-        kept = await self.deps.jobs.claim_idempotency_key(asked, expired=now - KEPT)
-        if kept.fingerprint != asked.fingerprint:
-            raise Problem("idempotency-conflict", "use a new key for a new request")
-        return kept, kept != asked
+        content = await run_in_threadpool(fingerprint, submission)
+        return await claim(self.deps.jobs, key, content, now)
 
     async def _unknown(self, taken: Sequence[tuple[str, Photo]]) -> list[tuple[str, Photo]]:
         """Return the photos that an earlier try of the same request did not record."""

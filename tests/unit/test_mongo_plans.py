@@ -34,7 +34,8 @@ class Plan:
     """How one index serves a filter.
 
     MongoDB reads ``scans`` ranges of the index. In each range, the filter limits the first
-    ``bounded`` keys of the index. With ``in_order``, merging the ranges gives a page without a sort.
+    ``bounded`` keys of the index. With ``in_order``, merging the ranges gives a page without a
+    sort.
     """
 
     index: str

@@ -67,7 +67,9 @@ def draw_many(count: int, seed: int, workers: int) -> Garments:
     """Draw in chunks, which alone have seeds, so that the number of workers changes nothing."""
     chunk = 1000
     seeds = range(seed * 100_000, seed * 100_000 + math.ceil(count / chunk))
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         parts = list(pool.map(drawn, seeds, [chunk] * len(seeds)))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return Garments(*(torch.from_numpy(column) for column in columns))
