@@ -10,8 +10,20 @@ import logging
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import structlog
+
+from lookstream.telemetry import NOISY
+
+# The same examples in each run, and no limit on time: the machine may be busy.
+hypothesis.settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("repeatable")
 
 pytest_plugins = ["tests.servers"]
 
@@ -28,10 +40,15 @@ def log_configuration() -> Iterator[None]:
 
     The command logs to the standard error of its own test, which is closed in later tests.
     """
-    handlers = logging.root.handlers[:]
+    root = logging.root
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in NOISY}
     yield
     structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -77,7 +77,7 @@ class Sewing:
         self.deleted: set[str] = set()
 
     async def process(self, work: Handle, *events: Event | Record) -> list[Event]:
-        """Process the events by a stage with the handler ``work``; return the published events."""
+        """Run the stage with the handler ``work`` on the events; return the events it publishes."""
 
         def counted(given: Sequence[Any], artifacts: ArtifactStore) -> Any:
             self.calls += [number_of(event) for event in given]

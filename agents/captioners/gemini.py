@@ -25,7 +25,10 @@ REFUSALS = frozenset(
 
 
 class GeminiModel:
-    """A Gemini ``model``, such as ``gemini-2.5-flash``. An empty ``base_url`` means Google's.
+    """A Gemini ``model``, such as ``gemini-2.5-flash``.
+
+    If ``base_url`` is empty, Google's client chooses the address: the environment variable
+    ``GOOGLE_GEMINI_BASE_URL`` if it is set, else Google's own address.
 
     The client's retries and its search for credentials are off: the runtime retries, and only
     ``key`` is used.

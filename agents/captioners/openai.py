@@ -1,6 +1,7 @@
 """Any server with OpenAI's chat completions and pictures: vLLM, Ollama, and others.
 
-Plain HTTP, because the official client adds its own retries, logging and limits for one request.
+This module uses httpx, not the official client: that client adds its own retries, logging and
+limits to each request.
 """
 
 from __future__ import annotations

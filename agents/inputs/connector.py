@@ -1,7 +1,7 @@
 """Connects to a host name at an address that was checked first, before a deadline.
 
-httpcore uses the host name for the Host header, for SNI and for the certificate check. Only this
-connector resolves the name, so that a second look-up cannot return another address (DNS rebinding).
+httpcore uses the URL's host name for SNI and for the certificate check. Only this connector
+resolves the name, so that a second look-up cannot return another address (DNS rebinding).
 """
 
 from __future__ import annotations

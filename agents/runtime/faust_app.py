@@ -86,7 +86,7 @@ def _transport(url: str, app: faust.App, fetch_wait_s: float, finished: Offsets)
             return finished.get(tp)
 
         async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
-            """Do nothing: only Faust's own acknowledgements need gaps, and the gaps use memory."""
+            """Record no gap: only Faust's own acknowledgements use gaps, and gaps need memory."""
 
     class OwnTransport(Transport):  # type: ignore[misc]
         pass

@@ -24,8 +24,6 @@ from storage.errors import ArtifactNotFound, InvalidKey
 from streams.events.models import ImageSubmitted, Validated
 from streams.stages.registry import VALIDATION
 
-_QUARANTINE = ("incoming/", "uploads/")
-_READABLE = (*_QUARANTINE, "originals/")
 _MIME = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -86,7 +84,7 @@ class _Validation:
     def _from_object(
         self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
     ) -> Validated | CachedResult:
-        if not key.startswith(_READABLE):
+        if not key.startswith(keys.IRREPLACEABLE):
             raise Rejected("source-not-allowed", "Only uploaded objects can be processed.", key)
         if key == keys.upload(event.job_id) and (found := self._seen_before(event, artifacts)):
             artifacts.delete(key)  # a second upload by the same link; the job has a photo
@@ -171,7 +169,7 @@ class _Validation:
             artifacts.delete(keys.claim(known.sha256, event.job_id))
             raise
         save_source(event.source, known, artifacts)
-        if uploaded and uploaded.key.startswith(_QUARANTINE):
+        if uploaded and uploaded.key.startswith(keys.QUARANTINE):
             artifacts.delete(uploaded.key)
         return result
 
@@ -220,7 +218,7 @@ def _store_original(
     """
     if artifacts.exists(payload.original):
         return
-    if uploaded and uploaded.key.startswith(_QUARANTINE):
+    if uploaded and uploaded.key.startswith(keys.QUARANTINE):
         with suppress(ArtifactNotFound):  # another delivery has moved the object
             artifacts.copy(uploaded.key, payload.original)
             if artifacts.stat(payload.original).etag == uploaded.etag:

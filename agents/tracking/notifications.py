@@ -19,14 +19,13 @@ from agents.runtime.dead_letters import DeadLetterPublisher
 from agents.runtime.metrics import StageMetrics
 from agents.runtime.processor import Publisher
 from agents.runtime.retry import RetryPolicy, UnavailableRetry
+from storage.artifacts import keys
 from storage.jobs.store import Job, JobStore
 from streams.broker.records import Record
 from streams.broker.topics import OBJECT_CREATED
 from streams.events.models import ImageSubmitted, Source
 
 log = structlog.get_logger()
-
-_UPLOADS = "uploads/"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class UploadedObject:
 
         So a repeated notification is the same job, and a new photo with the same name a new job.
         """
-        name = self.key.removeprefix(_UPLOADS)
+        name = self.key.removeprefix(keys.UPLOADS)
         try:
             if str(UUID(name)) == name:
                 return name
@@ -70,7 +69,7 @@ def _objects(records: Any, bucket: str) -> Iterator[UploadedObject]:
             s3 = record["s3"]
             key = unquote_plus(s3["object"]["key"])
             created = "ObjectCreated:" in record["eventName"]
-            if created and s3["bucket"]["name"] == bucket and key.startswith(_UPLOADS):
+            if created and s3["bucket"]["name"] == bucket and key.startswith(keys.UPLOADS):
                 yield UploadedObject(key, str(s3["object"].get("eTag", "")))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not S3's notification: {error!r}") from error
@@ -149,10 +148,4 @@ def submission(uploaded: UploadedObject, job: Job | None) -> ImageSubmitted | No
         return ImageSubmitted(job_id=uploaded.job_id, source=source)
     if job.submitted_at and job.status != "deleted":
         return None
-    return ImageSubmitted(
-        job_id=uploaded.job_id,
-        run=job.run,
-        lane="bulk" if job.lane == "bulk" else "interactive",
-        source=source,
-        stages=job.wanted,
-    )
+    return ImageSubmitted.of_job(job, source=source)

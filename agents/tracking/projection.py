@@ -111,7 +111,7 @@ class TrackingProcessor:
     async def _publish(self, opened: Sequence[DecodedRecord], jobs: Sequence[Job]) -> None:
         """Publish the jobs' new states, each in the trace of the job's last event in the batch."""
         traces = {each.envelope.event.job_id: traceparent_of(each.span) for each in opened}
-        updates = [(updated_event(job), traces.get(job.job_id)) for job in jobs]
+        updates = [(JobUpdated.of_job(job), traces.get(job.job_id)) for job in jobs]
         await self._retry.until_available(lambda: self._publisher.publish_all(updates))
         for each in opened:
             each.span.end()
@@ -221,22 +221,3 @@ def _submitted(event: ImageSubmitted, envelope: Envelope, graph: StageGraph) -> 
     except UnknownStage:
         wanted = ("validation",)  # validation rejects the event, so the job fails with this reason
     return states.Submitted.of_event(event, envelope.time, wanted)
-
-
-def updated_event(job: Job) -> JobUpdated:
-    """Return the event of a job's new state."""
-    error = job.error
-    return JobUpdated(
-        job_id=job.job_id,
-        run=job.run,
-        lane="bulk" if job.lane == "bulk" else "interactive",
-        status=job.status,
-        revision=job.revision,
-        updated_at=job.updated_at,
-        group=job.group,
-        owner=job.owner,
-        stages={name: state.status for name, state in job.stages.items()},
-        error={"stage": error.stage, "code": error.code, "message": error.message}
-        if error
-        else None,
-    )

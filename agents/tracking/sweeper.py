@@ -18,6 +18,7 @@ from opentelemetry.trace import NoOpTracer, Tracer
 from agents.runtime.processor import Publisher
 from agents.runtime.retry import is_unavailable
 from storage.artifacts import erasure, keys
+from storage.artifacts.erasure import content_hash
 from storage.artifacts.store import ArtifactStore
 from storage.jobs.store import Job, JobQuery, JobStore, Resubmitted
 from streams.events.models import ImageSubmitted, JobDeleted, Source
@@ -123,6 +124,7 @@ def resubmission(job: Job) -> ImageSubmitted:
     """Return the job's submission. Its source is the stored original if validation is completed."""
     validated = job.stages.get("validation")
     source = Source(**job.source)
-    if validated and validated.status == "completed" and validated.result and source.object:
-        source = Source(object=keys.original(str(validated.result["sha256"])))
+    sha256 = content_hash(job)
+    if sha256 and validated and validated.status == "completed" and source.object:
+        source = Source(object=keys.original(sha256))
     return ImageSubmitted.of_job(job, source=source)

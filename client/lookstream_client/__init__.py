@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lookstream_client.errors import (
         GatewayBusy,
         GatewayUnreachable,
+        InvalidValue,
         JobNotFound,
         LookstreamError,
         NotAGateway,
@@ -55,6 +56,7 @@ _MODULES = {
     "client": ("Client",),
     "errors": (
         "GatewayUnreachable",
+        "InvalidValue",
         "JobNotFound",
         "LookstreamError",
         "NotAGateway",
@@ -111,6 +113,7 @@ __all__ = [
     "GatewayBusy",
     "GatewayUnreachable",
     "Info",
+    "InvalidValue",
     "Job",
     "JobEvent",
     "JobNotFound",

@@ -128,12 +128,12 @@ def moment(text: str | None, now: datetime | None = None) -> datetime | None:
     if text is None:
         return None
     try:
-        if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
+        if ago := re.fullmatch(r"([0-9]{1,9})([smhdw])", text):
             return (now or datetime.now(UTC)) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
         found = datetime.fromisoformat(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except OverflowError:
-        raise typer.BadParameter(f"{text!r} is before the first year of the calendar") from None
+        raise typer.BadParameter(f"{text!r} is outside the years 1 to 9999") from None
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a time such as 2h or 2026-01-31T12:00") from None
 
@@ -218,7 +218,9 @@ def list_(
         typer.Option(metavar="TIME", help="Submitted at or after: 2h, 2026-01-31 (UTC)."),
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Submitted before.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="The number of jobs; 0 for all.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=0, max=10**9, help="The number of jobs; 0 for all.")
+    ] = 50,
     counts: Annotated[bool, typer.Option("--counts", help="Count the jobs by status.")] = False,
     gateway: Gateway = DEFAULT_GATEWAY,
     as_json: AsJson = False,

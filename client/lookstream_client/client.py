@@ -188,7 +188,9 @@ class Client:
         parallel: int = 8,
         **options: Unpack[SubmitOptions],
     ) -> list[Outcome]:
-        """Submit files, folders, patterns and URLs in parallel; return one outcome each, in order.
+        """Submit files, folders, patterns and URLs in parallel.
+
+        Return one outcome per photo, in order.
 
         A refused photo does not affect the others. ``wait`` waits until all jobs have finished.
         ``progress`` shows progress bars in a terminal or a notebook. Raises errors that affect

@@ -1,6 +1,7 @@
 """Errors of the client and the command line. Each has a stable ``code``.
 
 LookstreamError
+├── InvalidValue         an option contains a value that JSON or UTF-8 cannot represent
 ├── PhotoNotFound        the input is no photo, no folder of photos and no URL
 ├── GatewayUnreachable   no answer from the gateway, or the connection broke
 │   └── NotAGateway      the address is invalid, or another service answers there
@@ -12,6 +13,8 @@ LookstreamError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -19,6 +22,12 @@ class LookstreamError(Exception):
     """Base of all errors."""
 
     code = "error"
+
+
+class InvalidValue(LookstreamError):
+    """A value cannot be sent, for example NaN or a lone surrogate. Nothing was sent."""
+
+    code = "invalid-value"
 
 
 class PhotoNotFound(LookstreamError):
@@ -75,3 +84,12 @@ class GatewayBusy(RequestRefused):
     def __init__(self, problem: dict[str, Any], retry_after_s: float | None = None) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(problem)
+
+
+@contextmanager
+def encoding() -> Iterator[None]:
+    """Raise `InvalidValue` if the block cannot encode a value."""
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidValue(f"a value cannot be sent: {error}") from error

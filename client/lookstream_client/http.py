@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from lookstream_client.errors import (
     JobNotFound,
     NotAGateway,
     RequestRefused,
+    encoding,
 )
 from lookstream_client.options import DEFAULT_GATEWAY
 
@@ -150,17 +152,14 @@ def retry_after_s(header: str | None, now: datetime | None = None) -> float | No
 
     Return None without a header, and for one that cannot be parsed.
     """
-    if header is None:
-        return None
+    text = (header or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text):
+        return float(text)
     try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
+        left = (parsedate_to_datetime(text) - (now or datetime.now(UTC))).total_seconds()
+    except (TypeError, ValueError, OverflowError):  # no date, or a date without a zone
         return None
-    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+    return max(0.0, left)
 
 
 @dataclass(frozen=True)
@@ -207,16 +206,24 @@ class Address:
         return path if "://" in path else self.base_url + path
 
     def options(self, request: Request, content: Any) -> dict[str, Any]:
-        """Return the arguments of an httpx request; ``content`` replaces the request's content."""
-        options: dict[str, Any] = {
-            "params": list(request.params) or None,
-            "headers": {**request.headers, **_length(request.content)},
-            "timeout": httpx.Timeout(self.timeout_s, read=self.timeout_s + request.extra_wait_s),
-        }
-        if request.json is not None:
-            options["json"] = request.json
-        if request.file is not None:
-            options.update(data=dict(request.fields), files={"files": ("photo", request.file)})
+        """Return the arguments of an httpx request; ``content`` replaces the request's content.
+
+        Raises `InvalidValue`.
+        """
+        with encoding():
+            options: dict[str, Any] = {
+                "params": _query(request.params),
+                "headers": httpx.Headers({**request.headers, **_length(request.content)}),
+                "timeout": httpx.Timeout(
+                    self.timeout_s, read=self.timeout_s + request.extra_wait_s
+                ),
+            }
+            if request.json is not None:
+                options["content"] = _encoded_json(request.json)
+                options["headers"].setdefault("Content-Type", "application/json")
+            if request.file is not None:
+                fields = {name: value.encode() for name, value in request.fields.items()}
+                options.update(data=fields, files={"files": ("photo", request.file)})
         if content is not None:
             options["content"] = content
         return options
@@ -235,6 +242,17 @@ def translated(url: str) -> Iterator[None]:
         raise GatewayUnreachable(
             f"no answer from {origin}: {reason}", sent=not isinstance(error, NEVER_SENT)
         ) from error
+
+
+def _encoded_json(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode()
+
+
+def _query(params: Sequence[tuple[str, str]]) -> httpx.QueryParams | None:
+    found = httpx.QueryParams(list(params))
+    str(found)  # encodes the values
+    return found if params else None
 
 
 def _length(content: bytes | Path | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from lookstream_client.errors import PhotoNotFound
+from lookstream_client.errors import PhotoNotFound, encoding
 
 DEFAULT_GATEWAY = "http://127.0.0.1:8000"
 
@@ -173,8 +173,9 @@ def key_of(identity: str, options: Mapping[str, Any]) -> str:
     ``identity`` is the photo's hash or URL. Two runs of a script compute the same key, so the
     gateway returns the first run's job to the second run.
     """
-    text = json.dumps({"photo": identity, **given(options)}, sort_keys=True, ensure_ascii=False)
-    return "photo-" + hashlib.sha256(text.encode()).hexdigest()
+    with encoding():
+        text = json.dumps({"photo": identity, **given(options)}, sort_keys=True, ensure_ascii=False)
+        return "photo-" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def expand(photos: Photo | Iterable[Photo]) -> list[Photo]:

@@ -128,7 +128,7 @@ def replay(gateway: Gateway, topic: str, options: ReplayOptions) -> Flow[Replay]
 
 def replay_now(gateway: Gateway, replay_id: str) -> Flow[Replay]:
     """Read the status of a replay."""
-    request = Request("GET", f"/v1/replays/{quote(replay_id, safe='')}")
+    request = Request("GET", f"/v1/replays/{quote(replay_id, safe='', errors='replace')}")
     return models.replay((yield from gateway.document(request)))
 
 
@@ -138,7 +138,7 @@ def info(gateway: Gateway) -> Flow[Info]:
 
 
 def _path(job_id: str) -> str:
-    return f"/v1/jobs/{quote(job_id, safe='')}"
+    return f"/v1/jobs/{quote(job_id, safe='', errors='replace')}"
 
 
 # --- Downloading artifacts --------------------------------------------------------------------

@@ -42,10 +42,10 @@ class HostCheck:
 
 
 def names_of(host: str, public_url: str) -> frozenset[str] | None:
-    """Return the host names of a gateway that only this machine can reach; None for others.
+    """Return the host names that requests may use, or None if requests may use every name.
 
-    Only this machine can reach a gateway that is bound to loopback, or whose public URL is on
-    loopback, for example behind a port that Docker publishes.
+    The names are limited if ``host`` or the host of ``public_url`` is a loopback address. The
+    latter is the case, for example, behind a port that Docker publishes on this machine.
     """
     public = urlsplit(public_url).hostname or host
     return LOOPBACK | {host, public} if is_loopback(host) or is_loopback(public) else None

@@ -94,16 +94,7 @@ class JobEvent(Shape):
     @classmethod
     def from_job(cls, job: Job) -> Self:
         """Build the event from a job of the job store."""
-        return cls(
-            job_id=job.job_id,
-            status=job.status,
-            run=job.run,
-            revision=job.revision,
-            group=job.group,
-            updated_at=job.updated_at,
-            stages={name: state.status for name, state in job.stages.items()},
-            error=Failure.model_validate(job.error, from_attributes=True) if job.error else None,
-        )
+        return cls.from_update(JobUpdated.of_job(job))
 
     @property
     def event_id(self) -> JobEventId:
@@ -137,9 +128,9 @@ def format_event(name: str, data: str, event_id: object) -> bytes:
 class EventStream(StreamingResponse):
     """Sends each frame, and a comment after ``heartbeat_s`` without a frame.
 
-    The response ends with the last frame, when the client disconnects, or when the client accepts
-    no bytes for ``stalled_s``. The generator of frames is closed in each case. Starlette detects
-    the disconnect.
+    The response ends after the last frame. It ends early when the client disconnects, or when the
+    client accepts no bytes for ``stalled_s`` seconds. Each end closes the generator of frames.
+    Starlette detects the disconnect.
     """
 
     media_type = "text/event-stream"

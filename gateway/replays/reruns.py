@@ -13,8 +13,16 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from gateway.views.jobs import payload
 from storage.jobs.store import Job, Submitted
-from streams.events.models import ImageSubmitted, ImageValidated, Lane, Source, Validated
+from streams.events.models import (
+    ImageSubmitted,
+    ImageValidated,
+    Lane,
+    Source,
+    Validated,
+    known_lane,
+)
 from streams.stages.graph import StageGraph
 
 VALIDATION = "validation"
@@ -46,10 +54,10 @@ def next_run(
     with validation in ``stages``. Old results stay until new ones arrive. Raises `UnknownStage`.
     """
     wanted = graph.closure(stages or [name for name in job.wanted if name in graph.nodes])
-    run, way = job.run + 1, lane or ("bulk" if job.lane == "bulk" else "interactive")
+    run, way = job.run + 1, lane or known_lane(job.lane)
     if run > LAST_RUN:
         return None
-    validated = validation_result(job)
+    validated = payload(job, VALIDATION, Validated)
     again = revalidate or (force and VALIDATION in stages)
     try:
         event = (
@@ -60,15 +68,6 @@ def next_run(
     except ValidationError:  # no source in the job, or an unknown kind of source
         return None
     return NextRun(event, _recorded(job, event, at))
-
-
-def validation_result(job: Job) -> Validated | None:
-    """Return the job's validation result, or None if there is no readable one."""
-    state = job.stages.get(VALIDATION)
-    try:
-        return Validated.model_validate(state.result) if state and state.result else None
-    except ValidationError:
-        return None
 
 
 def _from_validation(

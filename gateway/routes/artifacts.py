@@ -16,6 +16,7 @@ from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
 from gateway.services import Gateway
 from gateway.views.models import StoredView
+from storage.artifacts import keys
 from storage.artifacts.store import ArtifactInfo
 
 # Browsers show these types. They download all others, so that no stored file runs as a page.
@@ -25,7 +26,6 @@ INLINE = frozenset(
 
 router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
 
-UPLOADS = "uploads/"
 IN_MEMORY = 1024 * 1024
 
 Key = Annotated[str, Path(description="the artifact's key", examples=["thumbnails/…/128x128.jpg"])]
@@ -130,7 +130,7 @@ async def write(
 ) -> Response:
     """Store the body completely or not at all. With an S3 store, links lead to the store itself."""
     gateway.deps.signer.verify(key, expires=expires, method=method, signature=signature)
-    if method != "PUT" or not key.startswith(UPLOADS):
+    if method != "PUT" or not key.startswith(keys.UPLOADS):
         raise Problem("invalid-link", "this link is not for uploading")
     kind = media_type(request)
     # A client may be slow. So a thread is used only after all bytes have arrived.

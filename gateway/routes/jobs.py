@@ -16,7 +16,7 @@ from gateway.http.openapi import JOB_LINKS, SUBMISSION_LINKS
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
 from gateway.live.waiting import canonical_id, get_job, wait_for_job
-from gateway.replays.reruns import NextRun, next_run, validation_result
+from gateway.replays.reruns import NextRun, next_run
 from gateway.routes.listing import Text
 from gateway.services import (
     REPLAYED,
@@ -31,7 +31,7 @@ from gateway.submissions.body import read_submission
 from gateway.submissions.idempotency import checked_key
 from gateway.submissions.options import StageNames, stage_names
 from gateway.views.examples import JOB, RUN, SIMILAR, SUBMISSION
-from gateway.views.jobs import job_view, links, similar_view
+from gateway.views.jobs import job_view, links, payload, similar_view
 from gateway.views.models import (
     AcceptedEntry,
     JobView,
@@ -43,7 +43,8 @@ from gateway.views.models import (
 from storage.artifacts import erasure, keys
 from storage.errors import InvalidKey
 from storage.jobs.store import Deleted, Job
-from streams.events.models import JobDeleted
+from streams.events.models import JobDeleted, Validated
+from streams.stages.registry import VALIDATION
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -270,7 +271,7 @@ async def _next_run(gateway: Services, job: Job, asked: RunRequest) -> NextRun:
 def _stored_copies(gateway: Services, job: Job) -> tuple[bool, bool]:
     """Tell whether the working copy is stored, and whether any copy of the photo is."""
     artifacts = gateway.deps.artifacts
-    if validated := validation_result(job):
+    if validated := payload(job, VALIDATION.name, Validated):
         original = artifacts.exists(validated.original)
         return original and artifacts.exists(validated.working), original
     if uploaded := job.source.get("object"):

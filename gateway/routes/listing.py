@@ -25,7 +25,7 @@ LONGEST_TEXT = 200
 CURSOR = r"^(?:-?[0-9]{1,18}\.[A-Za-z0-9-]{1,64})?$"
 
 
-def _moment(text: Any) -> Any:
+def _utc_time(text: Any) -> Any:
     """Read ISO 8601; without a zone, the time is UTC. pydantic would accept numbers too."""
     try:
         moment = datetime.fromisoformat(text)
@@ -42,7 +42,7 @@ def _moment(text: Any) -> Any:
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 Text = Annotated[Plain, Field(max_length=LONGEST_TEXT)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+Moment = Annotated[datetime, BeforeValidator(_utc_time)]
 
 Statuses = Annotated[list[Status] | None, Query(description="any of these statuses; repeatable")]
 Group = Annotated[Text | None, Query(description="only jobs of this group")]

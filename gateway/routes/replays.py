@@ -41,13 +41,13 @@ PROGRESS: dict[str, Any] = {
 }
 
 
-def _moment(value: Any) -> Any:
+def _absolute_or_relative_time(value: Any) -> Any:
     return parse_time(value, datetime.now(UTC)) if isinstance(value, str) else value
 
 
 Moment = Annotated[
     datetime,
-    BeforeValidator(_moment, json_schema_input_type=str),
+    BeforeValidator(_absolute_or_relative_time, json_schema_input_type=str),
     Field(
         description="ISO 8601, or a time before now: `90s`, `30m`, `2h`, `7d`, `4w`",
         json_schema_extra={"pattern": MOMENT},

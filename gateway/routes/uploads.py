@@ -17,16 +17,16 @@ from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
 from gateway.live.waiting import canonical_id
 from gateway.services import REPLAYED, Gateway, IdempotencyKey, Services, replayed_header
-from gateway.submissions.idempotency import KEPT, checked_key, job_id
+from gateway.submissions.idempotency import checked_key, claim, job_id
 from gateway.submissions.options import Options, plain
-from gateway.submissions.submitter import submitted
+from gateway.submissions.submitter import submission_event
 from gateway.views.examples import COMPLETED_UPLOAD, UPLOAD
 from gateway.views.jobs import links
 from gateway.views.models import AcceptedEntry, SubmissionView, UploadView
 from storage.artifacts import keys
 from storage.errors import ArtifactNotFound
-from storage.jobs.store import IdempotencyRecord, Job
-from streams.events.models import ImageSubmitted, Source
+from storage.jobs.store import Job, Submitted
+from streams.events.models import ImageSubmitted, Source, known_lane
 
 LINK_LIFE_S = 3600
 NO_OPTIONS = Options()
@@ -122,11 +122,8 @@ async def _upload_id(gateway: Services, key: str | None) -> tuple[str, bool]:
     now = datetime.now(UTC)
     if key is None:
         return str(uuid_utils.uuid7()), False
-    asked = IdempotencyRecord(key, "upload", now)
-    kept = await gateway.deps.jobs.claim_idempotency_key(asked, expired=now - KEPT)
-    if kept.fingerprint != asked.fingerprint:
-        raise Problem("idempotency-conflict", "use a new key for a new request")
-    return job_id(key, kept.at, 0), kept != asked
+    kept, replayed = await claim(gateway.deps.jobs, key, "upload", now)
+    return job_id(key, kept.at, 0), replayed
 
 
 @router.post(
@@ -196,7 +193,7 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
         stages=list(job.wanted),
         group=job.group,
         metadata=dict(job.metadata),
-        lane="bulk" if job.lane == "bulk" else "interactive",
+        lane=known_lane(job.lane),
         force=job.force,
     )
     changes = {name: getattr(asked, name) for name in asked.model_fields_set}
@@ -204,20 +201,13 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
         update={"run": job.run, "source": Source(**job.source)}
     )
     at = job.submitted_at or datetime.now(UTC)
-    if await gateway.publisher.record([submitted(event, at)]):
+    if await gateway.publisher.record([Submitted.of_event(event, at)]):
         await gateway.publisher.publish([event], trace)
 
 
 def _event(gateway: Services, job_id: str, options: Options) -> ImageSubmitted:
-    return ImageSubmitted(
-        job_id=job_id,
-        source=Source(object=keys.upload(job_id)),
-        group=options.group,
-        stages=gateway.deps.graph.closure(options.names),
-        metadata=options.metadata,
-        lane=options.lane,
-        force=options.force,
-    )
+    source = Source(object=keys.upload(job_id))
+    return submission_event(job_id, source, options, gateway.deps.graph.closure(options.names))
 
 
 def _is_upload(job: Job) -> bool:

@@ -48,9 +48,9 @@ class SimilarJobs:
     async def to(self, job: Job, *, limit: int, group: str | None = None) -> list[Similar]:
         """Return at most ``limit`` jobs with their similarity, -1 to 1, the most similar first.
 
-        ``job`` itself is never returned. Of several jobs with the same photo, one is returned. Only
-        vectors of the same model are compared. Raises `Problem` if ``job`` has no vector, and
-        `StoreUnavailable`.
+        ``job`` itself is never returned. Of several jobs with the same photo, one is returned. All
+        returned jobs have a vector of the same model as ``job``. Raises `Problem` if ``job`` has no
+        vector, and `StoreUnavailable`.
         """
         vector = vector_of(job)
         if vector is None:

@@ -17,6 +17,7 @@ from uuid import UUID
 from gateway.http.problems import Problem
 from gateway.submissions.body import Submission
 from gateway.submissions.photos import Photo, Upload
+from storage.jobs.store import IdempotencyRecord, JobStore
 
 KEPT = timedelta(hours=24)
 CHUNK = 256 * 1024
@@ -32,6 +33,20 @@ def checked_key(header: str | None) -> str | None:
     raise Problem(
         "invalid-request", f"{where}: {message}", errors=[{"where": where, "message": message}]
     )
+
+
+async def claim(
+    jobs: JobStore, key: str, content: str, now: datetime
+) -> tuple[IdempotencyRecord, bool]:
+    """Return the record of the first request with this key, and whether it is an earlier request.
+
+    ``content`` is the request's fingerprint. Raises `Problem` if the first request had another.
+    """
+    asked = IdempotencyRecord(key, content, now)
+    kept = await jobs.claim_idempotency_key(asked, expired=now - KEPT)
+    if kept.fingerprint != asked.fingerprint:
+        raise Problem("idempotency-conflict", "use a new key for a new request")
+    return kept, kept != asked
 
 
 def fingerprint(submission: Submission) -> str:

@@ -22,11 +22,7 @@ EXAMPLES: Mapping[str, Any] = {
 }
 
 BASE64 = r"^(?:data:[^,]*,)?(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-PHOTOS: Mapping[str, Any] = {
-    "url": {"type": "string"},
-    "urls": {"minItems": 1},
-    "image_base64": {"type": "string", "pattern": BASE64},
-}
+TITLES = {"url": "PhotoUrl", "urls": "PhotoUrls", "image_base64": "InlinePhoto"}
 
 
 def request_body(stages: Sequence[str]) -> dict[str, Any]:
@@ -62,8 +58,22 @@ def options_schema(kind: type[Options], stages: Sequence[str]) -> dict[str, Any]
 
 def _json(stages: Sequence[str]) -> dict[str, Any]:
     schema = options_schema(JobRequest, stages)
+    url = schema["properties"]["urls"]["items"]
+    sources = {
+        "url": url,
+        "urls": {"type": "array", "items": url, "minItems": 1},
+        "image_base64": {"type": "string", "pattern": BASE64},
+    }
+    # Client generators build a model from each alternative, so each alternative has the options.
     schema["anyOf"] = [
-        {"required": [name], "properties": {name: holding}} for name, holding in PHOTOS.items()
+        {
+            "title": TITLES[name],
+            "allOf": [
+                {"$ref": "#/components/schemas/Options"},
+                {"type": "object", "required": [name], "properties": {name: source}},
+            ],
+        }
+        for name, source in sources.items()
     ]
     return schema
 

@@ -17,7 +17,8 @@ from gateway.deps import GatewayDeps
 from gateway.http.metrics import Metrics
 from gateway.http.problems import Problem
 from gateway.submissions.body import Submission
-from gateway.submissions.idempotency import KEPT, fingerprint, job_id
+from gateway.submissions.idempotency import claim, fingerprint, job_id
+from gateway.submissions.options import Options
 from gateway.submissions.photos import Photo, Upload
 from storage.artifacts import keys
 from storage.artifacts.erasure import erase_job
@@ -61,7 +62,7 @@ class SubmissionPublisher:
         self, events: Sequence[ImageSubmitted], at: datetime, traceparent: str | None = None
     ) -> None:
         """Record and publish new jobs. Raises `EventTooLarge`, and then removes the jobs again."""
-        jobs = await self.record([submitted(event, at) for event in events])
+        jobs = await self.record([Submitted.of_event(event, at) for event in events])
         try:
             if not await self.publish(events, traceparent):
                 self.metrics.unpublished(len(events))
@@ -70,11 +71,6 @@ class SubmissionPublisher:
             for job in jobs:
                 await erase_job(self.deps.jobs, self.deps.artifacts, job, self.deps.graph.artifacts)
             raise
-
-
-def submitted(event: ImageSubmitted, at: datetime) -> Submitted:
-    """Return the job store's record of a submission. The job wants all stages of the event."""
-    return Submitted.of_event(event, at, event.stages)
 
 
 PARALLEL = 8
@@ -124,7 +120,7 @@ class Submitter:
         new = await self._unknown(taken) if replayed else taken
         sources = await self._store(new)
         events = [
-            _event(job_id, source, wanted, submission, key)
+            submission_event(job_id, source, submission.options, wanted, key)
             for (job_id, _), source in zip(new, sources, strict=True)
         ]
         if events:
@@ -142,11 +138,8 @@ class Submitter:
         now = datetime.now(UTC)
         if key is None or all(isinstance(photo, Problem) for photo in submission.photos):
             return IdempotencyRecord("", "", now), False
-        asked = IdempotencyRecord(key, await run_in_threadpool(fingerprint, submission), now)
-        kept = await self.deps.jobs.claim_idempotency_key(asked, expired=now - KEPT)
-        if kept.fingerprint != asked.fingerprint:
-            raise Problem("idempotency-conflict", "use a new key for a new request")
-        return kept, kept != asked
+        content = await run_in_threadpool(fingerprint, submission)
+        return await claim(self.deps.jobs, key, content, now)
 
     async def _unknown(self, taken: Sequence[tuple[str, Photo]]) -> list[tuple[str, Photo]]:
         """Return the photos that an earlier try of the same request did not record."""
@@ -187,10 +180,14 @@ def _job_id(key: str | None, at: datetime, index: int) -> str:
     return str(uuid_utils.uuid7()) if key is None else job_id(key, at, index)
 
 
-def _event(
-    job_id: str, source: Source, wanted: tuple[str, ...], submission: Submission, key: str | None
+def submission_event(
+    job_id: str,
+    source: Source,
+    options: Options,
+    wanted: tuple[str, ...],
+    key: str | None = None,
 ) -> ImageSubmitted:
-    options = submission.options
+    """Return a new job's first event. ``wanted`` are the stages with those that they need."""
     return ImageSubmitted(
         job_id=job_id,
         source=source,

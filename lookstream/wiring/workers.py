@@ -20,6 +20,7 @@ from lookstream.wiring.gateway import (
 )
 from lookstream.wiring.stages import StageBuilder, custom_stages, stage_graph
 from lookstream.wiring.vocabulary import open_vocabulary
+from storage.artifacts import keys
 from storage.urls import open_artifacts, open_jobs
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
@@ -225,7 +226,7 @@ def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:
         publisher=shared.producer,
         metrics=shared.metrics,
     )
-    return intake, partial(store.add_notification, "uploads/", NOTIFICATION_TARGET)
+    return intake, partial(store.add_notification, keys.UPLOADS, NOTIFICATION_TARGET)
 
 
 def _notifying_store(store: ArtifactStore) -> MinioArtifacts:

@@ -76,9 +76,10 @@ async def erase_content(
 ) -> bool:
     """Erase one content and return True, unless a job other than ``job_id`` has it.
 
-    Validation claims a content before it reuses stored results, so claims are known even while
-    tracking lags. Both processes write before they read: validation its claim, this function its
-    marker. So at least one of them sees the other.
+    Validation writes a claim for the content before it reuses stored results. So this function
+    finds the claim even if tracking has not updated the job store yet. Both processes write before
+    they read: validation writes its claim, and this function writes its marker. So at least one
+    process sees the other's object.
     """
     await asyncio.to_thread(artifacts.delete, keys.claim(sha256, job_id))
     if (await jobs.find(JobQuery(sha256=sha256, limit=1))).jobs:

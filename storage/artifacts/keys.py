@@ -8,22 +8,25 @@ from collections.abc import Iterable
 
 from storage.errors import InvalidKey
 
-IRREPLACEABLE = ("incoming/", "uploads/", "originals/")
+INCOMING, UPLOADS, ORIGINALS = "incoming/", "uploads/", "originals/"
+QUARANTINE = (INCOMING, UPLOADS)
+"""Prefixes of files that validation has not accepted yet."""
+IRREPLACEABLE = (*QUARANTINE, ORIGINALS)
 """Prefixes of submitted photos. Everything else can be computed again from these."""
 
 
 def incoming(job_id: str) -> str:
     """Quarantine: an uploaded file that was not validated yet."""
-    return f"incoming/{job_id}"
+    return f"{INCOMING}{job_id}"
 
 
 def upload(job_id: str) -> str:
     """Quarantine: a file that a client uploaded to the store by a signed link."""
-    return f"uploads/{job_id}"
+    return f"{UPLOADS}{job_id}"
 
 
 def original(sha256: str) -> str:
-    return f"originals/{sha256}"
+    return f"{ORIGINALS}{sha256}"
 
 
 def working(sha256: str) -> str:

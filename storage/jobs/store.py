@@ -86,14 +86,17 @@ class Submitted:
     force: bool = False
 
     @classmethod
-    def of_event(cls, event: Any, at: datetime, wanted: tuple[str, ...]) -> Submitted:
-        """Return the update of an `ImageSubmitted` event (a class that storage cannot import)."""
+    def of_event(cls, event: Any, at: datetime, wanted: tuple[str, ...] | None = None) -> Submitted:
+        """Return the update of an `ImageSubmitted` event (a class that storage cannot import).
+
+        ``wanted`` replaces the event's stages.
+        """
         return cls(
             job_id=event.job_id,
             run=event.run,
             at=at,
             source=event.source.model_dump(exclude_none=True),
-            wanted=wanted,
+            wanted=event.stages if wanted is None else wanted,
             lane=event.lane,
             owner=event.owner,
             group=event.group,
@@ -121,7 +124,7 @@ class StageCompleted:
 
 @dataclass(frozen=True)
 class StageFailure:
-    """A stage failed after its last try; ``blocks`` are the stages that can no longer run."""
+    """A stage failed in its last try. ``blocks`` names the later stages that cannot run now."""
 
     job_id: str
     run: int

@@ -13,13 +13,12 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.broker.connection import BrokerUrl
+from streams.broker.topics import DEAD_LETTER_BYTES
 from streams.errors import BrokerUnavailable, EventTooLarge, StreamError
 from streams.events.codec import Encoded, encode
 from streams.events.models import Event
 
 DELIVERY_TIMEOUT_S = 10.0
-MAX_BYTES = 2_000_000
-"""Room for a dead letter: a record of at most 1 MB with added headers. The broker decides."""
 
 
 class EventProducer:
@@ -44,7 +43,7 @@ class EventProducer:
             "enable.idempotence": True,
             "acks": "all",
             "linger.ms": 1,
-            "message.max.bytes": MAX_BYTES,
+            "message.max.bytes": DEAD_LETTER_BYTES,
             "compression.type": "none" if self._broker.embedded else "lz4",
             "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
             "topic.metadata.propagation.max.ms": 5000,

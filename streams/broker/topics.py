@@ -15,7 +15,7 @@ DEAD_LETTERS = "dead-letters"
 JOB_UPDATED = "job-updated"
 JOB_DELETED = "job-deleted"
 OBJECT_CREATED = "object-created"
-"""The artifact store's notifications of uploads, in its own format; consumed by tracking."""
+"""The artifact store's notifications of uploads, in its own format; consumed by intake."""
 DAY_MS = 86_400_000
 DEAD_LETTER_BYTES = 2_000_000
 """A dead letter is a record of up to the broker's limit (1 MB) with added headers."""

@@ -62,7 +62,7 @@ class Mailbox:
         self._woken.set()
 
     def mark_gap(self) -> None:
-        """Report that updates may have been missed."""
+        """Wake the listener, which may have missed updates."""
         self._gap = True
         self._woken.set()
 
@@ -107,8 +107,8 @@ _ALL_JOBS: _Key = ("group", None)
 class JobFeed:
     """The mailboxes of all listeners of one process.
 
-    Call the methods on the event loop's thread; `wants` may be called on any. A deleted job has no
-    group, so all groups get its update.
+    Call all methods except `wants` on the event loop's thread. Any thread may call `wants`. A
+    deleted job has no group, so all groups get its update.
     """
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class JobSubscription:
-    """One subscription to one job, from its creation on."""
+    """A subscription to one job. The subscription reports changes after its creation."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()

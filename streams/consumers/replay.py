@@ -19,7 +19,7 @@ from streams.events.codec import Envelope
 from streams.events.models import Event, StageResult
 from streams.stages.graph import StageGraph
 
-_DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
+_DURATION = re.compile(r"([0-9]{1,9})\s*(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 

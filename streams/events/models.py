@@ -21,6 +21,11 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _MAX_DEPTH = 32
 
 
+def known_lane(text: str) -> Lane:
+    """Return the lane of a stored text; an unknown lane is ``interactive``."""
+    return "bulk" if text == "bulk" else "interactive"
+
+
 def _canonical_uuid(value: str) -> str:
     return str(UUID(value))
 
@@ -111,7 +116,7 @@ class ImageSubmitted(Event):
         fields: dict[str, Any] = {
             "job_id": job.job_id,
             "run": job.run,
-            "lane": "bulk" if job.lane == "bulk" else "interactive",
+            "lane": known_lane(job.lane),
             "source": changes.get("source") or Source(**job.source),
             "owner": job.owner,
             "group": job.group,
@@ -321,3 +326,22 @@ class JobUpdated(Event):
     owner: str | None = None
     stages: dict[str, str] = Field(default_factory=dict)
     error: dict[str, str] | None = None
+
+    @classmethod
+    def of_job(cls, job: Any) -> JobUpdated:
+        """Return the event of a stored job's state (a class that streams cannot import)."""
+        error = job.error
+        return cls(
+            job_id=job.job_id,
+            run=job.run,
+            lane=known_lane(job.lane),
+            status=job.status,
+            revision=job.revision,
+            updated_at=job.updated_at,
+            group=job.group,
+            owner=job.owner,
+            stages={name: state.status for name, state in job.stages.items()},
+            error={"stage": error.stage, "code": error.code, "message": error.message}
+            if error
+            else None,
+        )

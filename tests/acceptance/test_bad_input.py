@@ -28,8 +28,8 @@ from tests.polling import until
 CONNECT = "__connect.errors."
 
 
-def empty_png(width: int, height: int) -> bytes:
-    """Return a small PNG of very many black pixels."""
+def black_png(width: int, height: int) -> bytes:
+    """Return a black PNG of ``width`` × ``height`` pixels in few bytes."""
     packer = zlib.compressobj(9)
     row = bytes(1 + (width + 7) // 8)
     packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
@@ -56,7 +56,7 @@ def the_service_is_unharmed(system: System, request: pytest.FixtureRequest) -> I
         pytest.param(b"Dear sir or madam,\nplease find enclosed", "not-an-image", id="text"),
         pytest.param(photo("cut off")[:2000], "truncated-image", id="truncated"),
         pytest.param(b"\xff", "not-an-image", id="one byte"),
-        pytest.param(empty_png(30_000, 30_000), "too-many-pixels", id="30,000 x 30,000"),
+        pytest.param(black_png(30_000, 30_000), "too-many-pixels", id="30,000 x 30,000"),
     ],
 )
 def test_a_file_that_is_no_photo(system: System, content: bytes, code: str) -> None:

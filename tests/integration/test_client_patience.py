@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from both_clients import KINDS, either_client
-from lookstream_client import NotAGateway
+from lookstream_client import InvalidValue, NotAGateway
 from scripted_gateway import HANG_UP, Said, busy, document, scripted
 
 from lookstream import GatewayBusy, GatewayUnreachable, JobNotFound, RetryPolicy
@@ -40,6 +42,36 @@ def test_a_submission_is_sent_again_under_the_same_key(kind: str, bad_day: Seque
     assert len(sent) == len(bad_day) + 1
     assert len({each.headers["idempotency-key"] for each in sent}) == 1
     assert len({each.body for each in sent}) == 1
+
+
+@both
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.replay("image-validated", rate=math.nan),
+        lambda client: client.replay("image-validated", match={"group": "\udcff"}),
+        lambda client: client.submit(b"photo", group="\udcff"),
+        lambda client: client.submit("https://example.com/a.jpg", metadata={"price": math.inf}),
+        lambda client: client.submit("https://example.com/a.jpg", metadata={"path": Path("a")}),
+        lambda client: client.page(label="\udcff"),
+    ],
+    ids=["rate", "match", "group", "metadata", "type", "query"],
+)
+def test_a_value_that_cannot_be_sent_is_an_error_before_anything_is_sent(
+    kind: str, call: Callable[[Any], object]
+) -> None:
+    with scripted(INFO) as gateway:
+        with either_client(kind, gateway.url, PATIENCE) as client, pytest.raises(InvalidValue):
+            call(client)
+        assert not gateway.heard
+
+
+@both
+def test_an_id_that_is_no_text_is_an_unknown_job(kind: str) -> None:
+    with scripted(MISSING) as gateway:
+        with either_client(kind, gateway.url, PATIENCE) as client, pytest.raises(JobNotFound):
+            client.job("\udcff")
+        assert len(gateway.heard) == 1
 
 
 @both

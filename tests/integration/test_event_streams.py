@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from starlette.types import Message
 
-from agents.tracking.projection import updated_event
 from gateway.live.event_stream import EventStream, JobEventId, TimeEventId
 from gateway.live.live_jobs import LiveJobs
 from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import Deleted, Job, JobUpdate, StageCompleted, Submitted
 from streams.consumers.feed import MAX_WAITING_JOBS, JobFeed
+from streams.events.models import JobUpdated
 from tests.polling import eventually
 from tests.sse import Event, EventReader
 
@@ -76,7 +76,7 @@ class Gateway:
 
     async def change(self, *updates: JobUpdate) -> None:
         """Write changes to the store and deliver the job updates."""
-        self.feed.deliver([updated_event(job) for job in await self.write(*updates)])
+        self.feed.deliver([JobUpdated.of_job(job) for job in await self.write(*updates)])
 
     @asynccontextmanager
     async def listening(
@@ -182,7 +182,7 @@ async def test_older_updates_are_ignored(gateway: Gateway) -> None:
     [late] = await gateway.write(completed(job, "validation"))
     async with gateway.listening(job, since="1.1") as listener:
         await eventually(lambda: listener.states == [(job, 2)])
-        gateway.feed.deliver([updated_event(early), updated_event(late)])
+        gateway.feed.deliver([JobUpdated.of_job(early), JobUpdated.of_job(late)])
         await gateway.change(completed(job, "captioning"))
         await eventually(lambda: listener.ended)
         assert listener.states == [(job, 2), (job, 3)]
@@ -253,7 +253,7 @@ async def test_job_updates_are_sent_while_the_store_is_unavailable(tmp_path: Pat
         gateway.listening(since=since) as listener,
         gateway.listening(after, since="1.0") as one,
     ):
-        gateway.feed.deliver([updated_event(late)])
+        gateway.feed.deliver([JobUpdated.of_job(late)])
         await eventually(lambda: listener.states == one.states == [(after, 1)])
         assert listener.reader.last_id == str(since)
         (tmp_path / "away").unlink()

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from serving import Serving, embedded_broker, serving
 
-from agents.tracking.projection import updated_event
 from storage.jobs.store import Deleted, JobUpdate, StageCompleted, Submitted
 from streams.broker.producer import EventProducer
+from streams.events.models import JobUpdated
 from tests.polling import until
 from tests.sse import Event, EventReader
 
@@ -47,7 +47,7 @@ class Tracking:
 
     async def _change(self, updates: tuple[JobUpdate, ...]) -> None:
         jobs = await self._jobs.apply(updates)
-        await self._producer.publish_all([(updated_event(job), None) for job in jobs])
+        await self._producer.publish_all([(JobUpdated.of_job(job), None) for job in jobs])
 
     def close(self) -> None:
         self._producer.close()

@@ -65,6 +65,7 @@ CLIENT_NAMES = [
     "GatewayBusy",
     "GatewayUnreachable",
     "Info",
+    "InvalidValue",
     "Job",
     "JobEvent",
     "JobNotFound",
@@ -304,7 +305,10 @@ def test_times_of_the_command_line(text: str, expected: datetime) -> None:
     assert moment(text, NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["999999w", "999999999d", "2026-13-01", "soon", "-1h", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["999999w", "999999999d", "9999-12-31T23:59:59-12:00", "2026-13-01", "soon", "-1h", "٣d", ""],
+)
 def test_a_bad_time_is_reported(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         moment(text, NOW)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from agents.tracking.projection import updated_event
 from gateway.live.event_stream import JobEvent, JobEventId
 from gateway.views.examples import JOB_EVENTS
 from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
 from storage.jobs.transition import fold
+from streams.events.models import JobUpdated
 
 JOB = "01a20801-845d-768b-82dd-f448762e99cb"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -23,7 +23,7 @@ def test_the_event_is_the_same_from_broker_and_store() -> None:
     job = fold(None, [submitted, validated, StageFailure(JOB, 1, NOW, error, WANTED)])
     assert job is not None
     event = JobEvent.from_job(job)
-    assert event == JobEvent.from_update(updated_event(job))
+    assert event == JobEvent.from_update(JobUpdated.of_job(job))
     assert event.event_id == JobEventId(1, 3)
     assert event.final
     assert json.loads(event.model_dump_json()) == {

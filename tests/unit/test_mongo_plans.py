@@ -1,4 +1,4 @@
-"""Every query of MongoDB has an index, by MongoDB's rules for choosing one.
+"""Each MongoDB query can use an index, by MongoDB's documented rules.
 
 FerretDB, which the tests run, scans the whole collection, so the tests compute the plans. The rules
 are from MongoDB's manual ("The ESR Guideline", "Multikey Indexes"). An index serves a filter by its
@@ -31,9 +31,11 @@ MOST_MERGED = 200
 
 @dataclass(frozen=True)
 class Plan:
-    """How one index serves a filter: ``scans`` ranges, each bounded by its first ``bounded`` keys.
+    """How one index serves a filter.
 
-    With ``in_order``, merging the ranges gives a page without a sort.
+    MongoDB reads ``scans`` ranges of the index. In each range, the filter limits the first
+    ``bounded`` keys of the index. With ``in_order``, merging the ranges gives a page without a
+    sort.
     """
 
     index: str

@@ -51,7 +51,6 @@ Arrays = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]
 
 def drawn(seed: int, count: int) -> Arrays:
     """Return `count` random garments; `SHARES` has the probability of each kind."""
-    torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     masks = np.zeros((count, SIDE, SIDE), np.uint8)
     points = np.full((count, len(POINTS), 2), np.nan, np.float32)
@@ -74,7 +73,9 @@ def draw_many(count: int, seed: int, workers: int) -> Garments:
     """
     chunk = 1000
     seeds = range(seed * 100_000, seed * 100_000 + math.ceil(count / chunk))
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         parts = list(pool.map(drawn, seeds, [chunk] * len(seeds)))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return Garments(*(torch.from_numpy(column) for column in columns))

@@ -34,8 +34,8 @@ class Garment:
 def find_garment(picture: Picture, soft: SoftMask) -> Garment | None:
     """Return the garment (and wearer) in ``picture`` (height x width x 3, RGB), or None.
 
-    A guided filter (He, Sun and Tang, ECCV 2010) aligns the network's outline with the picture's
-    edges.
+    A guided filter (He, Sun and Tang, ECCV 2010) aligns the outline of the network's mask with the
+    contours in the picture.
     """
     height, width = picture.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))

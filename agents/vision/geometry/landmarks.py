@@ -1,7 +1,7 @@
 """Find the landmarks of a laid-out garment (neck, shoulders, sleeve ends, waist, hem) in its mask.
 
-``left`` and ``right`` are the wearer's, as in a pose: the left shoulder of a garment seen from the
-front is on the right side of the picture.
+In names of points such as ``left_shoulder``, left means the wearer's left, as in a pose. In a front
+view the wearer's left is the picture's right. In boxes, left means the picture's left.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ _LARGEST, _SMALLEST = 40, 12
 def draw_lines(image: Image.Image, lines: Sequence[str]) -> Image.Image:
     """Return ``image`` as RGB with ``lines`` on a dark panel in its top left corner.
 
-    The font size is between 12 px and 40 px, as large as all lines fit. Lines that do not fit at 12
-    px are left out from the end.
+    The font size is the largest from 40 px down to 12 px at which all lines fit. If the lines do
+    not fit at 12 px, the last ones are left out.
     """
     canvas = image.convert("RGB")
     if not lines:
