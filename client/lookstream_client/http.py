@@ -153,8 +153,8 @@ def retry_after_s(header: str | None, now: datetime | None = None) -> float | No
     Return None without a header, and for one that cannot be parsed.
     """
     text = (header or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text):
-        return float(text)
+    if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{0,9})?", text):
+        return max(0.0, float(text))
     try:
         left = (parsedate_to_datetime(text) - (now or datetime.now(UTC))).total_seconds()
     except (TypeError, ValueError, OverflowError):  # no date, or a date without a zone
