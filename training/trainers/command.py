@@ -11,7 +11,7 @@ from training.photos.data import default_cache
 
 
 def training_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return a parser of `--data`, `--cache`, `--net`, `--out` and `--threads`; ``doc`` is its help."""
+    """Return a parser of the arguments that all trainings have; ``doc`` is its help."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
