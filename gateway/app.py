@@ -30,6 +30,7 @@ from gateway.routes import (
 )
 from gateway.services import Services
 
+EVERYWHERE = ("request-timeout", "head-too-large", "internal-error", "busy")
 ROUTES = (jobs, listing, uploads, predict, replays, artifacts, events, system, page, gallery)
 
 DESCRIPTION = """
@@ -60,7 +61,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=problem_responses.documented("internal-error", *host_check.CODES),
+        responses=problem_responses.documented(*EVERYWHERE, *host_check.CODES),
         telemetry=request_tracing(deps.tracers),
     )
     app.state.end_streams = deps.job_updates.feed.close
