@@ -9,7 +9,8 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from agents.vision.text.caption import BROADER_COLOURS, BROADER_TYPES, WEARERS
+from agents.vision.text.caption import WEARERS
+from agents.vision.text.garments import COLOUR_MEMBERS, MEMBERS
 from storage.jobs.store import JobUpdate, StageCompleted, StageError, StageFailure, Submitted
 
 WANTED = (
@@ -17,8 +18,8 @@ WANTED = (
     "annotation",
 )
 NEED_POSE = ("pose", "shots", "annotation")
-TYPES = sorted({member for members in BROADER_TYPES.values() for member in members})
-COLOURS = sorted({member for members in BROADER_COLOURS.values() for member in members})
+TYPES = sorted({member for members in MEMBERS.values() for member in members})
+COLOURS = sorted({member for members in COLOUR_MEMBERS.values() for member in members})
 GROUP_SIZE = 100
 OWNER_SIZE = 500
 RARE = 20  # about so many jobs have the rare word, at any size of the store

@@ -39,6 +39,12 @@ class Settings(BaseSettings):
         default=100_000_000, ge=1, description="size limit of a photo in pixels"
     )
     weights: str = Field(default="", description="your own garment network, a .safetensors file")
+    precision: float = Field(
+        default=0.93,
+        ge=0.5,
+        le=0.999,
+        description="captions of the shipped network: share of named types that should be right",
+    )
     vocabulary: str = Field(default="", description="your own vocabulary, a YAML file")
     captions: Literal["local", "gemini", "openai", "transformers"] = Field(
         default="local", description="captioner: local, gemini, openai or transformers"

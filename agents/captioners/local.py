@@ -8,22 +8,31 @@ from agents.stages.captioning import Described
 from agents.stages.predictions import SharedPredictions
 from agents.vision.networks.prediction import Prediction
 from agents.vision.text import caption
+from agents.vision.text.naming import PRECISION
 from agents.vision.text.vocabulary import PLAIN, Vocabulary
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import Attribute, Captioned
 
 
 class LocalCaptioner:
-    """Says in words what `SharedPredictions` see; a whole batch goes through the network at once.
+    """Writes captions from `SharedPredictions`; a whole batch goes through the network at once.
 
-    The number in the version counts the changes to `agents.vision.text.caption`.
+    The number in the version counts the changes to `agents.vision.text.caption`. ``precision`` is
+    the one that the model was loaded with.
     """
 
-    def __init__(self, predictions: SharedPredictions, own: Vocabulary = PLAIN) -> None:
+    def __init__(
+        self,
+        predictions: SharedPredictions,
+        own: Vocabulary = PLAIN,
+        *,
+        precision: float = PRECISION,
+    ) -> None:
         self._predictions = predictions
         self._own = own
         self.model_id = predictions.model_id
-        self.version = "-".join(filter(None, ["words-2", predictions.model_id, own.version]))
+        parts = ["words-3", f"p{precision:g}", predictions.model_id, own.version]
+        self.version = "-".join(filter(None, parts))
 
     def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:
         found = self._predictions.predict(contents, artifacts)
@@ -37,7 +46,7 @@ class LocalCaptioner:
 
 
 def captioned(prediction: Prediction, model: str, own: Vocabulary = PLAIN) -> Captioned:
-    """Say in words, the user's where they have their own, what the networks saw."""
+    """Return the caption of a prediction, in the user's words if the vocabulary has some."""
     seen = own.joined_in(prediction)
     return Captioned(
         caption=caption.caption(seen, own),

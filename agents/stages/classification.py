@@ -8,6 +8,8 @@ from agents.stages.predictions import SharedPredictions
 from agents.stages.resources import Resources
 from agents.stages.stage import Outcome, Stage
 from agents.vision.networks.prediction import Prediction
+from agents.vision.text.garments import NOTHING
+from agents.vision.text.naming import is_nothing
 from agents.vision.text.vocabulary import PLAIN, Vocabulary
 from storage.artifacts.store import ArtifactStore
 from streams.events.embedding import encode
@@ -43,10 +45,13 @@ def build(resources: Resources) -> Stage:
 
 
 def classified(prediction: Prediction, model: str, own: Vocabulary = PLAIN) -> Classified:
-    """Return the five most likely types of garment, best first, in the user's vocabulary."""
+    """Return the five most likely types of garment, best first, in the user's vocabulary.
+
+    A photo without a garment has no types.
+    """
     joined = own.joined_in(prediction)
-    top5 = tuple(
-        Label(label=own.word("types", label), probability=p) for label, p in joined.types[:5]
-    )
+    nothing = is_nothing(dict(prediction.types), prediction.thresholds)
+    types = [] if nothing else [pair for pair in joined.types if pair[0] != NOTHING][:5]
+    top5 = tuple(Label(label=own.word("types", label), probability=p) for label, p in types)
     vector = encode(prediction.embedding) if prediction.embedding else None
     return Classified(top5=top5, model=model, embedding=vector)

@@ -20,6 +20,7 @@ from agents.vision.geometry.landmarks import Landmarks, Mask
 from agents.vision.geometry.wearer import MODEL, Body
 from agents.vision.networks.prediction import Prediction
 from agents.vision.text.kinds import Kind, likeliest_kind
+from agents.vision.text.naming import is_nothing
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import Box, ImageValidated, Keypoint, Posed
@@ -97,6 +98,8 @@ def build(resources: Resources) -> Stage:
 
 def estimate(picture: Picture, seen: Prediction, finders: Finders, model: str) -> Cutout:
     """Return the pose (without the ``cutout`` key) and the RGBA cut-out of the garment's box."""
+    if is_nothing(dict(seen.types), seen.thresholds):
+        return Posed(subject="none", model=model), None
     garment = find_garment(picture, seen.mask) if seen.mask else None
     body = finders.wearers.find(picture)
     if body is not None:

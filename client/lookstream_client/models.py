@@ -7,7 +7,7 @@ that this version does not know is in ``raw``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -52,10 +52,14 @@ class Label:
 
 @dataclass(frozen=True)
 class Attribute:
-    """An attribute of the garment, such as ``red`` for colour, and its confidence, 0–1."""
+    """An attribute of the garment, such as ``red`` for colour, and its confidence, 0–1.
+
+    ``needs_review`` is true if a person should check the value.
+    """
 
     value: str
     confidence: float
+    needs_review: bool = False
 
 
 @dataclass(frozen=True)
@@ -520,6 +524,9 @@ def _maybe(kind: type[K], document: Document | None) -> K | None:
 
 
 def _flat(kind: type[K], document: Document) -> K:
-    """Make a dataclass from the fields with the same names."""
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: document.get(name) for name in names})
+    """Make a dataclass from the fields with the same names. A missing field gets its default."""
+    defaults = {
+        field.name: None if field.default is MISSING else field.default
+        for field in fields(kind)  # type: ignore[arg-type]
+    }
+    return kind(**{name: document.get(name, default) for name, default in defaults.items()})

@@ -57,10 +57,14 @@ function cause({ job, error, actionError }) {
 }
 
 function words(job) {
-  const attributes = Object.entries(job.attributes).map(([name, { value, confidence }]) =>
-    element("li", { text: `${name}: ${value}`, title: percent(confidence) }));
+  const attributes = Object.entries(job.attributes).map(([name, attribute]) =>
+    element("li", {
+      text: `${name}: ${attribute.value}${attribute.needs_review ? " (check)" : ""}`,
+      title: percent(attribute.confidence),
+    }));
   return [
-    job.caption && element("p", { class: "caption", text: job.caption }),
+    typeof job.caption === "string"
+      && element("p", { class: "caption", text: job.caption || "No garment found" }),
     job.needs_review && element("p", { class: "review", text: "Needs review" }),
     job.description && element("p", { class: "description", text: job.description }),
     attributes.length > 0 && element("ul", { class: "attributes", children: attributes }),

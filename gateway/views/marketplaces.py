@@ -9,7 +9,14 @@ from streams.events.models import Captioned
 Listing = dict[str, str]
 
 MIN_CONFIDENCE = 0.6
-_DEPARTMENTS = {"men": "Men", "women": "Women", "boys": "Kids", "girls": "Kids"}
+_DEPARTMENTS = {
+    "men": "Men",
+    "women": "Women",
+    "boys": "Kids",
+    "girls": "Kids",
+    "kids": "Kids",
+    "baby": "Kids",
+}
 
 
 def ebay(captioned: Captioned) -> Listing:

@@ -131,8 +131,9 @@ class StageBuilder:
         from agents.stages.predictions import SharedPredictions
         from agents.vision.networks.model import GarmentModel
 
-        weights = self._settings.weights
-        return SharedPredictions(GarmentModel.load(Path(weights) if weights else None))
+        settings = self._settings
+        weights = Path(settings.weights) if settings.weights else None
+        return SharedPredictions(GarmentModel.load(weights, settings.precision))
 
     @cached_property
     def wearers(self) -> WearerFinder:
@@ -160,7 +161,9 @@ class StageBuilder:
         return caption_source(
             self._settings,
             self._chosen,
-            lambda: LocalCaptioner(self.predictions, self.vocabulary),
+            lambda: LocalCaptioner(
+                self.predictions, self.vocabulary, precision=self._settings.precision
+            ),
         )
 
     @cached_property

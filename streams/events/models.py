@@ -171,10 +171,11 @@ class Validated(Payload):
 
 
 class Attribute(Value):
-    """One attribute of the garment, with its probability."""
+    """One attribute of the garment, its probability, and whether a person should check it."""
 
     value: str
     confidence: Unit
+    needs_review: bool = False
 
 
 class Captioned(Payload):

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from agents.vision.networks.prediction import Prediction, Ranking
 from agents.vision.text.caption import (
-    BROADER_TYPES,
+    EXTRA_WORDS,
     TITLE_LENGTH,
     attributes,
+    can_describe,
     caption,
     description,
     needs_review,
 )
+from agents.vision.text.garments import NOTHING, can_have, every_word
 from agents.vision.text.titles import Title
 from agents.vision.text.vocabulary import Vocabulary
 
@@ -39,11 +41,12 @@ def title(*words: tuple[str, float] | str) -> Title:
     ("prediction", "words"),
     [
         (seen(), "Women's Navy Blue Dress"),
-        (seen(types=(("t-shirt", 0.9),), genders=(("men", 0.9),)), "Men's Navy Blue T-Shirt"),
+        (seen(types=(("t-shirt", 0.9),), genders=(("men", 0.99),)), "Navy Blue T-Shirt"),
+        (seen(types=(("tie", 0.9),), genders=(("men", 0.99),)), "Men's Navy Blue Tie"),
         (seen(genders=(("boys", 0.86),)), "Boys' Navy Blue Dress"),
-        (seen(genders=(("unisex", 0.9),), types=(("backpack", 0.9),)),
-         "Unisex Navy Blue Backpack"),
-        (seen(genders=(("women", 0.79), ("men", 0.21))), "Navy Blue Dress"),
+        (seen(genders=(("girls", 0.4), ("baby", 0.4))), "Kids' Navy Blue Dress"),
+        (seen(genders=(("baby", 0.9),)), "Baby Navy Blue Dress"),
+        (seen(genders=(("women", 0.8), ("girls", 0.2))), "Navy Blue Dress"),
         (seen(patterns=(("checked", 0.7), ("unstated", 0.3))), "Women's Navy Blue Checked Dress"),
         (seen(patterns=(("checked", 0.5), ("unstated", 0.4))), "Women's Navy Blue Dress"),
         (seen(patterns=(("unstated", 0.9), ("checked", 0.1))), "Women's Navy Blue Dress"),
@@ -57,11 +60,21 @@ def title(*words: tuple[str, float] | str) -> Title:
         (seen(titles=(title("red", "and", "white", "dress"),)), "Women's Navy Blue Dress"),
         (seen(titles=(title("acme", "dress"),)), "Women's Navy Blue Dress"),
         (seen(colours=(("teal", 0.3), ("black", 0.2))), "Women's Dress"),
+        (seen(titles=(title("navy blue", "dress"),), sleeves=(("long", 0.9),),
+              necklines=(("v-neck", 0.9),)),
+         "Women's Navy Blue Long-Sleeved V-Neck Dress"),
+        (seen(titles=(title("navy blue", "sleeveless", "dress"),), sleeves=(("short", 0.9),)),
+         "Women's Navy Blue Short-Sleeved Dress"),
+        (seen(types=(("hoodie", 0.9),), genders=(), sleeves=(("long", 0.9),),
+              necklines=(("hood", 0.9),)), "Navy Blue Hoodie"),
+        (seen(types=(("skirt", 0.9),), sleeves=(("long", 0.99),), necklines=(("v-neck", 0.99),)),
+         "Women's Navy Blue Skirt"),
+        (seen(types=((NOTHING, 0.6), ("dress", 0.4))), ""),
         (seen(types=(("face wash and cleanser", 0.9),), colours=(), genders=()),
          "Face Wash and Cleanser"),
-        (seen(types=(("dress", 0.3), ("watch", 0.2))), "Women's Navy Blue Garment"),
+        (seen(types=(("dress", 0.3), ("watch", 0.2))), "Navy Blue Garment"),
         (seen(types=(), colours=(), genders=()), "Garment"),
-        (seen(types=(("handbag", 0.3), ("wallet", 0.3)), colours=(), genders=()), "Fashion Item"),
+        (seen(types=(("handbag", 0.3), ("watch", 0.3)), colours=(), genders=()), "Fashion Item"),
     ],
 )  # fmt: skip
 def test_titles(prediction: Prediction, words: str) -> None:
@@ -76,6 +89,8 @@ def test_titles(prediction: Prediction, words: str) -> None:
         ((("sandals", 0.4), ("flip flops", 0.4)), "Open Shoes"),
         ((("sweater", 0.4), ("long sleeve top", 0.2), ("jacket", 0.2)), "Long Sleeve Top"),
         ((("t-shirt", 0.4), ("shirt", 0.4)), "Top"),
+        ((("polo shirt", 0.4), ("t-shirt", 0.3)), "T-Shirt"),
+        ((("pants", 0.1), ("shorts", 0.3), ("skirt", 0.3)), "Bottoms"),
     ],
 )
 def test_a_broader_word_where_no_narrow_one_is_sure(types: Ranking, word: str) -> None:
@@ -93,13 +108,16 @@ def test_shades_share_their_colour() -> None:
         (seen(), "A dress for women. The main colour is navy blue."),
         (seen(types=(("jeans", 0.9),), genders=()),
          "A pair of jeans. The main colour is navy blue."),
-        (seen(types=(("undershirt", 0.9),), genders=(("unisex", 0.9),), colours=()),
-         "An undershirt for women and men. The colour is best seen in the photo."),
+        (seen(types=(("undershirt", 0.9),), genders=(("boys", 0.9),), colours=()),
+         "An undershirt for boys."),
         (seen(patterns=(("striped", 0.8),), sleeves=(("long", 0.9),)),
          "A dress for women. The main colour is navy blue. "
          "It has a striped pattern and long sleeves."),
         (seen(types=(), genders=(), colours=()),
-         "A garment. The colour is best seen in the photo."),
+         "A garment."),
+        (seen(types=(("hat", 0.9),), genders=(), sleeves=(("long", 0.9),),
+              necklines=(("hood", 0.9),)), "A hat. The main colour is navy blue."),
+        (seen(types=((NOTHING, 0.9),)), ""),
     ],
 )  # fmt: skip
 def test_descriptions(prediction: Prediction, text: str) -> None:
@@ -107,21 +125,26 @@ def test_descriptions(prediction: Prediction, text: str) -> None:
 
 
 def test_attributes_carry_their_confidence_sure_or_not() -> None:
-    found = attributes(seen(genders=(("women", 0.51234567), ("men", 0.4))))
+    found = attributes(seen(types=(("dress", 0.41234567), ("watch", 0.3)), genders=WOMEN))
     assert found == {
-        "type": {"value": "dress", "confidence": 0.9},
-        "colour": {"value": "navy blue", "confidence": 0.8},
-        "gender": {"value": "women", "confidence": 0.5123},
+        "type": {"value": "dress", "confidence": 0.4123, "needs_review": True},
+        "colour": {"value": "navy blue", "confidence": 0.8, "needs_review": False},
     }
+
+
+def test_the_wearer_has_the_confidence_of_the_age_group() -> None:
+    found = attributes(seen(genders=(("women", 0.6), ("men", 0.35), ("girls", 0.05))))
+    assert found["gender"] == {"value": "women", "confidence": 0.95, "needs_review": False}
 
 
 def test_a_broader_attribute_has_its_members_confidence() -> None:
     found = attributes(seen(types=(("jeans", 0.4), ("trousers", 0.3))))
-    assert found["type"] == {"value": "pants", "confidence": 0.7}
+    assert found["type"] == {"value": "pants", "confidence": 0.7, "needs_review": False}
 
 
 def test_nothing_known_gives_no_attributes() -> None:
     assert attributes(Prediction((), (), ())) == {}
+    assert attributes(seen(types=((NOTHING, 0.9),))) == {}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +153,10 @@ def test_nothing_known_gives_no_attributes() -> None:
         (seen(), False),
         (seen(genders=()), False),
         (seen(types=(("jeans", 0.4), ("trousers", 0.3))), False),
+        (seen(types=(("dress", 0.6),)), True),
         (seen(types=(("dress", 0.3),)), True),
+        (seen(types=(("dress", 0.75), (NOTHING, 0.25))), True),
+        (seen(types=((NOTHING, 0.99),)), True),
         (seen(colours=(("teal", 0.3),)), True),
         (seen(colours=(("blue", 0.6),), measured=(("navy blue", 0.9),)), False),
         (seen(colours=(("blue", 0.6),), measured=(("red", 0.9),)), True),
@@ -152,7 +178,7 @@ def test_the_user_s_words_take_the_place_of_ours() -> None:
     prediction = seen(titles=(title("women's", "navy blue", "sleeveless", "dress"),))
     assert caption(prediction, own) == "Navy Strappy Frock"
     assert description(prediction, own) == "A frock for women. The main colour is navy."
-    assert attributes(prediction, own)["type"] == {"value": "frock", "confidence": 0.9}
+    assert attributes(prediction, own)["type"]["value"] == "frock"
 
 
 def rankings(words: list[str]) -> st.SearchStrategy[Ranking]:
@@ -165,20 +191,45 @@ def rankings(words: list[str]) -> st.SearchStrategy[Ranking]:
     return weights.map(ranked)
 
 
-TYPES = sorted({word for members in BROADER_TYPES.values() for word in members})
+TYPES = [*every_word(), NOTHING, "watch"]
 
 
 @given(
     types=rankings([*TYPES, "a " + "very " * 20 + "long word"]),
     colours=rankings(["navy blue", "grey melange", "multicolour"]),
-    genders=rankings(["men", "women", "boys", "girls", "unisex"]),
+    genders=rankings(["men", "women", "boys", "girls", "unisex", "baby"]),
+    sleeves=rankings(["long", "short", "sleeveless"]),
+    necklines=rankings(["hood", "polo collar", "round neck", "v-neck"]),
 )
-def test_any_prediction_gives_a_short_title_and_two_sentences(
-    types: Ranking, colours: Ranking, genders: Ranking
+def test_any_prediction_gives_a_short_title_and_up_to_three_sentences(
+    types: Ranking, colours: Ranking, genders: Ranking, sleeves: Ranking, necklines: Ranking
 ) -> None:
-    prediction = Prediction(types, colours, genders)
+    prediction = Prediction(types, colours, genders, sleeves=sleeves, necklines=necklines)
     words, text = caption(prediction), description(prediction)
-    assert 0 < len(words) <= TITLE_LENGTH
+    nothing = dict(types).get(NOTHING, 0.0) >= 0.5
+    assert (words == "") is (text == "") is nothing
+    assert len(words) <= TITLE_LENGTH
     assert words == " ".join(words.split())
-    assert len(re.findall(r"\.(?: |$)", text)) == 2
+    assert len(re.findall(r"\.(?: |$)", text)) <= 3
     assert all(0 <= float(found["confidence"]) <= 1 for found in attributes(prediction).values())
+    found = attributes(prediction)
+    allowed = can_have(str(found["type"]["value"])) if found else frozenset()
+    assert {"sleeve", "neckline", "pattern"} & set(found) <= allowed
+
+
+@pytest.mark.parametrize("word", sorted(EXTRA_WORDS))
+def test_every_further_word_describes_some_type(word: str) -> None:
+    assert any(can_describe(word, type_) for type_ in (*every_word(), "sunglasses", "watch"))
+
+
+@pytest.mark.parametrize(
+    ("word", "type_"),
+    [
+        ("v-neck", "trousers"), ("sleeveless", "hat"), ("hooded", "shoes"), ("denim", "watch"),
+        ("tote", "dress"), ("long-sleeved", "sweater"), ("polo", "polo shirt"), ("casual", None),
+    ],
+)  # fmt: skip
+def test_further_words_are_left_out_where_they_are_wrong_or_said_twice(
+    word: str, type_: str | None
+) -> None:
+    assert not can_describe(word, type_)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.vision.text import caption
+from agents.vision.text import garments
 from storage.jobs.store import Job, JobQuery, StageCompleted
 from storage.jobs.terms import job_terms, query_terms, words
 from storage.jobs.transition import fold
@@ -99,6 +99,6 @@ def test_a_caption_is_found_by_itself(text: str) -> None:
 
 
 def test_every_word_that_the_network_may_say_can_be_found() -> None:
-    for name in (*caption.BROADER_TYPES, *caption.BROADER_COLOURS):
+    for name in (*garments.every_word(), *garments.COLOUR_MEMBERS):
         job = seen(captioning={"attributes": {"type": {"value": name}}, "caption": name})
         assert set(query_terms(JobQuery(type=name.title(), text=name))) == set(job_terms(job))

@@ -1,8 +1,8 @@
 """Chooses the probability at which each attribute is named, on validation photos, and scores it.
 
 Writes a curve for each attribute: for each target precision, the lowest threshold that reaches it
-and the coverage (share of photos for which the attribute is named). ``--precision`` selects the
-thresholds. Prints the thresholds, the curves and the scores of plain captions.
+and the coverage (share of photos for which the attribute is named). Writes and prints the
+thresholds of each target precision, the curves, and the scores of plain captions.
 
 Examples:
     python -m training.calibration.calibrate --net net.safetensors --out thresholds.json
@@ -26,17 +26,18 @@ from safetensors import safe_open
 
 from agents.vision.networks.blend import Blend
 from agents.vision.networks.garment_net import HEADS
-from training.calibration.naming import (
+from agents.vision.text.caption import WEARERS
+from agents.vision.text.garments import COLOUR_MEMBERS, NOTHING, below
+from agents.vision.text.naming import (
+    Named,
     Shares,
     Thresholds,
     childs_share,
     named,
     named_colour,
     named_type,
-    plain_caption,
 )
 from training.photos.data import data_folder, default_cache
-from training.photos.garments import COLOUR_MEMBERS, NOTHING, below
 from training.photos.real_data import RealPhotos, Sample, load_real
 from training.scoring.score_real import (
     Told,
@@ -217,6 +218,8 @@ def thresholds_of(
     defaults = Thresholds()
     at = {name: at_precision(curves[name], precision, getattr(defaults, name))
           for name in ("type", "colour", "kids", "sleeve", "neckline", "pattern")}  # fmt: skip
+    for name in ("sleeve", "neckline", "pattern"):  # these labels are too few for low thresholds
+        at[name] = max(at[name], getattr(defaults, name))
     said = [(*type_verdict(a, at["type"], verdict), w)
             for a, w in zip(judged, weights, strict=True)]  # fmt: skip
     children = [share for share, kid in child if kid]
@@ -236,6 +239,14 @@ def thresholds_of(
         colour_sure=at["colour"],
     )  # fmt: skip
     return replace(found, type_sure=max(found.type_sure, found.type)), curves
+
+
+def plain_caption(found: Named) -> str:
+    """Return the shortest caption of the words. Empty if there is no garment."""
+    if found.is_nothing:
+        return ""
+    wearer = WEARERS[found.wearer][0] if found.wearer else ""
+    return " ".join(filter(None, [wearer, found.colour, found.type or "garment"]))
 
 
 def told_of(answer: Answer, at: Thresholds) -> Told:
@@ -311,7 +322,6 @@ def main() -> None:
     parser.add_argument("--net", type=Path, required=True, help="weights of trainers.real_train")
     parser.add_argument("--second", type=Path, help="written by training.calibration.real_blend")
     parser.add_argument("--yardstick", type=Path, help="a Python file with verdict(caption, label)")
-    parser.add_argument("--precision", type=float, default=0.95)
     parser.add_argument("--studio-every", type=int, default=1, help="score every nth studio photo")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
@@ -324,13 +334,11 @@ def main() -> None:
         name: answers_of(net, given.second, photos, places)
         for name, places in groups_of(photos, given.studio_every).items()
     }
-    at, curves = thresholds_of(groups, photos.samples, given.precision, verdict)
-    found = {
-        "thresholds": json.loads(at.to_json()),
-        "precision": given.precision,
-        "curves": curves,
-        "scores": scores_at(groups, photos.samples, at, verdict),
-    }
+    found: dict[str, Any] = {"thresholds": {}, "scores": {}}
+    for precision in TARGETS:
+        at, found["curves"] = thresholds_of(groups, photos.samples, precision, verdict)
+        found["thresholds"][str(precision)] = json.loads(at.to_json())
+        found["scores"][str(precision)] = scores_at(groups, photos.samples, at, verdict)
     given.out.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=1))
 

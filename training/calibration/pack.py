@@ -3,13 +3,15 @@
 Examples:
     python -m training.calibration.pack --net net.safetensors --second second.safetensors \\
         --mask mask.safetensors --parts parts.safetensors --title title.safetensors \\
-        --thresholds thresholds.json --out agents/vision/weights/garment-3.safetensors
+        --thresholds thresholds.json --colours colours.json \\
+        --out agents/vision/weights/garment-3.safetensors
 """
 
 import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,14 @@ from torch.nn import functional as F
 
 from agents.vision.networks.weights import EMBEDDING
 from training.calibration.colours import Place, colour_places
-from training.photos.data import CATALOGUES, TRAIN_PHOTOS, data_folder, default_cache, load_photos
+from training.photos.data import (
+    CATALOGUES,
+    SIZE,
+    TRAIN_PHOTOS,
+    data_folder,
+    default_cache,
+    load_photos,
+)
 from training.trainers.checkpoint import Checkpoint
 
 NAME, SAMPLE = "garment-3", 4000
@@ -64,17 +73,22 @@ def pack(
     embed: tuple[Tensor, Tensor],
     places: Mapping[str, Place],
     out: Path,
-    calibration: Mapping[str, object] | None = None,
+    calibration: Mapping[str, Mapping[str, float]] | None = None,
+    joint: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one file. Its tensors are in half precision, prefixed by their network's name.
 
-    ``calibration`` is the result of `training.calibration.calibrate`: thresholds and curves.
+    ``calibration`` has the thresholds of each precision, ``joint`` the numbers of
+    `agents.vision.networks.colour_evidence`.
     """
     state: dict[str, Tensor] = {"embed.weight": embed[0], "embed.bias": embed[1]}
-    metadata = {"name": NAME, "lab": json.dumps(places)}
-    for name in ("thresholds", "curves", "precision"):
-        if calibration:
-            metadata[name] = json.dumps(calibration[name])
+    metadata = {"name": NAME, "decoded": str(SIZE), "lab": json.dumps(places)}
+    if calibration:
+        metadata["thresholds"] = json.dumps(calibration)
+    if joint:
+        metadata["joint"] = json.dumps(
+            {name: joint[name] for name in ("sharpness", "measured", "bias")}
+        )
     for part, path in parts.items():
         with safe_open(path, framework="pt") as file:
             metadata.update({k: v for k, v in (file.metadata() or {}).items() if k != "name"})
@@ -100,14 +114,22 @@ def main() -> None:
     for part in OPTIONAL:
         parser.add_argument(f"--{part}", type=Path, help=f"weights of the {part} network")
     parser.add_argument("--thresholds", type=Path, help="written by training.calibration.calibrate")
+    parser.add_argument("--colours", type=Path, help="written by training.calibration.tune_colours")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     given = parser.parse_args()
     data = data_folder(given.data)
     embed = embedding_of(Checkpoint.load(given.net), data, given.cache)
     places = colours_of(given.net, data, given.cache)
     paths = {part: getattr(given, part) for part in (*PARTS, *OPTIONAL)}
-    calibration = json.loads(given.thresholds.read_text()) if given.thresholds else None
-    pack({p: path for p, path in paths.items() if path}, embed, places, given.out, calibration)
+    joint = json.loads(given.colours.read_text()) if given.colours else None
+    calibration = (
+        json.loads(given.thresholds.read_text())["thresholds"] if given.thresholds else None
+    )
+    if calibration and joint:
+        for precision, colour in joint["thresholds"].items():
+            calibration[precision] |= {"colour": colour, "colour_sure": colour}
+    found = {part: path for part, path in paths.items() if path}
+    pack(found, embed, places, given.out, calibration, joint)
 
 
 if __name__ == "__main__":

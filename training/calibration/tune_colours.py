@@ -3,8 +3,8 @@
 The evidence: both networks' logits for the whole photo, both networks' logits for the garment cut
 out on white, and the colours measured under the mask. The logits are averaged, multiplied by a
 sharpness, and corrected by a bias for each word; the logarithm of the measured shares is added.
-Writes these numbers and the threshold for ``--precision``, and scores the photos marked for
-scoring.
+Writes these numbers, the scores of the photos marked for scoring, and the threshold that reaches
+each target precision on them.
 
 Examples:
     python -m training.calibration.tune_colours --data photos --net net.safetensors \\
@@ -27,17 +27,24 @@ from torch.nn import functional as F
 
 from agents.vision.images.garment_colour import Named, measured_colours
 from agents.vision.networks.blend import Blend
+from agents.vision.networks.colour_evidence import (
+    FLOOR,
+    SURE_PIXEL,
+    Joint,
+    garment_alone,
+    measured_table,
+)
 from agents.vision.networks.weights import SHIPPED
-from training.calibration.naming import named_colour
+from agents.vision.text.garments import COLOUR_MEMBERS
+from agents.vision.text.naming import named_colour
+from training.calibration.calibrate import TARGETS
 from training.photos.data import SIZE, data_folder
-from training.photos.garments import COLOUR_MEMBERS
 from training.photos.real_data import load_real
 from training.trainers.checkpoint import Checkpoint, second_opinion
 from training.trainers.command import parsed, training_parser
 from training.trainers.objective import partial_loss
 
 MARKS = Path(__file__).parents[1] / "marks" / "people-colours.json"
-WHITE, SURE_PIXEL, LEAST_PIXELS, FLOOR = 0.98, 0.5, 200, 0.03
 STEPS, STIFF = 300, 0.1
 GRID = tuple(round(step, 2) for step in np.arange(0.2, 0.96, 0.02))
 
@@ -50,40 +57,12 @@ class Evidence:
     alone: Tensor
     measured: Tensor
 
+    def joined(self, joint: Joint) -> Tensor:
+        """Return logits (n, words) of all evidence together."""
+        return joint.logits(self.whole, self.alone, self.measured)
+
     def rows(self, chosen: Sequence[int]) -> Evidence:
         return Evidence(self.whole[chosen], self.alone[chosen], self.measured[chosen])
-
-
-@dataclass(frozen=True)
-class Joint:
-    """The numbers that turn evidence into logits."""
-
-    sharpness: float
-    measured: float
-    bias: Tensor
-
-    def logits(self, seen: Evidence) -> Tensor:
-        """Return the logits (n, words) of all evidence together."""
-        both = (seen.whole + seen.alone) / 2 * self.sharpness
-        return both + self.measured * (seen.measured + FLOOR).log() + self.bias
-
-
-def garment_alone(photos: Tensor, masks: Tensor) -> Tensor:
-    """Return the garments on white, cropped to their masks' boxes and stretched to (h, w).
-
-    ``photos`` (n, 3, h, w) and ``masks`` (n, 1, h, w) are 0-1. A photo with fewer than
-    `LEAST_PIXELS` mask pixels is returned unchanged.
-    """
-    found = []
-    for photo, mask in zip(photos, masks, strict=True):
-        rows, columns = torch.nonzero(mask[0] > SURE_PIXEL, as_tuple=True)
-        if len(rows) < LEAST_PIXELS:
-            found.append(photo)
-            continue
-        white = photo * mask + (1 - mask) * WHITE
-        box = white[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-        found.append(F.interpolate(box[None], photo.shape[1:], mode="bilinear")[0])
-    return torch.stack(found)
 
 
 @torch.inference_mode()
@@ -99,13 +78,15 @@ def evidence_of(
         small = small.contiguous(memory_format=torch.channels_last)
         logits.append(net.net(small)["colour"].lerp(second(small)["colour"], share))
     words = net.words.colour
-    measured = torch.zeros(len(pixels), len(words))
-    for row, photo in enumerate(photos):
-        flat = np.ascontiguousarray(photo.permute(1, 2, 0).numpy())
-        for word, part in measured_colours(flat, masks[row, 0].numpy() > SURE_PIXEL, places):
-            if word in words:
-                measured[row, words.index(word)] = part
-    return Evidence(logits[0], logits[1], measured)
+    measured = [
+        measured_colours(
+            np.ascontiguousarray(photo.permute(1, 2, 0).numpy()),
+            mask[0].numpy() > SURE_PIXEL,
+            places,
+        )
+        for photo, mask in zip(photos, masks, strict=True)
+    ]
+    return Evidence(logits[0], logits[1], measured_table(measured, words))
 
 
 def fitted(seen: Evidence, truth: Tensor) -> Joint:
@@ -155,7 +136,7 @@ def threshold_of(
     return good
 
 
-def run(data: Path, cache: Path, net: Path, second: Path, out: Path, precision: float) -> None:
+def run(data: Path, cache: Path, net: Path, second: Path, out: Path) -> None:
     """Fit on the tuning photos, score on the scoring photos, and write the numbers to ``out``."""
     torch.manual_seed(1)
     marks = json.loads(MARKS.read_text())["photos"]
@@ -175,22 +156,17 @@ def run(data: Path, cache: Path, net: Path, second: Path, out: Path, precision: 
     tuning = [i for i, mark in enumerate(marks) if mark["use"] == "tuning"]
     scoring = [i for i, mark in enumerate(marks) if mark["use"] == "scoring"]
     joint = fitted(seen.rows(tuning), truth[tuning])
-    threshold = threshold_of(
-        joint.logits(seen.rows(tuning)), words, [colours[i] for i in tuning], precision
-    )
-    scored = joint.logits(seen.rows(scoring))
+    scored = seen.rows(scoring).joined(joint)
     marked = [colours[i] for i in scoring]
+    thresholds = {str(target): threshold_of(scored, words, marked, target) for target in TARGETS}
     by_threshold = {
         at: [round(x, 3) for x in said_and_true(scored, words, marked, at)] for at in GRID[::2]
     }
-    named, true = said_and_true(scored, words, marked, threshold)
     found = {
         "sharpness": round(joint.sharpness, 4),
         "measured": round(joint.measured, 4),
         "bias": {w: round(b, 3) for w, b in zip(words, joint.bias.tolist(), strict=True)},
-        "threshold": threshold,
-        "named": round(named, 4),
-        "true": round(true, 4),
+        "thresholds": thresholds,
         "by_threshold": by_threshold,
         "alone": {
             name: [round(x, 3) for x in said_and_true(logits[scoring], words, marked, 0.4)]
@@ -206,9 +182,8 @@ def main() -> None:
     parser.add_argument(
         "--second", type=Path, required=True, help="weights of calibration.real_blend"
     )
-    parser.add_argument("--precision", type=float, default=0.95)
     given = parsed(parser)
-    run(data_folder(given.data), given.cache, given.net, given.second, given.out, given.precision)
+    run(data_folder(given.data), given.cache, given.net, given.second, given.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from training.photos.garments import NOTHING
+from agents.vision.text.garments import NOTHING
 from training.photos.titles import without_brand
 
 HELD_OUT_SENDERS_PERCENT = 20

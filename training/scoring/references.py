@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from agents.vision.networks.prediction import Prediction
-from agents.vision.text.caption import caption, what_is_sure
+from agents.vision.text.caption import WEARERS, caption, what_is_sure
 from training.photos.titles import brand_of, without_brand
 
 NO_BRANDS = {(word,) for word in ("and", "black", "denim", "pink", "red")}
@@ -58,11 +58,9 @@ def said_in(seen: Prediction) -> dict[str, str]:
     """The confident type, colour and gender that appear in the caption."""
     text = f" {caption(seen).lower()} "
     sure = what_is_sure(seen)
-    wearers = {"men": " men's ", "women": " women's ", "boys": " boys' ", "girls": " girls' ",
-               "unisex": " unisex "}  # fmt: skip
-    found = {"type": sure.type, "colour": sure.colour, "gender": sure.gender}
+    found = {"type": sure.type, "colour": sure.colour, "gender": sure.wearer}
     return {
         head: word
         for head, word in found.items()
-        if word and (wearers[word] if head == "gender" else word) in text
+        if word and (f" {WEARERS[word][0].lower()} " if head == "gender" else word) in text
     }

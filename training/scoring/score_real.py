@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.photos.garments import any_true, every_word
+from agents.vision.text.garments import any_true, every_word
 from training.photos.real_labels import PEOPLE_LABELS, tag_types
 
 Verdict = Callable[[str, str], str]

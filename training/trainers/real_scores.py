@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agents.vision.text.garments import NOTHING
 from training.photos.data import Words
-from training.photos.garments import NOTHING
 from training.photos.real_data import RealPhotos, Sample
 from training.trainers.objective import top1
 

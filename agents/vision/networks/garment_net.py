@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -98,10 +98,11 @@ class GarmentNet(nn.Module):
         return self.logits(levels, top, photos)
 
     def logits(
-        self, levels: Mapping[int, Tensor], top: Tensor, photos: Tensor
+        self,
+        levels: Mapping[int, Tensor],
+        top: Tensor,
+        photos: Tensor,
+        heads: Iterable[str] = HEADS,
     ) -> dict[str, Tensor]:
-        """Return the heads' logits from the encoder's features of these photos."""
-        return {
-            name.removesuffix("_head"): head(levels, top, photos)
-            for name, head in self.heads.items()
-        }
+        """Return the logits of ``heads`` from the encoder's features of these photos."""
+        return {head: self.heads[f"{head}_head"](levels, top, photos) for head in heads}

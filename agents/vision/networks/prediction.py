@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from agents.vision.text.naming import Thresholds
 
 if TYPE_CHECKING:
     from agents.vision.text.titles import Title
@@ -42,6 +44,7 @@ class Prediction:
     most 1; words of equal probability are in alphabetical order. ``titles`` are the most likely
     titles, best first. ``measured`` are the colours nearest to the pixels under the mask, with
     their shares. ``embedding`` is a vector of length 1; similar photos have similar vectors.
+    ``thresholds`` are the model's: the probabilities at which a caption names a word.
     """
 
     types: Ranking
@@ -54,6 +57,7 @@ class Prediction:
     mask: SoftMask | None = None
     measured: Ranking = ()
     embedding: tuple[float, ...] = ()
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 def ranking(words: Sequence[str], shares: Sequence[float]) -> Ranking:

@@ -20,8 +20,6 @@ SHIPPED = Path(__file__).parents[1] / "weights" / "garment-2.safetensors"
 
 
 EMBEDDING = 128
-DECODED = 144
-"""The side length in pixels to which photos are first resized, as in training."""
 PLACE_FEATURES = LEVELS[16] + LEVELS[32]
 TOLD = ("type", "colour", "gender", "pattern")
 """The heads whose probabilities the title network reads."""

@@ -11,12 +11,12 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _WORDS: dict[Kind, tuple[str, ...]] = {
     "top": (
-        "bathrobe", "blazer", "blouse", "camisole", "coat", "hoodie", "jacket", "kurti",
+        "bathrobe", "blazer", "blouse", "camisole", "cardigan", "coat", "hoodie", "jacket", "kurti",
         "long sleeve top", "longsleeve", "lounge tshirt", "nehru jacket", "outerwear", "outwear",
-        "rain jacket", "shirt", "shrug", "sweater", "sweatshirt", "t-shirt", "tank top", "top",
-        "tunic", "undershirt", "vest", "waistcoat",
+        "polo shirt", "rain jacket", "shirt", "shrug", "sweater", "sweatshirt", "t-shirt",
+        "tank top", "top", "tunic", "undershirt", "vest", "waistcoat", "suit",
     ),
-    "dress": ("babydoll", "dress", "jumpsuit", "kurta", "nightdress"),
+    "dress": ("babydoll", "bodysuit", "dress", "jumpsuit", "kurta", "nightdress", "romper"),
     "bottoms": (
         "boxer shorts", "capri pants", "churidar", "jeans", "jeggings", "leggings", "lounge pants",
         "lounge shorts", "pants", "patiala", "salwar", "shorts", "tights", "track pants",

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from training.photos.garments import (
+from agents.vision.text.garments import (
     COLOUR_MEMBERS,
     NOTHING,
     above,
@@ -21,7 +21,12 @@ from training.photos.garments import (
     share_of,
 )
 
+PRECISION = 0.93
+"""The default precision: the share of captions whose type should not be wrong."""
+
 Shares = Mapping[str, float]
+CHILDREN = ("boys", "girls", "baby")
+UNSTATED = "unstated"
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,29 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Named:
-    """The words for a photo. ``review`` names those that a person should check."""
+    """The words for a photo. ``review`` names those that a person should check.
+
+    ``share`` and ``colour_share`` are the probabilities of type and colour; without a type or
+    colour, of the most probable word. ``wearer_share`` is the probability of the wearer's age
+    group.
+    """
 
     type: str | None
     share: float
     colour: str | None = None
+    colour_share: float = 0.0
     wearer: str | None = None
+    wearer_share: float = 0.0
     details: tuple[tuple[str, str], ...] = ()
     review: frozenset[str] = frozenset()
 
     @property
     def is_nothing(self) -> bool:
         return self.type == NOTHING
+
+    @property
+    def pattern(self) -> str | None:
+        return dict(self.details).get("pattern")
 
 
 def named_type(shares: Shares, enough: float) -> tuple[str | None, float]:
@@ -77,6 +93,8 @@ def named_type(shares: Shares, enough: float) -> tuple[str | None, float]:
     returns None and the probability of the most probable type.
     """
     types = {word: share for word, share in shares.items() if word != NOTHING}
+    if not types:
+        return None, 0.0
     best = max(types, key=lambda word: types[word])
     for word in (best, *above(best)):
         if word == "garment":
@@ -90,8 +108,10 @@ def named_type(shares: Shares, enough: float) -> tuple[str | None, float]:
 def named_colour(shares: Shares, enough: float) -> tuple[str | None, float]:
     """Return the most probable colour, or its broader colour, that reaches ``enough``.
 
-    Else None.
+    Else returns None and the probability of the most probable colour.
     """
+    if not shares:
+        return None, 0.0
     best = max(shares, key=lambda word: shares[word])
     if shares[best] >= enough:
         return best, shares[best]
@@ -105,48 +125,59 @@ def named_colour(shares: Shares, enough: float) -> tuple[str | None, float]:
 
 def childs_share(genders: Shares) -> float:
     """Return the probability that the garment is a child's."""
-    return sum(genders.get(word, 0.0) for word in ("boys", "girls", "baby"))
+    return sum(genders.get(word, 0.0) for word in CHILDREN)
 
 
 def named_wearer(type_: str | None, genders: Shares, at: Thresholds) -> str | None:
     """Return the wearer if there is enough evidence for one; else None."""
     child = childs_share(genders)
     if child >= at.kids:
-        best = max(("boys", "girls", "baby"), key=lambda word: genders.get(word, 0.0))
+        best = max(CHILDREN, key=lambda word: genders.get(word, 0.0))
         return best if genders.get(best, 0.0) >= at.kids else "kids"
-    if type_ and child < at.adult:
+    if type_ and genders and child < at.adult:
         return implied_wearer(type_)
     return None
 
 
+def is_nothing(types: Shares, at: Thresholds) -> bool:
+    """Tell whether the photo shows no garment and no other product of the vocabulary."""
+    return types.get(NOTHING, 0.0) >= at.nothing
+
+
 def named(shares: Mapping[str, Shares], at: Thresholds) -> Named:
-    """Return all words that a caption may use."""
+    """Return all words that a caption may use. ``shares`` has the probabilities of each head."""
     nothing = shares["type"].get(NOTHING, 0.0)
-    if nothing >= at.nothing:
+    if is_nothing(shares["type"], at):
         return Named(NOTHING, nothing, review=frozenset({"type"}))
     type_, share = named_type(shares["type"], at.type)
     colour, colours = named_colour(shares["colour"], at.colour)
+    wearer = named_wearer(type_, shares["gender"], at)
+    child = childs_share(shares["gender"])
     review = set()
     if type_ is None or share < at.type_sure or nothing >= at.maybe_nothing:
         review.add("type")
     if colour is None or colours < at.colour_sure:
         review.add("colour")
-    details = tuple(
-        (head, word)
-        for head in ("pattern", "sleeve", "neckline")
-        if head in can_have(type_ or "garment")
-        for word, sure in [max(shares[head].items(), key=lambda pair: pair[1])]
-        if sure >= getattr(at, head) and word != "unstated"
+    return Named(
+        type_,
+        share,
+        colour,
+        colours,
+        wearer,
+        1 - child if wearer in ("men", "women") else child,
+        _details(shares, type_ or "garment", at),
+        frozenset(review),
     )
-    wearer = named_wearer(type_, shares["gender"], at)
-    return Named(type_, share, colour, wearer, details, frozenset(review))
 
 
-def plain_caption(found: Named) -> str:
-    """Return the shortest caption of the words, for scoring. Empty if there is no garment."""
-    if found.is_nothing:
-        return ""
-    wearers = {"men": "Men's", "women": "Women's", "kids": "Kids'", "boys": "Boys'",
-               "girls": "Girls'", "baby": "Baby"}  # fmt: skip
-    words = [wearers.get(found.wearer or "", ""), found.colour or "", found.type or "garment"]
-    return " ".join(word for word in words if word)
+def _details(
+    shares: Mapping[str, Shares], type_: str, at: Thresholds
+) -> tuple[tuple[str, str], ...]:
+    """Return pattern, sleeve and neckline that the type can have and that reach a threshold."""
+    found = []
+    for head in ("pattern", "sleeve", "neckline"):
+        if head in can_have(type_) and shares.get(head):
+            word, share = max(shares[head].items(), key=lambda pair: pair[1])
+            if share >= getattr(at, head) and word != UNSTATED:
+                found.append((head, word))
+    return tuple(found)
