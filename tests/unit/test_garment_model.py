@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from agents.vision.networks.model import SHIPPED, GarmentModel
 from agents.vision.networks.prediction import Prediction, ranking
 from agents.vision.text.caption import caption
+from agents.vision.text.naming import Thresholds
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def cosine(one: Prediction, other: Prediction) -> float:
 def test_the_shipped_weights_are_small_and_named_by_their_content(model: GarmentModel) -> None:
     assert SHIPPED.stat().st_size < 25_000_000
     name, digest = model.model_id.split("@")
-    assert name == "garment-2"
+    assert name == "garment-3"
     assert len(digest) == 8
     assert GarmentModel.load(SHIPPED).model_id == model.model_id
 
@@ -192,3 +195,21 @@ def test_a_file_without_a_garment_model_is_refused(tmp_path: Path, content: byte
 def test_missing_weights_are_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         GarmentModel.load(tmp_path / "none.safetensors")
+
+
+def test_a_higher_precision_has_higher_thresholds() -> None:
+    low, high = (GarmentModel.load(precision=p).predict(PICTURES[:1])[0] for p in (0.8, 0.98))
+    assert low.thresholds.type < high.thresholds.type
+    assert low.types == high.types
+
+
+def test_a_file_of_an_earlier_version_has_the_default_thresholds(tmp_path: Path) -> None:
+    with safe_open(SHIPPED, framework="pt") as file:
+        metadata = file.metadata()
+    for name in ("decoded", "joint", "thresholds"):
+        del metadata[name]
+    path = tmp_path / "earlier.safetensors"
+    save_file(load_file(SHIPPED), path, metadata)
+    (found,) = GarmentModel.load(path).predict(PICTURES[:1])
+    assert found.thresholds == Thresholds()
+    assert found.colours

@@ -116,9 +116,14 @@ def curve(pairs: Sequence[tuple[float, bool]]) -> dict[str, tuple[float, float]]
 
 
 def at_precision(curves: dict[str, tuple[float, float]], target: float, otherwise: float) -> float:
-    """Return the threshold of the lowest listed precision that is at least the target."""
+    """Return the threshold of the lowest listed precision that is at least the target.
+
+    If no threshold reached the target, return the highest one; without any, ``otherwise``.
+    """
     able = [float(name) for name in curves if float(name) >= target]
-    return curves[str(min(able))][0] if able else otherwise
+    if able:
+        return curves[str(min(able))][0]
+    return max((at for at, _ in curves.values()), default=otherwise)
 
 
 def type_verdict(answer: Answer, at: float, verdict: Verdict) -> tuple[str, float]:
