@@ -123,6 +123,7 @@ START_PROBLEMS = (
     "unknown-stage",
     "topic-not-replayable",
     "store-unavailable",
+    "storage-full",
 )
 
 
