@@ -272,8 +272,8 @@ def _stored_copies(gateway: Services, job: Job) -> tuple[bool, bool]:
     """Tell whether the working copy is stored, and whether any copy of the photo is."""
     artifacts = gateway.deps.artifacts
     if validated := payload(job, VALIDATION.name, Validated):
-        original = artifacts.exists(validated.original)
-        return original and artifacts.exists(validated.working), original
+        original = artifacts.exists(keys.original(validated.sha256))
+        return original and artifacts.exists(keys.working(validated.sha256)), original
     if uploaded := job.source.get("object"):
         with suppress(InvalidKey):  # any producer may have named it
             return False, artifacts.exists(uploaded)

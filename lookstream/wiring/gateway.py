@@ -14,6 +14,7 @@ from lookstream.telemetry import Telemetry
 from lookstream.wiring.stages import event_models, stage_graph
 from storage.artifacts.links import LinkSigner
 from storage.urls import open_artifacts, open_jobs, redact
+from streams.broker.acls import Acl, Role, acls
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
 from streams.broker.topics import OBJECT_CREATED, Topic, system_topics
@@ -63,6 +64,12 @@ def topic_plan(settings: Settings) -> list[Topic]:
     emitted = [node.emits for node in stage_graph(settings).nodes.values()]
     notified = [Topic(OBJECT_CREATED, settings.partitions)] if settings.notifications else []
     return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
+
+
+def acl_plan(settings: Settings, role: Role) -> list[Acl]:
+    """Return the Kafka permissions of a role in this installation."""
+    nodes = stage_graph(settings).nodes.values()
+    return acls(role, [topic.name for topic in topic_plan(settings)], [n.consumes for n in nodes])
 
 
 def events_document(settings: Settings) -> dict[str, Any]:
