@@ -36,6 +36,8 @@ HANDLED: tuple[type[Exception], ...] = (
 )
 UNPARSED = "There was an error parsing the body"
 """FastAPI's detail for a body that its JSON parser cannot handle, such as one nested too deep."""
+MOST_ERRORS = 20
+LONGEST_PLACE = 200
 BY_STATUS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
@@ -89,6 +91,8 @@ def as_problem(error: Exception) -> Problem:
         case RequestValidationError():
             return _as_body_problem(error) or invalid_request(error.errors())
         case HTTPException():
+            if isinstance(error.__cause__, Problem):  # raised while FastAPI read the body
+                return error.__cause__
             code = BY_STATUS.get(error.status_code, "internal-error")
             if error.detail == UNPARSED:
                 return Problem("malformed-body", "the body cannot be parsed as JSON")
@@ -130,10 +134,10 @@ def _as_body_problem(error: RequestValidationError) -> Problem | None:
 
 
 def invalid_request(errors: Sequence[Any]) -> Problem:
-    """Return one problem for all validation errors. It never contains the input."""
+    """Return one problem for the first validation errors. It never contains the input."""
     found = [
-        {"where": ".".join(map(str, _place(error["loc"]))), "message": error["msg"]}
-        for error in errors
+        {"where": ".".join(map(str, _place(error["loc"])))[:LONGEST_PLACE], "message": error["msg"]}
+        for error in errors[:MOST_ERRORS]
     ]
     words = "; ".join(f"{item['where']}: {item['message']}" for item in found[:3])
     return Problem("invalid-request", words, errors=found)

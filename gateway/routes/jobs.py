@@ -27,7 +27,6 @@ from gateway.services import (
     WaitQuery,
     replayed_header,
 )
-from gateway.submissions.body import read_submission
 from gateway.submissions.idempotency import checked_key
 from gateway.submissions.options import StageNames, stage_names
 from gateway.views.examples import JOB, RUN, SIMILAR, SUBMISSION
@@ -63,6 +62,7 @@ SUBMIT_PROBLEMS = (
     "base64-invalid",
     "url-invalid",
     "url-not-allowed",
+    "busy",
     "store-unavailable",
     "storage-full",
 )
@@ -115,7 +115,7 @@ async def submit(
     request has only one photo, its problem is the answer.
     """
     key = checked_key(idempotency_key)
-    async with read_submission(request, gateway.deps.limits) as submission:
+    async with gateway.reader.read(request) as submission:
         accepted = await gateway.submitter.accept(
             submission, key=key, traceparent=traceparent(request)
         )
