@@ -17,12 +17,11 @@ from gateway.http.problems import Problem
 from gateway.services import Gateway
 from gateway.views.models import StoredView
 from storage.artifacts import keys
+from storage.artifacts.media_types import PHOTO_TYPES
 from storage.artifacts.store import ArtifactInfo
 
 # Browsers show these types. They download all others, so that no stored file runs as a page.
-INLINE = frozenset(
-    {"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/heic"}
-)
+INLINE = PHOTO_TYPES
 
 router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
 
