@@ -14,7 +14,13 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from gateway.http.problems import MEDIA_TYPE, PROBLEMS, Problem
-from storage.errors import InvalidCursor, StorageError, StoreUnavailable
+from storage.errors import (
+    InvalidCursor,
+    StorageError,
+    StorageFull,
+    StoreUnavailable,
+    is_disk_full,
+)
 from streams.errors import BrokerUnavailable, StreamError
 
 log = structlog.get_logger(__name__)
@@ -55,8 +61,14 @@ def install(app: FastAPI) -> None:
             problem.headers["Allow"] = ", ".join(_methods(request))
         return render(problem, request.url.path)
 
+    async def answer_full_disk(request: Request, error: Exception) -> Response:
+        if not (isinstance(error, OSError) and is_disk_full(error)):
+            raise error
+        return render(as_problem(error), request.url.path)
+
     for kind in HANDLED:
         app.add_exception_handler(kind, answer)
+    app.add_exception_handler(OSError, answer_full_disk)
 
 
 def _methods(request: Request) -> list[str]:
@@ -90,6 +102,12 @@ def as_problem(error: Exception) -> Problem:
             return Problem("bad-request", "the body ended too early")
         case InvalidCursor():
             return Problem("cursor-invalid", "use the cursor of an earlier answer, unchanged")
+        case StorageFull():
+            log.error("storage_full", reason=str(error))
+            return Problem(error.code, "no space is left; an operator must make room")
+        case OSError() if is_disk_full(error):  # a body is spooled to the temporary directory
+            log.error("storage_full", reason=str(error))
+            return Problem("storage-full", "no space is left for the request; try again later")
         case StoreUnavailable() | BrokerUnavailable():
             # The reason contains internal addresses, so only the log gets it.
             log.warning("dependency_unavailable", code=error.code, reason=str(error))

@@ -60,6 +60,7 @@ WRITE_RESPONSES: dict[int | str, dict[str, Any]] = {
         "invalid-request",
         "invalid-key",
         "store-unavailable",
+        "storage-full",
     ),
 }
 # FastAPI has no parameter for a streamed binary body.

@@ -64,6 +64,7 @@ SUBMIT_PROBLEMS = (
     "url-not-allowed",
     "busy",
     "store-unavailable",
+    "storage-full",
 )
 RUN_PROBLEMS = (
     "malformed-body",
@@ -75,6 +76,7 @@ RUN_PROBLEMS = (
     "invalid-request",
     "unknown-stage",
     "store-unavailable",
+    "storage-full",
 )
 
 
@@ -185,7 +187,7 @@ async def similar(
     response_class=Response,
     responses={
         204: {"description": "the job and its artifacts are deleted"},
-        **documented("job-not-found", "store-unavailable"),
+        **documented("job-not-found", "store-unavailable", "storage-full"),
     },
     operation_id="deleteJob",
     summary="Delete a job and its artifacts",
@@ -201,8 +203,11 @@ async def delete(gateway: Gateway, job_id: JobIdPath) -> Response:
     if job is None:
         raise Problem("job-not-found", f"no job {job_id}")
     if job.status != "deleted":
-        await erasure.write_erasure_note(artifacts, job)
+        noted = await erasure.write_erasure_note(artifacts, job)
         await jobs.apply([Deleted(job.job_id, job.run, datetime.now(UTC))])
+        if not noted:
+            await gateway.publisher.publish([JobDeleted(job_id=job.job_id, run=job.run)])
+            await erasure.erase_job(jobs, artifacts, job, gateway.deps.graph.artifacts)
     if await run_in_threadpool(artifacts.exists, keys.erasure(job.job_id)):
         # Without Kafka the job is deleted too: late events meet the store's tombstone.
         event = JobDeleted(job_id=job.job_id, run=job.run)

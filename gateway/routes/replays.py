@@ -133,6 +133,7 @@ START_PROBLEMS = (
     "unknown-stage",
     "topic-not-replayable",
     "store-unavailable",
+    "storage-full",
 )
 
 

@@ -87,7 +87,7 @@ def link_signer(settings: Settings) -> LinkSigner:
 
 def _stored_secret(path: Path) -> str:
     """Return the secret in ``path``. The first process creates the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
