@@ -30,6 +30,7 @@ from gateway.routes import (
 )
 from gateway.services import Services
 
+EVERYWHERE = ("request-timeout", "head-too-large", "internal-error", "busy")
 ROUTES = (jobs, listing, uploads, predict, replays, artifacts, events, system, page, gallery)
 
 DESCRIPTION = """
@@ -60,7 +61,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=problem_responses.documented("internal-error", *host_check.CODES),
+        responses=problem_responses.documented(*EVERYWHERE, *host_check.CODES),
         telemetry=request_tracing(deps.tracers),
     )
     app.state.end_streams = deps.job_updates.feed.close
@@ -71,7 +72,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     app.openapi = partial(_document, app.openapi, deps)  # type: ignore[method-assign]
     # The middleware that is added last runs first.
     app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=UNCOMPRESSED)
-    app.add_middleware(BodyLimit, limits=deps.limits)
+    app.add_middleware(BodyLimit, limits=deps.limits, memory=services.reader.memory)
     app.add_middleware(host_check.HostCheck, names=deps.hosts)
     app.add_middleware(RequestContext, metrics=services.metrics)
     return app
@@ -89,6 +90,7 @@ def _lifespan(deps: GatewayDeps) -> Callable[[FastAPI], AbstractAsyncContextMana
             yield
         finally:
             await app.state.services.replays.close()
+            await app.state.services.publisher.backlog.close()
             await asyncio.to_thread(deps.job_updates.stop)
 
     return lifespan

@@ -86,6 +86,17 @@ class Settings(BaseSettings):
     notifications: bool = Field(
         default=False, description="MinIO publishes upload notifications to Kafka"
     )
+    connections: int = Field(
+        default=1_000, ge=10, description="largest number of open connections to the gateway"
+    )
+    head_timeout_s: float = Field(
+        default=30.0, gt=0, description="time limit for the head of a request to the gateway"
+    )
+    body_timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="seconds that a body may be behind 2 kB/s on its way to the gateway",
+    )
     url_allow: str = Field(default="", description="private networks that photo URLs may reach")
     url_timeout_s: float = Field(default=20.0, gt=0, description="time limit for fetching one URL")
     decode_timeout_s: float = Field(

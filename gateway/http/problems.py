@@ -41,6 +41,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "upload-not-found": Kind(404, "There is no such upload"),
     "artifact-not-found": Kind(404, "There is no such artifact"),
     "method-not-allowed": Kind(405, "This path does not support this method"),
+    "request-timeout": Kind(408, "The request arrives too slowly"),
     "idempotency-conflict": Kind(409, "The idempotency key was used for another request"),
     "too-many-replays": Kind(409, "Too many replays are queued"),
     "nothing-to-run": Kind(409, "The photo is no longer stored"),
@@ -63,10 +64,13 @@ PROBLEMS: Mapping[str, Kind] = {
     "url-invalid": Kind(422, "The address is not a URL"),
     "url-not-allowed": Kind(422, "The URL may not be fetched"),
     "invalid-key": Kind(422, "The key is not valid"),
+    "head-too-large": Kind(431, "The headers of the request are too large"),
     "internal-error": Kind(500, "The server failed"),
     "broker-unavailable": Kind(503, "Kafka is unavailable"),
+    "busy": Kind(503, "The gateway is busy"),
     "store-unavailable": Kind(503, "A store is unavailable"),
     "prediction-timeout": Kind(504, "The prediction took too long"),
+    "storage-full": Kind(507, "No space is left"),
 }
 
 

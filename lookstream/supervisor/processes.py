@@ -42,9 +42,8 @@ each the thread would wait 5 ms (the default) while the event loop is busy."""
 
 def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
     """Serve the REST API and the pages until SIGTERM or SIGINT. Raises `UnsafeBind`."""
-    import uvicorn
-
-    from gateway.server import GatewayServer
+    from gateway.http.connections import ConnectionLimits
+    from gateway.server import GatewayServer, raise_file_limit, server_config
 
     check_bind(settings, insecure=insecure)
     limit_numeric_threads()
@@ -52,14 +51,15 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
     sys.setswitchinterval(SWITCH_S)
     telemetry = open_telemetry(settings.otlp, "lookstream-gateway")
     app = wiring.build_gateway(settings, telemetry)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=3,
-        timeout_keep_alive=30,
+    limits = raise_file_limit(
+        ConnectionLimits(
+            connections=settings.connections,
+            head_s=settings.head_timeout_s,
+            body_s=settings.body_timeout_s,
+        )
+    )
+    config = server_config(
+        app, limits, host=settings.host, port=settings.port, timeout_graceful_shutdown=3
     )
     try:
         GatewayServer(config, app.state.end_streams).run()

@@ -10,13 +10,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from gateway.app import create_app
 from gateway.deps import Addresses, GatewayDeps, Publisher
+from gateway.http.connections import ConnectionLimits
 from gateway.http.limits import Limits
-from gateway.server import GatewayServer
+from gateway.server import GatewayServer, server_config
 from storage.artifacts.directory import DirectoryArtifacts
 from storage.artifacts.links import LinkSigner
 from storage.artifacts.store import ArtifactStore
@@ -67,6 +67,7 @@ def serving(
     *,
     limits: Limits = LIMITS,
     publisher: Publisher | None = None,
+    connections: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
 ) -> Iterator[Serving]:
     """Serve from ``root`` until the block ends. ``broker`` may be unreachable."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -77,7 +78,7 @@ def serving(
     jobs = SqliteJobs(job_file)
     producer = EventProducer(broker, source="/tests/gateway")
     app = create_app(_deps(url, artifacts, jobs, signer, broker, publisher or producer, limits))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    config = server_config(app, connections, timeout_graceful_shutdown=2)
     server = GatewayServer(config, app.state.end_streams)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -1,8 +1,8 @@
-"""Weighs the second opinion against the first, head by head, and calibrates what they say together.
+"""Chooses the weight of the second network for each head, and calibrates the blended answers.
 
-Held-out studio photos decide, each archive as much as another however large it is (temperatures:
-Guo et al., "On Calibration of Modern Neural Networks", ICML 2017). The second
-network's weights are written again, fit for use, with what was found.
+Uses held-out studio photos; each archive counts the same, whatever its size. Temperatures: Guo et
+al., "On Calibration of Modern Neural Networks", ICML 2017. Writes the second network's weights
+again, with the chosen blend in the metadata.
 
 Examples:
     python -m training.calibration.blend --data photos --net net.safetensors \\
@@ -35,7 +35,7 @@ TEMPERATURES = tuple(step / 50 for step in range(20, 101))
 
 @dataclass(frozen=True)
 class Answers:
-    """What both networks say of an archive's held-out photos, and what is true of them."""
+    """Both networks' logits for an archive's held-out photos, and the photos' labels."""
 
     first: Mapping[str, Tensor]
     second: Mapping[str, Tensor]
@@ -57,7 +57,7 @@ class Answers:
 
 
 def asked(net: Checkpoint, second: torch.nn.Module, photos: Photos, archive: str) -> Answers:
-    """Ask both networks."""
+    """Return both networks' answers for the archive's held-out photos."""
     places = [i for i, e in enumerate(photos.examples) if e.held_out and e.archive == archive]
     truth = targets_of(photos, net.words).rows(np.array(places))
     first, other = (logits_of(each, photos, places, net.size) for each in (net.net, second))
@@ -65,8 +65,10 @@ def asked(net: Checkpoint, second: torch.nn.Module, photos: Photos, archive: str
 
 
 def fitted(told: list[Answers], shares: tuple[float, ...] = SHARES) -> Blend:
-    """Shares with the least loss, the mean over the archives; then temperatures by which the
-    archive that is calibrated worst is so best."""
+    """Return the blend: shares with the least mean loss over the archives, then temperatures.
+
+    A temperature minimises the largest calibration error of an archive.
+    """
     found: dict[str, float] = {}
     temperatures: dict[str, float] = {}
     for head in HEADS:
@@ -77,12 +79,12 @@ def fitted(told: list[Answers], shares: tuple[float, ...] = SHARES) -> Blend:
             TEMPERATURES, key=lambda t: max(one.calibration_error(head, share, t) for one in told)
         )
         if share == shares[-1] != shares[0]:
-            print(f"{head}: the share is at the edge of what was tried")
+            print(f"{head}: the best share is the largest of the tried shares")
     return Blend(found, temperatures)
 
 
 def run(data: Path, cache: Path, net: Path, second: Path, out: Path) -> None:
-    """Fit the blend of the two files' networks and write the second's to ``out`` with it."""
+    """Fit the blend of two networks; write the second network with the blend to ``out``."""
     loaded, photos = Checkpoint.load(net), load_photos(data, cache, CATALOGUES)
     told = [asked(loaded, second_opinion(second), photos, archive) for archive in CATALOGUES]
     blend = fitted(told)
@@ -96,7 +98,9 @@ def run(data: Path, cache: Path, net: Path, second: Path, out: Path) -> None:
 
 def main() -> None:
     parser = training_parser(__doc__)
-    parser.add_argument("--second", type=Path, required=True, help="by train --recipe second")
+    parser.add_argument(
+        "--second", type=Path, required=True, help="weights of trainers.train --recipe second"
+    )
     given = parsed(parser)
     run(data_folder(given.data), given.cache, given.net, given.second, given.out)
 

@@ -1,8 +1,8 @@
-"""Chooses from which probability each attribute is said, on validation senders, and scores that.
+"""Chooses the probability at which each attribute is named, on validation photos, and scores it.
 
-For every attribute a curve is kept: by target precision the threshold that reaches it, and its
-coverage, the share of photos for which the attribute is then said. What is chosen goes by
-``--precision``. Prints the thresholds, the curves and the scores of plain captions.
+Writes a curve for each attribute: for each target precision, the lowest threshold that reaches it
+and the coverage (share of photos for which the attribute is named). ``--precision`` selects the
+thresholds. Prints the thresholds, the curves and the scores of plain captions.
 
 Examples:
     python -m training.calibration.calibrate --net net.safetensors --out thresholds.json
@@ -60,14 +60,14 @@ UNMARKED, CLAIMED, UNMARKED_CLAIMED, EMPTY = 0.02, 0.03, 0.01, 0.01
 
 @dataclass(frozen=True)
 class Answer:
-    """A validation photo with the networks' probabilities by head and word."""
+    """A validation photo and the networks' probabilities by head and word."""
 
     sample: Sample
     shares: dict[str, Shares]
 
 
 def groups_of(photos: RealPhotos, studio_every: int) -> dict[str, list[int]]:
-    """Where the validation photos of each source stand."""
+    """Return the indices of the validation photos of each source."""
     listed = list(enumerate(photos.samples))
     studio = [i for i, s in listed if s.source == "studio" and s.held_out]
     return {
@@ -81,7 +81,7 @@ def groups_of(photos: RealPhotos, studio_every: int) -> dict[str, list[int]]:
 def answers_of(
     net: Checkpoint, second: Path | None, photos: RealPhotos, places: list[int]
 ) -> list[Answer]:
-    """What the network says, or both networks together, of the photos at these places."""
+    """Return the answers of the network, or of both networks, for the photos at these indices."""
     first = logits_at(net.net, photos, places, net.size)
     if second is None:
         shares = {head: first[head].softmax(1) for head in HEADS}
@@ -100,9 +100,9 @@ def answers_of(
 
 
 def curve(pairs: Sequence[tuple[float, bool]]) -> dict[str, tuple[float, float]]:
-    """By target precision the lowest threshold that reaches it, and its coverage.
+    """Return for each target precision the lowest threshold that reaches it, and its coverage.
 
-    ``pairs`` are confidences and whether the word was true.
+    ``pairs`` are a confidence and whether the word was true.
     """
     found: dict[str, tuple[float, float]] = {}
     for target in TARGETS:
@@ -115,13 +115,13 @@ def curve(pairs: Sequence[tuple[float, bool]]) -> dict[str, tuple[float, float]]
 
 
 def at_precision(curves: dict[str, tuple[float, float]], target: float, otherwise: float) -> float:
-    """The threshold of the least listed precision that is not under the target."""
+    """Return the threshold of the lowest listed precision that is at least the target."""
     able = [float(name) for name in curves if float(name) >= target]
     return curves[str(min(able))][0] if able else otherwise
 
 
 def type_verdict(answer: Answer, at: float, verdict: Verdict) -> tuple[str, float]:
-    """The verdict on the type said at a threshold, with its share."""
+    """Return the verdict on the type that a threshold names, and the type's probability."""
     word, share = named_type(answer.shares["type"], at)
     caption = word or "garment"
     if answer.sample.source == "people":
@@ -130,9 +130,9 @@ def type_verdict(answer: Answer, at: float, verdict: Verdict) -> tuple[str, floa
 
 
 def natural_weights(samples: Sequence[Sample], judged: Sequence[Sample]) -> list[float]:
-    """Weights by which judged photos have the mix of labels and children of all people's photos.
+    """Return weights that give the judged photos the mix of labels and children of all photos.
 
-    Validation photos that the shipped weights never saw are mostly of rare labels.
+    The weights are needed because validation photos have mostly rare labels.
     """
 
     def key(sample: Sample) -> tuple[str, bool]:
@@ -147,9 +147,9 @@ def natural_weights(samples: Sequence[Sample], judged: Sequence[Sample]) -> list
 def type_curve(
     answers: Sequence[Answer], weights: Sequence[float], verdict: Verdict
 ) -> dict[str, tuple[float, float]]:
-    """By target precision the lowest type threshold at which so many captions are not wrong.
+    """Return for each target the lowest threshold at which that share of captions is not wrong.
 
-    Coverage is the share of captions that are right.
+    The second value is the share of captions that are right.
     """
     found: dict[str, tuple[float, float]] = {}
     for at in TYPE_GRID:
@@ -163,12 +163,12 @@ def type_curve(
 
 
 def first_at(test: Callable[[float], bool], otherwise: float) -> float:
-    """The lowest threshold that passes a test."""
+    """Return the lowest threshold of `GRID` that passes the test."""
     return next((at for at in GRID if test(at)), otherwise)
 
 
 def colour_pairs(answers: Sequence[Answer]) -> list[tuple[float, bool]]:
-    """Confidences of studio photos' colours; a word of the same kind counts as true."""
+    """Return confidences of studio photos' colours; a word of the same broad colour is true."""
     pairs = []
     for answer in answers:
         if answer.sample.colour:
@@ -184,7 +184,7 @@ def _kin(colour: str) -> set[str]:
 
 
 def head_pairs(answers: Sequence[Answer], head: str) -> list[tuple[float, bool]]:
-    """Confidences of a head's likeliest word where it says anything and the truth is known."""
+    """Return confidences of a head's most probable word, for photos with a label."""
     pairs = []
     for answer in answers:
         true = answer.sample.words(head)
@@ -197,7 +197,7 @@ def head_pairs(answers: Sequence[Answer], head: str) -> list[tuple[float, bool]]
 def thresholds_of(
     groups: dict[str, list[Answer]], samples: Sequence[Sample], precision: float, verdict: Verdict
 ) -> tuple[Thresholds, dict[str, Any]]:
-    """The thresholds for a target precision, and every curve."""
+    """Return the thresholds for a target precision, and all curves."""
     judged = [a for a in groups["people"] if a.sample.types]
     street = [a for a in groups["street"] if a.sample.types]
     weights = natural_weights(samples, [a.sample for a in judged])
@@ -239,7 +239,7 @@ def thresholds_of(
 
 
 def told_of(answer: Answer, at: Thresholds) -> Told:
-    """A plain caption with its details, as the scores read it."""
+    """Return a plain caption with its details, for scoring."""
     found = named(answer.shares, at)
     beside = " ".join(f"{word} {head}" for head, word in found.details)
     return Told(plain_caption(found), beside, "type" in found.review, found.share)
@@ -248,7 +248,7 @@ def told_of(answer: Answer, at: Thresholds) -> Told:
 def scores_at(
     groups: dict[str, list[Answer]], samples: Sequence[Sample], at: Thresholds, verdict: Verdict
 ) -> dict[str, Any]:
-    """The scores of plain captions at these thresholds, and the studio photos' likeliest words."""
+    """Return the scores of plain captions, and of the most probable words of studio photos."""
     told = {name: [told_of(a, at) for a in listed] for name, listed in groups.items()}
     people = [{"label": a.sample.label, "kids": str("baby" in a.sample.wearers)}
               for a in groups["people"]]  # fmt: skip
@@ -270,7 +270,7 @@ def scores_at(
 def _natural(
     answers: Sequence[Answer], told: Sequence[Told], samples: Sequence[Sample], verdict: Verdict
 ) -> dict[str, float]:
-    """The verdicts' shares with the labels' mix of all people's photos."""
+    """Return the share of each verdict, weighted by `natural_weights`."""
     pairs = [(a.sample, t) for a, t in zip(answers, told, strict=True) if a.sample.types]
     weights = natural_weights(samples, [sample for sample, _ in pairs])
     found = dict.fromkeys(("right", "broad", "wrong", "unmarked_wrong", "review"), 0.0)
@@ -283,7 +283,7 @@ def _natural(
 
 
 def studio_top1(answers: Sequence[Answer]) -> dict[str, float]:
-    """By archive and head the share of likeliest words that are the shop's, or narrower."""
+    """Return the share of most probable words that equal the shop's word, or are narrower types."""
     found: dict[str, float] = {}
     for archive in sorted({a.sample.archive for a in answers}):
         listed = [a for a in answers if a.sample.archive == archive]
@@ -302,13 +302,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
+    parser.add_argument(
+        "--data", type=Path, help="folder of the photo archives; default LOOKSTREAM_DATA"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), help="folder for decoded photos"
+    )
     parser.add_argument("--net", type=Path, required=True, help="weights of trainers.real_train")
     parser.add_argument("--second", type=Path, help="written by training.calibration.real_blend")
     parser.add_argument("--yardstick", type=Path, help="a Python file with verdict(caption, label)")
     parser.add_argument("--precision", type=float, default=0.95)
-    parser.add_argument("--studio-every", type=int, default=1, help="score every n-th studio photo")
+    parser.add_argument("--studio-every", type=int, default=1, help="score every nth studio photo")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     given = parser.parse_args()

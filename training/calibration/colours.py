@@ -1,4 +1,4 @@
-"""Where each colour's word lies in CIELAB, measured on studio cut-outs of that label."""
+"""Measures the CIELAB value of each colour word on studio cut-outs with that label."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ Place = tuple[float, float, float]
 
 
 def colour_places(photos: Photos, words: tuple[str, ...]) -> dict[str, Place]:
-    """The median over each word's photos of the median over their cut-outs' middle."""
+    """Return for each word the median, over its photos, of the cut-out's median colour."""
     found: dict[str, Place] = {}
     for word in words:
         chosen = [i for i, e in enumerate(photos.examples) if e.colour == word and not e.held_out]
@@ -23,7 +23,7 @@ def colour_places(photos: Photos, words: tuple[str, ...]) -> dict[str, Place]:
 
 
 def _median(photo: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """The median colour of a cut-out's middle: heads and shoes are mostly elsewhere."""
+    """Return the median colour of a cut-out's middle, which mostly excludes heads and shoes."""
     side = len(photo)
     middle = photo[side // 4 : side * 3 // 4, side // 4 : side * 3 // 4]
     pixels = to_lab(middle[..., :3].astype(np.float32) / 255)[middle[..., 3] > 200]

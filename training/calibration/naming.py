@@ -1,9 +1,9 @@
-"""Which words the networks' probabilities allow: pure decisions for captions and for scores.
+"""Decides which words a caption may use, from the networks' probabilities. Pure functions.
 
-A type is said where its probability reaches a threshold, else the narrowest broader word that
-does. A wearer is said of children where that is sure, and of adults only where the type implies
-the wearer and a child is unlikely. Sleeves, necklines and patterns are for types that can have
-them.
+A type is named if its probability reaches a threshold; else the narrowest broader type that
+reaches it. A child is named if its probability is high. An adult wearer is named only if the type
+implies the wearer and a child is improbable. Sleeves, necklines and patterns are named only for
+types that can have them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Shares = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Probabilities from which a word is said, and from which it needs no review.
+    """Lowest probabilities at which a word is named, and at which it needs no review.
 
-    ``nothing``: from this share of "no garment" up, no garment is named. ``maybe_nothing``: from
-    this share up a named garment needs review. ``kids``: a child is named; ``adult``: an adult may
-    be named where a child's share is below this.
+    At a probability of "no garment" of ``nothing`` or more, no garment is named; at
+    ``maybe_nothing`` or more, a named garment needs review. A child is named at ``kids`` or more.
+    An adult can be named if the probability of a child is below ``adult``.
     """
 
     type: float = 0.5
@@ -46,7 +46,7 @@ class Thresholds:
     neckline: float = 0.6
 
     def to_json(self) -> str:
-        """The form in which a weights file's metadata keeps them."""
+        """Return the thresholds as JSON, for the metadata of a weights file."""
         return json.dumps({name: round(value, 4) for name, value in asdict(self).items()})
 
     @classmethod
@@ -56,7 +56,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Named:
-    """The words that may be said of a photo, with what of them a person should look at."""
+    """The words for a photo. ``review`` names those that a person should check."""
 
     type: str | None
     share: float
@@ -71,9 +71,10 @@ class Named:
 
 
 def named_type(shares: Shares, enough: float) -> tuple[str | None, float]:
-    """The narrowest word that is sure enough with its share; None and the best share otherwise.
+    """Return the narrowest type that reaches ``enough``, and its probability.
 
-    The likeliest type and the words above it are tried, narrowest first.
+    Tries the most probable type, then the broader words above it. If none reaches ``enough``,
+    returns None and the probability of the most probable type.
     """
     types = {word: share for word, share in shares.items() if word != NOTHING}
     best = max(types, key=lambda word: types[word])
@@ -87,7 +88,10 @@ def named_type(shares: Shares, enough: float) -> tuple[str | None, float]:
 
 
 def named_colour(shares: Shares, enough: float) -> tuple[str | None, float]:
-    """The likeliest colour or, if that is not sure enough, the broader one that is."""
+    """Return the most probable colour, or its broader colour, that reaches ``enough``.
+
+    Else None.
+    """
     best = max(shares, key=lambda word: shares[word])
     if shares[best] >= enough:
         return best, shares[best]
@@ -100,12 +104,12 @@ def named_colour(shares: Shares, enough: float) -> tuple[str | None, float]:
 
 
 def childs_share(genders: Shares) -> float:
-    """The probability that the garment is a child's."""
+    """Return the probability that the garment is a child's."""
     return sum(genders.get(word, 0.0) for word in ("boys", "girls", "baby"))
 
 
 def named_wearer(type_: str | None, genders: Shares, at: Thresholds) -> str | None:
-    """The wearer where a photo of a laid-out garment gives evidence; None otherwise."""
+    """Return the wearer if there is enough evidence for one; else None."""
     child = childs_share(genders)
     if child >= at.kids:
         best = max(("boys", "girls", "baby"), key=lambda word: genders.get(word, 0.0))
@@ -116,7 +120,7 @@ def named_wearer(type_: str | None, genders: Shares, at: Thresholds) -> str | No
 
 
 def named(shares: Mapping[str, Shares], at: Thresholds) -> Named:
-    """All words that may be said, by head."""
+    """Return all words that a caption may use."""
     nothing = shares["type"].get(NOTHING, 0.0)
     if nothing >= at.nothing:
         return Named(NOTHING, nothing, review=frozenset({"type"}))
@@ -139,7 +143,7 @@ def named(shares: Mapping[str, Shares], at: Thresholds) -> Named:
 
 
 def plain_caption(found: Named) -> str:
-    """The shortest caption of what may be said, as the scores read it."""
+    """Return the shortest caption of the words, for scoring. Empty if there is no garment."""
     if found.is_nothing:
         return ""
     wearers = {"men": "Men's", "women": "Women's", "kids": "Kids'", "boys": "Boys'",

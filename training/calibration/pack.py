@@ -1,4 +1,4 @@
-"""Puts the trained networks into the one file that ships, with the embedding fitted beside them.
+"""Writes the trained networks and a newly fitted embedding into the one shipped file.
 
 Examples:
     python -m training.calibration.pack --net net.safetensors --second second.safetensors \\
@@ -30,10 +30,11 @@ OPTIONAL = ("parts",)
 
 @torch.inference_mode()
 def embedding_of(loaded: Checkpoint, data: Path, cache: Path) -> tuple[Tensor, Tensor]:
-    """Weights (`EMBEDDING`, 1280) and bias that whiten the encoder's top by its components.
+    """Return the weights (`EMBEDDING`, 1280) and the bias of the embedding.
 
-    Principal components of a sample of all archives, each divided by the root of its deviation:
-    whitened to the full, weak components would be as loud as strong ones.
+    The rows are principal components of the encoder's output for a sample of all archives, each
+    divided by the square root of its standard deviation. Division by the whole standard deviation
+    would give weak components the same influence as strong ones.
     """
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
     chosen = np.random.default_rng(1).choice(len(photos.examples), SAMPLE, replace=False)
@@ -52,7 +53,7 @@ def embedding_of(loaded: Checkpoint, data: Path, cache: Path) -> tuple[Tensor, T
 
 
 def colours_of(net: Path, data: Path, cache: Path) -> dict[str, Place]:
-    """Where the network's colour words lie in CIELAB."""
+    """Return the CIELAB value of each of the network's colour words."""
     with safe_open(net, framework="pt") as file:
         words = tuple(json.loads(file.metadata()["colour"]))
     return colour_places(load_photos(data, cache, CATALOGUES), words)
@@ -65,7 +66,7 @@ def pack(
     out: Path,
     calibration: Mapping[str, object] | None = None,
 ) -> None:
-    """Write one file, tensors in half precision under their network's name.
+    """Write one file. Its tensors are in half precision, prefixed by their network's name.
 
     ``calibration`` is the result of `training.calibration.calibrate`: thresholds and curves.
     """
@@ -86,12 +87,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
+    parser.add_argument(
+        "--data", type=Path, help="folder of the photo archives; default LOOKSTREAM_DATA"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), help="folder for decoded photos"
+    )
     for part in PARTS:
-        parser.add_argument(f"--{part}", type=Path, required=True, help=f"the {part}'s weights")
+        parser.add_argument(
+            f"--{part}", type=Path, required=True, help=f"weights of the {part} network"
+        )
     for part in OPTIONAL:
-        parser.add_argument(f"--{part}", type=Path, help=f"the {part}'s weights")
+        parser.add_argument(f"--{part}", type=Path, help=f"weights of the {part} network")
     parser.add_argument("--thresholds", type=Path, help="written by training.calibration.calibrate")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     given = parser.parse_args()

@@ -1,10 +1,9 @@
-"""Gives the shipped second opinion the new vocabulary, and weighs both networks anew.
+"""Gives the shipped second network the new vocabulary, and weighs both networks again.
 
-A word that the second network never learnt starts from its relative's weights, so that its vote
-goes to the whole family. By head, the second network's share of the logits is the one with the
-least loss on held-out studio photos and validation senders' photos together, of those by which
-neither loses right answers; then temperatures are chosen by which the worse calibrated of both is
-calibrated best.
+A word that the second network never learnt gets the weights of its `RELATIVES` word. For each head,
+the second network's share of the logits is the one with the least loss on held-out studio photos
+and people's validation photos together, among the shares that lose no right answers in either
+group. The temperature minimises the larger calibration error of the two groups.
 
 Examples:
     python -m training.calibration.real_blend --net net.safetensors --out second.safetensors
@@ -39,7 +38,7 @@ TEMPERATURES = tuple(step / 25 for step in range(12, 51))
 
 
 def widened(words: Words) -> dict[str, Tensor]:
-    """The shipped second network's tensors with rows for every new word."""
+    """Return the shipped second network's tensors, with a row for each word of the vocabulary."""
     with safe_open(SHIPPED, framework="pt") as file:
         metadata = file.metadata()
         state = {k.removeprefix("second."): file.get_tensor(k).float()
@@ -59,7 +58,7 @@ def widened(words: Words) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Both:
-    """Both networks' logits for one group of photos, and what is true of them."""
+    """Both networks' logits for one group of photos, and the photos' labels."""
 
     first: dict[str, Tensor]
     second: dict[str, Tensor]
@@ -78,7 +77,7 @@ class Both:
         return top1(self.mixed(head, share), self.truth[head])
 
     def calibration_error(self, head: str, share: float, temperature: float) -> float:
-        """By the likeliest word where the truth is one word, by the whole set's share elsewhere."""
+        """Return the expected calibration error of the most probable word, over labelled photos."""
         known = self.truth[head].any(dim=1)
         shares = (self.mixed(head, share)[known] / temperature).softmax(1)
         sure, best = shares.max(dim=1)
@@ -87,7 +86,7 @@ class Both:
 
 
 def fitted(groups: list[Both]) -> Blend:
-    """Shares and temperatures by head."""
+    """Return the share and the temperature of each head."""
     shares: dict[str, float] = {}
     temperatures: dict[str, float] = {}
     for head in HEADS:
@@ -104,7 +103,7 @@ def fitted(groups: list[Both]) -> Blend:
 
 
 def run(data: Path, cache: Path, net: Path, out: Path) -> None:
-    """Write the widened second network with the fitted blend to ``out``."""
+    """Write the second network with the new vocabulary and the fitted blend to ``out``."""
     loaded, photos = Checkpoint.load(net), load_real(data, cache)
     save_file(widened(loaded.words), out, describe(loaded.words))
     second = second_opinion(out)

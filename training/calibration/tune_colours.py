@@ -1,9 +1,10 @@
-"""Joins all evidence of a garment's colour, tuned on a third of the colours marked by eye.
+"""Combines all evidence of a garment's colour; tunes on the photos that are marked for tuning.
 
-The evidence: both networks on the whole photo, both on the garment alone, cut out by its mask and
-put on white as in a shop, and the colours measured under the mask. Their logits are averaged,
-sharpened, and corrected by a bias for each word; the logarithm of the measured shares is added.
-Writes these numbers and the threshold for ``--precision``, and scores the other two thirds.
+The evidence: both networks' logits for the whole photo, both networks' logits for the garment cut
+out on white, and the colours measured under the mask. The logits are averaged, multiplied by a
+sharpness, and corrected by a bias for each word; the logarithm of the measured shares is added.
+Writes these numbers and the threshold for ``--precision``, and scores the photos marked for
+scoring.
 
 Examples:
     python -m training.calibration.tune_colours --data photos --net net.safetensors \\
@@ -55,22 +56,23 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Joint:
-    """How evidence becomes probabilities."""
+    """The numbers that turn evidence into logits."""
 
     sharpness: float
     measured: float
     bias: Tensor
 
     def logits(self, seen: Evidence) -> Tensor:
-        """Logits (n, words) of all evidence together."""
+        """Return the logits (n, words) of all evidence together."""
         both = (seen.whole + seen.alone) / 2 * self.sharpness
         return both + self.measured * (seen.measured + FLOOR).log() + self.bias
 
 
 def garment_alone(photos: Tensor, masks: Tensor) -> Tensor:
-    """The garments cut out and put on white, cropped to their masks' boxes and squashed.
+    """Return the garments on white, cropped to their masks' boxes and stretched to (h, w).
 
-    ``photos`` (n, 3, h, w) and ``masks`` (n, 1, h, w) in 0-1. A photo with hardly any mask stays.
+    ``photos`` (n, 3, h, w) and ``masks`` (n, 1, h, w) are 0-1. A photo with fewer than
+    `LEAST_PIXELS` mask pixels is returned unchanged.
     """
     found = []
     for photo, mask in zip(photos, masks, strict=True):
@@ -88,7 +90,7 @@ def garment_alone(photos: Tensor, masks: Tensor) -> Tensor:
 def evidence_of(
     net: Checkpoint, second: torch.nn.Module, share: float, pixels: NDArray[np.uint8], places: Named
 ) -> Evidence:
-    """All evidence from photos with their mask as alpha, (n, h, w, 4) bytes."""
+    """Return all evidence from photos (n, h, w, 4) of bytes, with the mask as alpha."""
     planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     photos, masks = planes[:, :3], planes[:, 3:]
     logits = []
@@ -107,7 +109,7 @@ def evidence_of(
 
 
 def fitted(seen: Evidence, truth: Tensor) -> Joint:
-    """The joint with the least loss on marked photos; its numbers stay near where they begin."""
+    """Fit the numbers on marked photos; a penalty keeps them near their initial values."""
     begun = torch.tensor([1.4, 0.4])
     numbers = begun.clone().requires_grad_(True)
     bias = torch.zeros(truth.shape[1], requires_grad=True)
@@ -125,14 +127,14 @@ def fitted(seen: Evidence, truth: Tensor) -> Joint:
 
 
 def is_true(word: str, marked: Sequence[str]) -> bool:
-    """Whether a colour's word, or one that it is the broader word of, was marked."""
+    """Tell whether ``word``, or a narrower colour of it, was marked."""
     return word in marked or any(colour in COLOUR_MEMBERS.get(word, ()) for colour in marked)
 
 
 def said_and_true(
     logits: Tensor, words: Sequence[str], marked: Sequence[Sequence[str]], at: float
 ) -> tuple[float, float]:
-    """The share of photos whose colour is named at a threshold, and how many of these are true."""
+    """Return the share of photos whose colour is named, and the share of these that is true."""
     hits = []
     for row, true in zip(logits.softmax(1).tolist(), marked, strict=True):
         word, _ = named_colour(dict(zip(words, row, strict=True)), at)
@@ -144,7 +146,7 @@ def said_and_true(
 def threshold_of(
     logits: Tensor, words: Sequence[str], marked: Sequence[Sequence[str]], precision: float
 ) -> float:
-    """The lowest threshold from which on every higher one keeps the precision."""
+    """Return the lowest threshold such that it and all higher ones reach the precision."""
     good: float = GRID[-1]
     for at in reversed(GRID):
         if said_and_true(logits, words, marked, at)[1] < precision:
@@ -154,7 +156,7 @@ def threshold_of(
 
 
 def run(data: Path, cache: Path, net: Path, second: Path, out: Path, precision: float) -> None:
-    """Fit on the photos for tuning, score on the others, and write the numbers to ``out``."""
+    """Fit on the tuning photos, score on the scoring photos, and write the numbers to ``out``."""
     torch.manual_seed(1)
     marks = json.loads(MARKS.read_text())["photos"]
     photos = load_real(data, cache, catalogues=False)

@@ -1,4 +1,4 @@
-"""The trained garment network as the other trainings use it: ready, and never changed again."""
+"""Load trained networks from files, frozen, as the inputs of other trainings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from training.photos.data import Words
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `training.trainers.train` wrote: the network fused for inference, and its metadata."""
+    """The result of `training.trainers.train`.
+
+    The network, fused for inference, and its metadata.
+    """
 
     net: GarmentNet
     size: int
@@ -40,7 +43,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Opinions:
-    """Both networks, and how what they say becomes one, as `training.calibration.blend` found."""
+    """Both networks, and the blend of their logits that `training.calibration.blend` chose."""
 
     first: Checkpoint
     second: ResidualNet
@@ -54,7 +57,7 @@ class Opinions:
 
 
 def second_opinion(path: Path) -> ResidualNet:
-    """The second network, fused for inference."""
+    """Return the second network of a file, fused for inference."""
     net = ResidualNet(sizes_of(words_of_file(path)))
     net.load_state_dict(floats_of(path))
     net.eval().requires_grad_(False)
@@ -63,17 +66,17 @@ def second_opinion(path: Path) -> ResidualNet:
 
 
 def words_of_file(path: Path) -> Words:
-    """The vocabularies of a network's file."""
+    """Return the vocabularies of a network's file."""
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
     return Words(**{head: tuple(json.loads(metadata[head])) for head in HEADS})
 
 
 def sizes_of(words: Words) -> dict[str, int]:
-    """How many words each head tells apart."""
+    """Return the number of words of each head."""
     return {head: len(getattr(words, head)) for head in HEADS}
 
 
 def floats_of(path: Path) -> dict[str, Tensor]:
-    """The file's tensors in single precision."""
+    """Return the file's tensors in single precision."""
     return {key: tensor.float() for key, tensor in load_file(path).items()}

@@ -1,4 +1,4 @@
-"""What the trainings' commands have in common."""
+"""Arguments that all training commands share."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from training.photos.data import default_cache
 
 
 def training_parser(doc: str | None) -> argparse.ArgumentParser:
-    """A parser of `--data`, `--cache`, `--net`, `--out` and `--threads`, described by ``doc``."""
+    """Return a parser of the arguments that all trainings have; ``doc`` is its help."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
+    parser.add_argument(
+        "--data", type=Path, help="folder of the photo archives; default LOOKSTREAM_DATA"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), help="folder for decoded photos"
+    )
     parser.add_argument("--net", type=Path, required=True, help="weights of trainers.train")
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
@@ -24,7 +28,7 @@ def training_parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The command line's arguments; torch is told its threads."""
+    """Return the command line's arguments; set the number of torch threads."""
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     return given

@@ -1,4 +1,4 @@
-"""Training curves as a picture: the loss, and what was right of the held-out photos."""
+"""Draw training curves: the loss, and the scores on held-out photos."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class History:
     def _draw_scores(self, right: Any) -> None:
         for name in self.scores[0][1]:
             right.plot(*_columns([(step, found[name]) for step, found in self.scores]), label=name)
-        right.set(xlabel="batches", ylabel="right of the held-out", ylim=(0.4, 1))
+        right.set(xlabel="batches", ylabel="share right, held-out photos", ylim=(0.4, 1))
         right.grid(visible=True)
         right.legend()
 

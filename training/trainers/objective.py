@@ -1,7 +1,7 @@
-"""What training makes small, and what it makes large.
+"""The loss of training, and the share of right answers.
 
-Labels are tables (n, words) of bool: any of a row's true words is right, and a row without one is
-not known and does not count.
+Labels are bool tables (n, words). A row can have several true words; each one is a right answer.
+A row without a true word has no label and does not count.
 """
 
 import math
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def partial_loss(logits: Tensor, truth: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean of -log P(any true word) over the rows that know one, with label smoothing."""
+    """Return the mean of -log P(any true word) over the labelled rows, with label smoothing."""
     known = truth.any(dim=1)
     if not bool(known.any()):
         return logits.sum() * 0
@@ -20,7 +20,7 @@ def partial_loss(logits: Tensor, truth: Tensor, smoothing: float = 0.0) -> Tenso
 
 
 def top1(logits: Tensor, truth: Tensor) -> float:
-    """The share of known rows whose likeliest word is true."""
+    """Return the share of labelled rows whose most probable word is true."""
     known = truth.any(dim=1)
     best = logits[known].argmax(dim=1, keepdim=True)
     return truth[known].gather(1, best).float().mean().item()

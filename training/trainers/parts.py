@@ -1,6 +1,6 @@
-"""The parts network: which garment of an outfit each place of a photo shows.
+"""The parts network: the garment of an outfit at each pixel of a photo.
 
-To be moved beside `agents.vision.networks.mask` when the product tells several garments apart.
+The product does not use this network yet. Its place is beside `agents.vision.networks.mask`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PEOPLE: dict[str, tuple[str, ...]] = {
 
 
 def part_of_tag(tag: str) -> int:
-    """The part's number of a street label; "null" is background, what is in no part is other."""
+    """Return the part number of a street label: "null" is background, unlisted labels are other."""
     if tag == "null":
         return 0
     return next((PARTS.index(part) for part, tags in _STREET.items() if tag in tags),
@@ -56,20 +56,21 @@ def part_of_tag(tag: str) -> int:
 
 
 def part_of_label(label: str) -> int | None:
-    """The part's number of a people's label; None where it tells none."""
+    """Return the part number of a label of people's photos; None if it names no part."""
     return next((PARTS.index(part) for part, listed in _PEOPLE.items() if label in listed), None)
 
 
 def table_of(labels: Sequence[str]) -> Tensor:
-    """The part's number of each number in a street mask."""
+    """Return a table from the numbers of a street mask to part numbers, (labels,)."""
     return torch.tensor([part_of_tag(label) for label in labels])
 
 
 class PartsDecoder(nn.Module):
-    """Features by stride to logits of `PARTS` at a quarter of the photo's size, (n, 13, h/4, w/4).
+    """Turns features by stride into logits of `PARTS` at a quarter of the photo's size.
 
-    Narrower than the mask network's decoder where it is large and wider where it is small: what a
-    garment is counts more than its outline, which the mask has.
+    Output: (n, 13, h/4, w/4). Compared with the mask network's decoder, this one has fewer channels
+    at fine strides and more at coarse strides: the mask already has the outline, so the kind of
+    garment matters more here.
     """
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class PartsDecoder(nn.Module):
         return logits
 
     def fuse(self) -> None:
-        """Fold every batch norm into its convolution; no training after."""
+        """Fold every batch norm into its convolution. The network cannot be trained afterwards."""
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()

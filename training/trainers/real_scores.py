@@ -1,7 +1,7 @@
-"""What a network in training gets right on validation photos: quick figures, no captions.
+"""Quick scores of a network in training on validation photos, without captions.
 
-`training.scoring.score` measures the product's captions. Here a photo is right where the likeliest
-word is true, the words of one set counted together.
+`training.scoring.score` measures the product's captions. Here an answer is right if the head's most
+probable word is one of the photo's true words.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from training.photos.real_data import RealPhotos, Sample
 from training.trainers.objective import top1
 
 STUDIO_EVERY = 3
-"""Of the held-out studio photos every third is scored while training."""
+"""During training, one of this many held-out studio photos is scored."""
 
 
 @torch.inference_mode()
 def logits_at(
     network: nn.Module, photos: RealPhotos, places: list[int], size: int
 ) -> dict[str, Tensor]:
-    """The heads' logits for plain views of the photos at these places."""
+    """Return the heads' logits for the unaugmented photos at these indices."""
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(places), 64):
         pixels = torch.from_numpy(photos.pixels(places[start : start + 64]))
@@ -37,14 +37,14 @@ def logits_at(
 
 
 def people_group(sample: Sample) -> bool:
-    """Whether a people's photo is for validation: never seen by these or the shipped weights."""
+    """Tell whether a people's photo is for validation: no weights were trained on it."""
     return sample.source == "people" and not sample.trained and sample.unseen
 
 
 def scores_of(
     network: nn.Module, photos: RealPhotos, truth: dict[str, Tensor], words: Words, size: int
 ) -> dict[str, float]:
-    """Figures by name in 0-1; ``chosen_by`` is the one by which the best weights are chosen."""
+    """Return scores by name, 0-1. The weights with the best ``chosen_by`` are kept."""
     samples = photos.samples
     studio = [i for i, s in enumerate(samples) if s.source == "studio" and s.held_out]
     groups = {
@@ -73,7 +73,10 @@ def scores_of(
 def _of_people(
     logits: dict[str, Tensor], rows: dict[str, Tensor], chosen: list[Sample], words: Words
 ) -> dict[str, float]:
-    """The mean over labels, children's share that is not called adults', photos called empty."""
+    """Return scores of people's photos.
+
+    Mean over labels, children, adults, and photos called empty.
+    """
     best = logits["type"].argmax(dim=1)
     right = rows["type"].gather(1, best[:, None])[:, 0].tolist()
     by_label: dict[str, list[bool]] = defaultdict(list)

@@ -1,8 +1,8 @@
-"""Trains the garment network on real-world photos, from the shipped weights, and can go on later.
+"""Trains the garment network on real-world photos, starting from the shipped weights.
 
-A checkpoint with everything that training needs is written every few minutes, and when the process
-is told to stop. The same command goes on from there. Beside the checkpoint: the averaged weights,
-their scores, the history, and the best weights so far.
+Training writes a checkpoint every few minutes and on SIGTERM or Ctrl-C. The same command resumes
+from the checkpoint. The folder also holds the averaged weights, the history with their scores, and
+the best weights so far.
 
 Examples:
     python -m training.trainers.real_train --data photos --folder build/real --minutes 75
@@ -37,14 +37,17 @@ from training.trainers.trainer import Recipe, Trainer
 
 SOURCES = ("studio", "people", "worn", "street", "nothing")
 BALANCE = {"studio": 0.35, "people": 0.45, "worn": 0.45, "street": 0.3, "nothing": 0.3}
-"""How much oftener rare labels are drawn than they come: weights are counts to minus this."""
+"""Oversampling of rare labels.
+
+The weight of a photo is its label's count to the power of minus this.
+"""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """How many photos of each source a batch has, and the encoder's stages that stay as they are.
+    """The photos of each source in a batch, and the number of frozen encoder stages.
 
-    The sizes of views are the recipe's: `small` at first, `large` from `large_from` on.
+    The recipe gives the sizes of views: `small` at first, `large` from `large_from` on.
     """
 
     counts: dict[str, int]
@@ -52,7 +55,7 @@ class Mixture:
 
 
 def _network(sizes: object) -> torch.nn.Module:
-    """A garment network; the weights to begin with are loaded later."""
+    """Return a garment network. Its initial weights are loaded later."""
     assert isinstance(sizes, dict)  # noqa: S101
     return GarmentNet(sizes)
 
@@ -67,7 +70,10 @@ MIXTURE = Mixture({"studio": 40, "people": 30, "worn": 12, "street": 6, "nothing
 
 
 def words_of(samples: Sequence[Sample]) -> Words:
-    """The vocabularies: words of enough studio photos, and all that real-world labels need."""
+    """Return the vocabularies.
+
+    Frequent words of studio photos, and all words of real-world labels.
+    """
     studio = [s for s in samples if s.source == "studio"]
     always = {w for listed in (*PEOPLE_LABELS.values(), *STREET_TAGS.values()) for w in listed}
     always |= {w for s in samples if s.source == "nothing" for w in s.types}
@@ -86,7 +92,10 @@ def words_of(samples: Sequence[Sample]) -> Words:
 
 
 def truth_of(samples: Sequence[Sample], words: Words) -> dict[str, Tensor]:
-    """By head a table (n, words) of what may be true; rows without any are unknown."""
+    """Return a bool table (n, words) of true words for each head.
+
+    Rows without one have no label.
+    """
     tables: dict[str, Tensor] = {}
     for head in HEADS:
         places = {word: place for place, word in enumerate(getattr(words, head))}
@@ -100,7 +109,10 @@ def truth_of(samples: Sequence[Sample], words: Words) -> dict[str, Tensor]:
 
 
 def begin_from_shipped(network: GarmentNet, words: Words) -> None:
-    """Load the shipped encoder and heads; a new word starts from its relative's weights."""
+    """Load the shipped encoder and heads.
+
+    A new word starts with the weights of its `RELATIVES` word.
+    """
     from safetensors import safe_open
 
     from agents.vision.networks.weights import SHIPPED
@@ -127,7 +139,7 @@ def begin_from_shipped(network: GarmentNet, words: Words) -> None:
 def draws(
     samples: Sequence[Sample], mixture: Mixture, rng: np.random.Generator
 ) -> Iterator[NDArray[np.intp]]:
-    """Batches for ever, source after source; rare labels oftener than they come."""
+    """Yield endless batches of photo indices, ordered by source; rare labels are oversampled."""
     pools = {s: np.array([i for i, e in enumerate(samples) if e.source == s and e.trained])
              for s in SOURCES}  # fmt: skip
     weights: dict[str, NDArray[np.float64]] = {}
@@ -143,7 +155,7 @@ def draws(
 
 
 def _balanced_by(sample: Sample) -> tuple[object, ...]:
-    """What rare examples are told by."""
+    """Return the key by which photos are counted for oversampling."""
     kids = bool({"boys", "baby"} & set(sample.wearers)) and sample.source == "people"
     if sample.source == "nothing":
         return (sample.archive,)
@@ -152,7 +164,7 @@ def _balanced_by(sample: Sample) -> tuple[object, ...]:
 
 @dataclass
 class Progress:
-    """How far training is, and what it wrote down on the way; kept in the checkpoint."""
+    """The progress, losses and scores of a training. The checkpoint contains them."""
 
     step: int = 0
     minutes: float = 0.0
@@ -163,7 +175,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Plan:
-    """When training ends, how often it is saved and scored, in minutes; seeds and threads."""
+    """The folder, the length of training, the intervals of saving and scoring, and the seed.
+
+    Times are in minutes.
+    """
 
     folder: Path
     minutes: float
@@ -174,7 +189,7 @@ class Plan:
 
 
 class RealTraining:
-    """One training that can be stopped and gone on with."""
+    """One training that can be stopped and resumed."""
 
     def __init__(self, photos: RealPhotos, plan: Plan) -> None:
         torch.manual_seed(plan.seed)
@@ -204,7 +219,7 @@ class RealTraining:
         self.trainer.keep_still(self._still)
 
     def run(self) -> None:
-        """Train until the plan's end or until a signal asks to stop; save and score at the end."""
+        """Train until the plan's end or until ``stop_asked``; then score and save."""
         plan, progress = self.plan, self.progress
         batches = draws(
             self.photos.samples, MIXTURE, np.random.default_rng([plan.seed, progress.step])
@@ -246,7 +261,7 @@ class RealTraining:
         return self.trainer.step(views, truth, done)
 
     def save(self) -> None:
-        """Write the checkpoint and the averaged weights, whole files or nothing."""
+        """Write the checkpoint atomically, then the averaged weights and the history."""
         self.plan.folder.mkdir(parents=True, exist_ok=True)
         kept = {
             "network": self.trainer.network.state_dict(),
@@ -269,7 +284,10 @@ class RealTraining:
         save_file(state, path, metadata)
 
     def score(self) -> None:
-        """Score the averaged weights on validation photos; keep them if no others were better."""
+        """Score the averaged weights on validation photos.
+
+        Keep the weights if they are the best so far.
+        """
         self.plan.folder.mkdir(parents=True, exist_ok=True)
         found = scores_of(self.trainer.average, self.photos, self.truth, self.words, RECIPE.large)
         found["step"] = self.progress.step
@@ -287,19 +305,25 @@ class RealTraining:
         torch.set_rng_state(kept["random"])
         self.progress = Progress(**kept["progress"])
         self.trainer.step_count = self.progress.step
-        print(f"going on from step {self.progress.step}", flush=True)
+        print(f"resuming from step {self.progress.step}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
     parser.add_argument(
-        "--folder", type=Path, required=True, help="checkpoints' and weights' place"
+        "--data", type=Path, help="folder of the photo archives; default LOOKSTREAM_DATA"
     )
-    parser.add_argument("--minutes", type=float, default=75, help="of all its runs together")
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), help="folder for decoded photos"
+    )
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="folder for checkpoints and weights"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=75, help="minutes of training, all runs together"
+    )
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Trains the garment network, or the second opinion, and writes its weights and what they scored.
+"""Trains the garment network or the second network; writes the weights and their scores.
 
 Examples:
     python -m training.trainers.train --data photos --out garment-net-2.safetensors
@@ -44,7 +44,10 @@ STEPS = 240
 
 @dataclass(frozen=True)
 class Targets:
-    """What is true of each photo: words by head as (n, words) of bool, all False if unknown."""
+    """The labels of photos.
+
+    For each head a bool table (n, words), all False if there is no label.
+    """
 
     truth: dict[str, Tensor]
 
@@ -54,7 +57,7 @@ class Targets:
 
 
 def targets_of(photos: Photos, words: Words) -> Targets:
-    """The labels as tables; words outside the vocabularies are unknown."""
+    """Return the labels as tables. Words outside the vocabularies are left out."""
     truth = {h: torch.zeros(len(photos.examples), len(getattr(words, h)), dtype=torch.bool)
              for h in HEADS}  # fmt: skip
     for place, example in enumerate(photos.examples):
@@ -67,7 +70,7 @@ def targets_of(photos: Photos, words: Words) -> Targets:
 
 
 def draws(photos: Photos, recipe: Recipe, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Batches for ever: studio photos, rare types oftener than they come, then people's."""
+    """Yield endless batches: studio photos, with rare types oversampled, then people's photos."""
     listed = enumerate(photos.examples)
     kept = np.array([i for i, e in listed if e.is_catalogue and not e.held_out])
     people = np.array([i for i, e in enumerate(photos.examples) if not e.is_catalogue])
@@ -83,7 +86,7 @@ def draws(photos: Photos, recipe: Recipe, rng: np.random.Generator) -> Iterator[
 def logits_of(
     network: nn.Module, photos: Photos, places: list[int], size: int
 ) -> dict[str, Tensor]:
-    """The heads' logits for the photos at these places, unaugmented, `size` pixels wide."""
+    """Return the heads' logits for the unaugmented photos at these indices, `size` pixels wide."""
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(places), 128):
         pixels = torch.from_numpy(photos.pixels[places[start : start + 128]])
@@ -98,7 +101,7 @@ def save(
 ) -> dict[str, float]:
     """Write the averaged weights in half precision and, beside them, the held-out scores.
 
-    `size` is the input's that they were trained at last: another one costs them much.
+    `size` is the last input size of training. The network scores much worse at other sizes.
     """
     places = [i for i, e in enumerate(photos.examples) if e.held_out]
     logits, truth = logits_of(trainer.average, photos, places, size), targets.rows(np.array(places))
@@ -116,9 +119,9 @@ def save(
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train: `epochs` of STEPS batches, or less where `minutes` run out.
+    """How long to train: `epochs` of STEPS batches, or fewer if `minutes` pass first.
 
-    `begun` is the share of the whole that the weights in `resume` have behind them.
+    `begun` is the share of the whole training that the weights in `resume` have completed.
     """
 
     recipe: Recipe
@@ -134,7 +137,7 @@ class Plan:
 
 
 def train(data: Path, cache: Path, out: Path, plan: Plan) -> None:
-    """Train by the plan and write the weights to `out`, after every epoch too."""
+    """Train by the plan; write the weights to `out` after each epoch and at the end."""
     torch.manual_seed(plan.seed)
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
     words = words_of(photos.examples)
@@ -171,15 +174,26 @@ def main() -> None:
     parser.add_argument(
         "--recipe", choices=sorted(RECIPES), default="encoder", help="what to train"
     )
-    parser.add_argument("--data", type=Path, help="archives' folder; else LOOKSTREAM_DATA")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="decoded photos' place")
+    parser.add_argument(
+        "--data", type=Path, help="folder of the photo archives; default LOOKSTREAM_DATA"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), help="folder for decoded photos"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the weights file to write")
-    parser.add_argument("--epochs", type=int, help=f"of {STEPS} batches each")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="time to be done in")
+    parser.add_argument("--epochs", type=int, help=f"number of epochs of {STEPS} batches")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="limit of the training time in minutes"
+    )
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--resume", type=Path, help="weights to go on from")
-    parser.add_argument("--begun", type=float, default=0.0, help="their share of the whole, 0-1")
+    parser.add_argument("--resume", type=Path, help="weights to resume from")
+    parser.add_argument(
+        "--begun",
+        type=float,
+        default=0.0,
+        help="share of the training that the resumed weights have completed, 0-1",
+    )
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     recipe = RECIPES[given.recipe]

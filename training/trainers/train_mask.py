@@ -1,4 +1,4 @@
-"""Trains the mask network on composites, on the trained encoder's features.
+"""Trains the mask network on composites, with the features of the trained encoder.
 
 Examples:
     python -m training.trainers.train_mask --net net.safetensors --out mask.safetensors
@@ -29,7 +29,7 @@ SIZE, STUDIO_BATCH, PEOPLE_BATCH, RATE = 128, 24, 8, 4e-3
 
 
 def loss_of(logits: Tensor, masks: Tensor) -> Tensor:
-    """Cross-entropy and the soft Dice loss (Milletari et al., "V-Net", 2016)."""
+    """Return cross-entropy plus the soft Dice loss (Milletari et al., "V-Net", 2016)."""
     found = logits.sigmoid()
     overlap = 2 * (found * masks).sum(dim=(1, 2, 3)) + 1
     dice = 1 - overlap / ((found + masks).sum(dim=(1, 2, 3)) + 1)
@@ -37,14 +37,14 @@ def loss_of(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def iou(logits: Tensor, masks: Tensor) -> Tensor:
-    """Intersection over union of each mask at its 0.5 level, (n,)."""
+    """Return the intersection over union of each mask, thresholded at 0.5, (n,)."""
     found, true = logits > 0, masks > 0.5
     both = (found & true).sum(dim=(1, 2, 3))
     return both / (found | true).sum(dim=(1, 2, 3)).clamp(min=1)
 
 
 def usable(photos: Photos, held_out: bool) -> NDArray[np.intp]:
-    """Where the studio photos stand whose white surroundings could be told apart."""
+    """Return the indices of studio photos whose white background could be separated."""
     chosen = [i for i, e in enumerate(photos.examples)
               if e.is_catalogue and e.held_out is held_out
               and photos.pixels[i, ::8, ::8, 3].min() < 128]  # fmt: skip
@@ -54,7 +54,7 @@ def usable(photos: Photos, held_out: bool) -> NDArray[np.intp]:
 def held_out_iou(
     encoder: Encoder, decoder: MaskDecoder, photos: Photos, places: NDArray[np.intp]
 ) -> float:
-    """Mean IoU on composites of held-out products, seeded."""
+    """Return the mean IoU on composites of held-out products. The composites are seeded."""
     state = torch.get_rng_state()
     torch.manual_seed(7)
     rng = np.random.default_rng(7)
@@ -71,7 +71,7 @@ def held_out_iou(
 
 
 def train(data: Path, cache: Path, net: Path, out: Path, minutes: float) -> None:
-    """Train for some minutes and write the decoder's weights and their score to ``out``."""
+    """Train for ``minutes``; write the decoder's weights and their score to ``out``."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])

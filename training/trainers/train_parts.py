@@ -1,9 +1,10 @@
-"""Trains the mask network further, and the parts network, on a trained encoder's features.
+"""Trains the mask network further, and the parts network, with a trained encoder's features.
 
-Street masks teach both where the wearer and each garment are. Studio cut-outs on other grounds
-teach the mask, people's photos with the shipped mask and their label teach both. The mask network
-begins from the shipped one. Writes its weights to ``--out``, those of the parts beside it as
-``parts.safetensors``, and the held-out scores. Files that are there are gone on from.
+Both networks learn from street photos with masks, and from people's photos with the shipped mask
+and the photo's label. The mask network also learns from studio cut-outs on other backgrounds, and
+starts from the shipped weights. Writes the mask's weights to ``--out``, the weights of the parts
+network beside it as ``parts.safetensors``, and the held-out scores. Training resumes from existing
+files.
 
 Examples:
     python -m training.trainers.train_parts --net net.safetensors --out mask.safetensors
@@ -43,14 +44,14 @@ from training.trainers.trainer import rate_at
 
 STUDIO, PEOPLE, STREET = 10, 6, 10
 RATE, PARTS_RATE = 2e-3, 4e-3
-# Rare parts count more.
+# Rare parts have larger weights.
 WEIGHTS = (0.4, 0.8, 1.0, 1.0, 1.3, 1.2, 1.3, 1.5, 1.3, 2.0, 2.0, 1.5, 0.8)
 Numbers = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """Where the photos stand by what they teach, and the street photos' part of each pixel."""
+    """Indices of the photos of each source, and the part of each pixel of the street photos."""
 
     photos: RealPhotos
     studio: NDArray[np.intp]
@@ -62,12 +63,12 @@ class Lessons:
     unseen_street: NDArray[np.intp]
 
     def parts(self, places: NDArray[np.intp]) -> Numbers:
-        """The parts of the street photos at these places, (n, SIZE, SIZE)."""
+        """Return the parts of the street photos at these indices, (n, SIZE, SIZE)."""
         return self.masks[[self.rows[int(place)] for place in places]]
 
 
 def lessons_of(data: Path, cache: Path) -> Lessons:
-    """Everything there is to learn from, with masks."""
+    """Load all photos with masks."""
     photos = load_real(data, cache)
     listed = list(enumerate(photos.samples))
     masks = street_parts(data, cache)
@@ -94,7 +95,7 @@ def lessons_of(data: Path, cache: Path) -> Lessons:
 
 
 def street_parts(data: Path, cache: Path) -> tuple[list[str], Numbers]:
-    """The street photos with masks, and their pixels' parts (n, SIZE, SIZE)."""
+    """Return the names of the street photos with masks, and their parts (n, SIZE, SIZE)."""
     path, listing = cache / f"street-parts-{SIZE}.npy", cache / f"street-parts-{SIZE}.json"
     if not listing.is_file():
         table = np.asarray(table_of(street_labels(data)), np.uint8)
@@ -111,16 +112,16 @@ def street_parts(data: Path, cache: Path) -> tuple[list[str], Numbers]:
 
 
 def one_hot(parts: Numbers) -> Tensor:
-    """Numbers (n, h, w) as planes (n, 13, h, w)."""
+    """Return part numbers (n, h, w) as one plane for each part, (n, 13, h, w)."""
     return F.one_hot(torch.from_numpy(parts).long(), len(PARTS)).permute(0, 3, 1, 2).float()
 
 
 def views_of(
     lessons: Lessons, rng: np.random.Generator, size: int, studios: int = STUDIO
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Random views (n, 3, ...), their masks (n, 1, ...), and the parts (m, 13, ...) of the last m.
+    """Return views (n, 3, ...), their masks (n, 1, ...), and the parts (m, 13, ...) of the last m.
 
-    Studio composites come first; people's and street photos are the last.
+    Studio composites come first, then people's photos, then street photos.
     """
     photos = lessons.photos
     studio = float_planes(_chosen(photos, rng.choice(lessons.studio, studios, replace=False)))
@@ -154,7 +155,10 @@ def _chosen(photos: RealPhotos, places: NDArray[np.intp]) -> Tensor:
 
 
 def parts_loss(logits: Tensor, parts: Tensor) -> Tensor:
-    """Cross-entropy with the parts' shares of each place, rare parts counting more."""
+    """Return cross-entropy with the share of each part in a cell.
+
+    Rare parts have larger weights.
+    """
     shares = F.interpolate(parts, size=logits.shape[2:], mode="area")
     weights = torch.tensor(WEIGHTS)[None, :, None, None]
     return -(shares * weights * logits.log_softmax(dim=1)).sum(dim=1).mean()
@@ -162,14 +166,17 @@ def parts_loss(logits: Tensor, parts: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Decoders:
-    """What is trained: the mask network, and the parts network."""
+    """The trained networks: mask and parts."""
 
     mask: MaskDecoder
     parts: PartsDecoder
 
     @classmethod
     def begun(cls, out: Path) -> Decoders:
-        """From the files of an earlier training; else the shipped mask, and parts from nothing."""
+        """Load the files of an earlier training.
+
+        Without them, the shipped mask and untrained parts.
+        """
         found, beside = cls(MaskDecoder(), PartsDecoder()), parts_file(out)
         state = load_file(out) if out.is_file() else _shipped_mask()
         found.mask.load_state_dict(state)
@@ -189,7 +196,7 @@ class Decoders:
 
 
 def parts_file(out: Path) -> Path:
-    """Where the parts network's weights are, beside the mask's."""
+    """Return the path of the parts network's weights, beside the mask's."""
     return out.with_name("parts.safetensors")
 
 
@@ -203,7 +210,7 @@ def _shipped_mask() -> dict[str, Tensor]:
 def scores_of(
     encoder: Encoder, networks: Decoders, lessons: Lessons, size: int
 ) -> dict[str, float]:
-    """Mean IoU of the mask on held-out composites and outfits, and by garment on outfits."""
+    """Return the mask's mean IoU on held-out composites and outfits, and each part's on outfits."""
     networks.mask.eval()
     networks.parts.eval()
     state = torch.get_rng_state()
@@ -244,7 +251,7 @@ def scores_of(
 def train(
     data: Path, cache: Path, net: Path, out: Path, minutes: float, only_parts: bool = False
 ) -> None:
-    """Train for some minutes and write the weights and their scores."""
+    """Train for ``minutes``; write the weights and their scores."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
     lessons, loaded = lessons_of(data, cache), Checkpoint.load(net)
@@ -292,7 +299,7 @@ def _main(scores: dict[str, float]) -> dict[str, float]:
 def main() -> None:
     parser = training_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--only-parts", action="store_true", help="leave the mask network as it is")
+    parser.add_argument("--only-parts", action="store_true", help="do not train the mask network")
     given = parsed(parser)
     data = data_folder(given.data)
     train(data, given.cache, given.net, given.out, given.minutes, given.only_parts)

@@ -1,4 +1,4 @@
-"""Trains the title network on brand-free captions, on the trained encoder's features.
+"""Trains the title network on captions without brands, with the trained encoder's features.
 
 Examples:
     python -m training.trainers.train_titles --data photos --net net.safetensors \\
@@ -31,7 +31,7 @@ VIEWS, BATCH, RATE, SMOOTHING, LEAST = 24_000, 256, 2e-3, 0.05, 20
 
 
 def captions_of(photos: Photos) -> list[tuple[str, ...]]:
-    """The caption of each studio photo; empty where it has none to learn from."""
+    """Return the caption of each studio photo; empty if there is none."""
     return [
         caption_of(e.title, e.types[0] if e.types else None, e.colour, e.gender, e.pattern)
         if e.is_catalogue else ()
@@ -40,14 +40,14 @@ def captions_of(photos: Photos) -> list[tuple[str, ...]]:
 
 
 def words_of(captions: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """The title network's vocabulary: begin, end, and the words that come often enough."""
+    """Return the title network's vocabulary: begin, end, and words that occur `LEAST` times."""
     every = [word for caption in captions for word in caption]
     often = [w for w in vocabulary_of(captions) if every.count(w) >= LEAST] if every else []
     return ("<begin>", "<end>", *often)
 
 
 def tokens_of(captions: list[tuple[str, ...]], words: tuple[str, ...]) -> NDArray[np.int64]:
-    """Captions as rows of tokens, `BEGIN` first, `END` after and as filling."""
+    """Return captions as rows of tokens: `BEGIN`, the words, then `END` to fill the row."""
     index = {word: place for place, word in enumerate(words)}
     known = [[index[w] for w in caption if w in index] for caption in captions]
     rows = np.full((len(captions), max(map(len, known)) + 2), END, np.int64)
@@ -58,7 +58,7 @@ def tokens_of(captions: list[tuple[str, ...]], words: tuple[str, ...]) -> NDArra
 
 
 def loss_of(decoder: TitleDecoder, tokens: Tensor, seen: Seen) -> Tensor:
-    """Cross-entropy of each next word up to the end."""
+    """Return the cross-entropy of each next word up to the first `END`."""
     logits = decoder(tokens[:, :-1], seen)
     truth = tokens[:, 1:]
     counted = torch.cat([torch.ones_like(truth[:, :1]), (truth != END)[:, :-1].long()], 1).bool()
@@ -67,7 +67,7 @@ def loss_of(decoder: TitleDecoder, tokens: Tensor, seen: Seen) -> Tensor:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Captions' tokens (n, t) and what there is to see of their photos."""
+    """Captions as tokens (n, t), and the title network's inputs for their photos."""
 
     tokens: Tensor
     seen: Seen
@@ -79,7 +79,7 @@ class Lesson:
 
 @torch.inference_mode()
 def told(opinions: Opinions, features: Features) -> Seen:
-    """What the title network sees: the places, and the heads' probabilities."""
+    """Return the title network's inputs: place features and the heads' probabilities."""
     first = all_logits(opinions.first.net, features)
     sizes = sizes_of(opinions.first.words)
     parts = torch.split(features.second.float(), list(sizes.values()), dim=1)
@@ -88,7 +88,7 @@ def told(opinions: Opinions, features: Features) -> Seen:
 
 
 def fit(lesson: Lesson, held: Lesson, words: int, epochs: int) -> tuple[TitleDecoder, History]:
-    """A network trained for some passes, and its loss on what was held out."""
+    """Return a network trained for ``epochs``, and its loss on held-out photos."""
     decoder = TitleDecoder(words, PLACE_FEATURES, lesson.seen.facts.shape[1])
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=RATE, weight_decay=0.01)
     steps, history = epochs * len(lesson.tokens) // BATCH, History()
@@ -110,7 +110,7 @@ def fit(lesson: Lesson, held: Lesson, words: int, epochs: int) -> tuple[TitleDec
 
 
 def train(data: Path, cache: Path, opinions: Opinions, out: Path, epochs: int) -> None:
-    """Train for some passes and write the network's weights and words to ``out``."""
+    """Train for ``epochs``; write the network's weights and words to ``out``."""
     torch.manual_seed(1)
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
     captions = captions_of(photos)
@@ -130,7 +130,7 @@ def train(data: Path, cache: Path, opinions: Opinions, out: Path, epochs: int) -
         len(words), epochs,
     )  # fmt: skip
     write(decoder, words, out)
-    history.draw(out.with_suffix(".png"), "titles: loss on the held-out")
+    history.draw(out.with_suffix(".png"), "titles: loss on held-out photos")
 
 
 def write(decoder: TitleDecoder, words: Sequence[str], out: Path) -> None:

@@ -1,4 +1,4 @@
-"""A network in training: what to train and how, its optimiser and its weights' running average."""
+"""A network in training: its recipe, its optimiser and the running average of its weights."""
 
 import copy
 import math
@@ -20,7 +20,7 @@ SMOOTHING = 0.05
 
 
 def from_imagenet(sizes: Mapping[str, int]) -> nn.Module:
-    """The garment network with its encoder as ImageNet left it."""
+    """Return a garment network whose encoder has ImageNet weights."""
     network = GarmentNet(sizes)
     start_from_imagenet(network.encoder)
     return network
@@ -28,11 +28,12 @@ def from_imagenet(sizes: Mapping[str, int]) -> nn.Module:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: what it sees, how fast it learns, and what counts how much.
+    """How a network is trained: its batches, learning rate and loss weights.
 
-    A batch holds `studio` catalogue photos, of which the share `keep` stay on white, and `people`'s
-    photos; views are `small` pixels wide, and `large` ones from `large_from` of the way on. The
-    rate of an encoder is `encoders_share` of `rate`; `half` computes in bfloat16.
+    A batch contains `studio` catalogue photos and `people` people's photos. A share `keep` of the
+    catalogue photos keeps the white background. Views are `small` pixels wide, and `large` pixels
+    after a share `large_from` of the training. The encoder's learning rate is `encoders_share`
+    times `rate`. `half` computes in bfloat16.
     """
 
     name: str
@@ -68,11 +69,11 @@ RECIPES = {
         averaging=0.998, half=True,
     ),
 }  # fmt: skip
-"""By name: the shared encoder with its heads, and the second opinion."""
+"""Recipes by name: the shared encoder with its heads, and the second network."""
 
 
 def rate_at(progress: float) -> float:
-    """The learning rate's share: a short warm-up, then a cosine to nothing."""
+    """Return the factor of the learning rate: a short warm-up, then a cosine that ends near 0."""
     return min(progress / 0.04, 1.0) * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-3
 
 
@@ -88,11 +89,17 @@ class Trainer:
         self._still: list[nn.Module] = []
 
     def keep_still(self, modules: Sequence[nn.Module]) -> None:
-        """Leave these parts' batch norms as they are, too; their weights are not learnt already."""
+        """Freeze the batch norm statistics of these modules.
+
+        Their weights are frozen by the caller.
+        """
         self._still = list(modules)
 
     def _groups(self) -> Iterator[dict[str, Any]]:
-        """Parameters with their rates: the encoder's learn slower, norms do not decay."""
+        """Yield parameter groups.
+
+        The encoder has a lower rate, norms and biases no weight decay.
+        """
         recipe = self.recipe
         for name, part in self.network.named_children():
             rate = recipe.rate * (recipe.encoders_share if name == "encoder" else 1)

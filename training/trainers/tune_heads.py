@@ -1,7 +1,7 @@
 """Tunes the heads for colour and wearer on the trained encoder's features, mostly of plain views.
 
-Other light and other grounds, which teach an encoder to be at home anywhere, blur colours: at the
-end these heads see two plain studio photos for every one that was composed.
+Changed light and backgrounds make the encoder robust but make colours ambiguous. So these heads are
+tuned on all plain studio photos and on a smaller number of composed views.
 
 Examples:
     python -m training.trainers.tune_heads --net net.safetensors --out tuned.safetensors
@@ -43,9 +43,9 @@ COMPOSED, BATCH, RATE, SMOOTHING, SHRUNK = 18_000, 256, 1e-3, 0.05, 4
 
 @dataclass(frozen=True)
 class Features:
-    """What the heads and the title network see of photos, in half precision.
+    """The inputs of the heads and of the title network for each photo, in half precision.
 
-    ``second`` is the second network's logits, head by head; of no width where it was not asked.
+    ``second`` has the second network's logits of all heads, or width 0 without a second network.
     """
 
     fine: Tensor
@@ -56,7 +56,7 @@ class Features:
     second: Tensor
 
     def logits(self, net: GarmentNet, rows: Tensor) -> dict[str, Tensor]:
-        """The heads' logits of some of the photos."""
+        """Return the heads' logits of the photos in ``rows``."""
         levels = {8: self.fine[rows].float(), 16: self.coarse[rows].float()}
         photos = F.interpolate(self.small[rows].float(), scale_factor=float(SHRUNK))
         return net.logits(levels, self.top[rows].float(), photos)
@@ -67,7 +67,7 @@ def features_of(
     net: GarmentNet, photos: Photos, chosen: NDArray[np.intp], size: int,
     scenes: NDArray[np.intp] | None = None, second: ResidualNet | None = None,
 ) -> Features:  # fmt: skip
-    """Features of plain views, or of composed ones where ``scenes`` lend their corners."""
+    """Return features of plain views, or of views composed onto corners of ``scenes``."""
     found: list[tuple[Tensor, ...]] = []
     for start in range(0, len(chosen), 128):
         studio = torch.from_numpy(photos.pixels[chosen[start : start + 128]])
@@ -86,14 +86,14 @@ def features_of(
 
 
 def joined(one: Features, other: Features) -> Features:
-    """Both, one after the other."""
+    """Return both, one after the other."""
     return Features(
         *(torch.cat(pair) for pair in zip(vars(one).values(), vars(other).values(), strict=True))
     )
 
 
 def tune(net: GarmentNet, seen: Features, truth: dict[str, Tensor], epochs: int) -> None:
-    """Train the tuned heads for some passes over the features."""
+    """Train the tuned heads for ``epochs`` passes over the features."""
     heads = [net.heads[f"{name}_head"] for name in TUNED]
     learnt = [p for head in heads for p in head.requires_grad_(True).train().parameters()]
     optimiser = torch.optim.AdamW(learnt, lr=RATE, weight_decay=0.05)
@@ -119,7 +119,7 @@ def tune(net: GarmentNet, seen: Features, truth: dict[str, Tensor], epochs: int)
 
 @torch.inference_mode()
 def all_logits(net: GarmentNet, seen: Features) -> dict[str, Tensor]:
-    """The heads' logits of all photos."""
+    """Return the heads' logits of all photos."""
     parts = [seen.logits(net, torch.arange(len(seen.top))[start : start + 256])
              for start in range(0, len(seen.top), 256)]  # fmt: skip
     return {head: torch.cat([part[head] for part in parts]) for head in HEADS}
@@ -141,7 +141,7 @@ def save(
 
 
 def run(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
-    """Tune the heads of ``net`` and write the whole to ``out``."""
+    """Tune the heads of ``net`` and write the whole network to ``out``."""
     torch.manual_seed(1)
     photos = load_photos(data, cache, [*CATALOGUES, TRAIN_PHOTOS])
     loaded = Checkpoint.load(net)
@@ -158,7 +158,7 @@ def run(data: Path, cache: Path, net: Path, out: Path, epochs: int) -> None:
 
 
 def kept_apart(photos: Photos) -> tuple[NDArray[np.intp], ...]:
-    """Where the studio photos for training stand, those held out, and people's photos."""
+    """Return the indices of studio photos for training, held-out ones, and people's photos."""
     listed = list(enumerate(photos.examples))
     return (
         np.array([i for i, e in listed if e.is_catalogue and not e.held_out]),
