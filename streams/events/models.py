@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from streams.events import embedding
+from streams.events.filenames import Filename
 
 Lane = Literal["interactive", "bulk"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -109,6 +110,7 @@ class ImageSubmitted(Event):
     metadata: Metadata = Field(default_factory=dict)
     idempotency_key: str | None = None
     force: bool = False
+    filename: Filename = None
 
     @classmethod
     def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
@@ -124,6 +126,7 @@ class ImageSubmitted(Event):
             "metadata": dict(job.metadata),
             "idempotency_key": job.idempotency_key,
             "force": job.force,
+            "filename": job.filename,
         }
         return cls(**{**fields, **changes})
 
