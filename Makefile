@@ -14,7 +14,7 @@ TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=10000
 	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format client contracts servers train train-net train-second train-mask train-titles train-thresholds train-landmarks eyes benchmark clean
+.PHONY: help up test check format client contracts servers train train-net train-second train-mask train-titles train-thresholds train-landmarks eyes benchmark hostile faults clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -58,20 +58,20 @@ contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and even
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
 	@$(BIN)/python -m deploy.local build
 
-train: $(TRAINED)/thresholds.json $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks further on $LOOKSTREAM_DATA
+train: $(TRAINED)/thresholds.json $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks further with $LOOKSTREAM_DATA
 	@$(TRAIN) training.calibration.pack --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors \
 		--mask $(TRAINED)/mask.safetensors --parts $(TRAINED)/parts.safetensors \
 		--title $(TRAINED)/title.safetensors --thresholds $(TRAINED)/thresholds.json \
 		--out agents/vision/weights/garment-3.safetensors
 
-train-net: $(TRAINED)/net.safetensors ## … the encoder and its heads; run it again to go on after a stop
-train-second: $(TRAINED)/second.safetensors ## … the second opinion's new words, and how the two are weighed
-train-mask: $(TRAINED)/mask.safetensors ## … the masks, of the garment and of garments apart
-train-titles: $(TRAINED)/title.safetensors ## … the titles, on both networks
-train-thresholds: $(TRAINED)/thresholds.json ## … from which probability a word is said
+train-net: $(TRAINED)/net.safetensors ## … the encoder and its heads; run again to resume after a stop
+train-second: $(TRAINED)/second.safetensors ## … the second network's new words, and the blend of both networks
+train-mask: $(TRAINED)/mask.safetensors ## … the garment mask
+train-titles: $(TRAINED)/title.safetensors ## … the title network
+train-thresholds: $(TRAINED)/thresholds.json ## … the probabilities from which words are named
 
-# What is there is not trained again: remove $(TRAINED) to begin anew from the shipped weights.
-# For what the shipped weights began from, see docs/models.md: `training.trainers.train` and `tune_heads`.
+# Existing files are not trained again: remove $(TRAINED) to start from the shipped weights.
+# docs/models.md describes how the shipped weights were trained.
 $(TRAINED)/net.safetensors: | $(VENV)/.ready-dev
 	@mkdir -p $(TRAINED)
 	@$(TRAIN) training.trainers.real_train --folder $(TRAINED)/real
@@ -89,14 +89,20 @@ $(TRAINED)/title.safetensors: | $(TRAINED)/second.safetensors
 $(TRAINED)/thresholds.json: | $(TRAINED)/second.safetensors
 	@$(TRAIN) training.calibration.calibrate --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
 
-train-landmarks: $(VENV)/.ready-dev ## … the landmarks, from drawn garments alone
+train-landmarks: $(VENV)/.ready-dev ## … the landmark network, from drawn garments
 	@$(TRAIN) training.landmarks.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
 
-eyes: $(VENV)/.ready-dev ## Draw what the networks say of 24 photos that they never saw: eyes.png
+eyes: $(VENV)/.ready-dev ## Draw the results for 24 photos that were not used in training: eyes.png
 	@$(BIN)/python -m training.scoring.eyes
 
-benchmark: $(VENV)/.ready-dev ## The pipeline against its own compute floor
+benchmark: $(VENV)/.ready-dev ## Compare the pipeline with the time of its computations alone
 	@$(BIN)/python -m benchmarks.pipeline
+
+hostile: $(VENV)/.ready-dev ## Attack a running system; print what each attack costs (20 minutes)
+	@$(BIN)/python -m benchmarks.hostile --before benchmarks/hostile-before.json
+
+faults: $(VENV)/.ready-dev ## Break every server and process while 1,000 photos run; count losses (25 minutes)
+	@$(BIN)/python -m benchmarks.faults
 
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info client/build client/*.egg-info

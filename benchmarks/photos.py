@@ -14,7 +14,7 @@ _SHIRT = ((130, 60), (230, 60), (330, 150), (290, 210), (255, 180), (255, 430), 
 
 
 def load(count: int) -> list[bytes]:
-    """Return ``count`` encoded photos. Drawn photos repeat after 200."""
+    """Return ``count`` encoded photos. After 200 drawn photos, the shapes move."""
     folder = os.environ.get("LOOKSTREAM_DATA")
     tar = Path(folder) / "photos-train.tar" if folder else None
     if tar is None or not tar.exists():
@@ -35,8 +35,10 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _drawn(number: int) -> bytes:
     colour = (number * 37 % 200, number * 91 % 200, number * 53 % 200)
+    across, down = number // 200 % 20, number // 4000
     picture = Image.new("RGB", (360, 480), "white")
-    ImageDraw.Draw(picture).polygon(_SHIRT, fill=colour)
+    shirt = [(x + across, y + down) for x, y in _SHIRT]
+    ImageDraw.Draw(picture).polygon(shirt, fill=colour)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -61,43 +63,67 @@ class Running:
 
     def memory_while_queued(self, photos: Sequence[bytes]) -> float:
         """Return the peak proportional set size, in MB, of all processes while the photos wait."""
-        peak = 0.0
-        done = threading.Event()
+        with self.memory() as memory:
+            self._all(photos)
+        return memory.peak_mb
+
+    @contextmanager
+    def memory(self) -> Iterator[Memory]:
+        """Measure the memory of all processes inside the block, four times a second."""
+        memory, done = Memory(memory_mb(self._process.pid)), threading.Event()
 
         def watch() -> None:
-            nonlocal peak
             while not done.wait(0.25):
-                peak = max(peak, self._memory())
+                memory.add(memory_mb(self._process.pid))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            self._all(photos)
+            yield memory
         finally:
             done.set()
             watcher.join()
-        return peak
+
+    def processes(self, role: str) -> list[int]:
+        """Return the process ids of the ``gateway`` or of each ``worker``, in ascending order."""
+        return sorted(pid for pid in _family(self._process.pid) if _role(pid) == role)
 
     def gateway_mb(self) -> float:
         """Return the proportional set size, in MB, of the gateway and its child processes."""
-        gateways = [pid for pid in _family(self._process.pid) if _role(pid) == "gateway"]
-        return sum(memory_mb(pid) for pid in gateways)
+        return sum(memory_mb(pid) for pid in self.processes("gateway"))
 
     def _all(self, photos: Sequence[bytes]) -> None:
         with ThreadPoolExecutor(CLIENTS) as pool:
             for _ in pool.map(self.wait, list(pool.map(self.submit, photos))):
                 pass
 
-    def _memory(self) -> float:
-        return memory_mb(self._process.pid)
+
+@dataclass
+class Memory:
+    """Proportional set sizes, in MB: the first measurement and the highest one."""
+
+    first_mb: float
+    peak_mb: float = 0.0
+
+    def add(self, measured_mb: float) -> None:
+        self.peak_mb = max(self.peak_mb, measured_mb)
+
+    @property
+    def risen_mb(self) -> float:
+        """The highest measurement minus the first one."""
+        return round(max(0.0, self.peak_mb - self.first_mb), 1)
 
 
 @contextmanager
-def running() -> Iterator[Running]:
-    """Start the system on an empty data directory; yield it when it is ready; stop it."""
+def running(**settings: str) -> Iterator[Running]:
+    """Start the system on an empty data directory; yield it when it is ready; stop it.
+
+    ``settings`` are environment variables.
+    """
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "lookstream", "up", "--data", folder, "--port", "0"],
+            env={**os.environ, **settings},
             stdout=subprocess.PIPE,
             text=True,
         )

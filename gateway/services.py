@@ -9,12 +9,14 @@ from fastapi import Depends, Header, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from gateway.deps import GatewayDeps
+from gateway.http.limits import Memory
 from gateway.http.metrics import Metrics
 from gateway.http.readiness import Readiness
 from gateway.live.live_jobs import LiveJobs
 from gateway.pages.render import Pages
 from gateway.replays.service import ReplayService
 from gateway.search.similar import SimilarJobs
+from gateway.submissions.body import SubmissionReader
 from gateway.submissions.submitter import SubmissionPublisher, Submitter
 
 
@@ -24,6 +26,7 @@ class Services:
 
     deps: GatewayDeps
     metrics: Metrics
+    reader: SubmissionReader
     submitter: Submitter
     publisher: SubmissionPublisher
     similar: SimilarJobs
@@ -49,6 +52,7 @@ class Services:
         return cls(
             deps=deps,
             metrics=metrics,
+            reader=SubmissionReader(deps.limits, Memory(deps.limits.memory)),
             submitter=Submitter(deps, metrics),
             publisher=SubmissionPublisher(deps, metrics),
             similar=SimilarJobs(deps.jobs),

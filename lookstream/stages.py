@@ -11,7 +11,7 @@ from types import new_class
 from typing import Any, ClassVar, get_type_hints
 
 from agents.stages.errors import BadAnswer, Rejected, Unavailable
-from agents.stages.stage import CachedResult, FallbackResult, Stage, one_by_one
+from agents.stages.stage import CachedResult, FallbackResult, Stage, one_by_one, payload_digest
 from storage.artifacts.keys import of_stage as artifact_key
 from storage.artifacts.store import ArtifactStore
 from streams.events.models import (
@@ -46,6 +46,7 @@ __all__ = [
     "Unavailable",
     "artifact_key",
     "one_by_one",
+    "payload_digest",
     "stage",
 ]
 

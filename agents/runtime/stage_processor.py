@@ -14,6 +14,7 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from agents.runtime.compute import ComputePool
 from agents.runtime.metrics import StageMetrics
+from agents.runtime.own_keys import with_own_keys
 from agents.runtime.processor import Publisher
 from agents.runtime.publishing import EventPublisher
 from agents.runtime.result_cache import ResultCache
@@ -119,7 +120,7 @@ class StageProcessor:
     async def _open(self, record: Record) -> WorkItem | None:
         """Decode a record; return None when this stage has no work to do for the record."""
         try:
-            envelope = self._decoder.decode(record)
+            envelope = with_own_keys(self._decoder.decode(record))
         except UndecodableEvent as error:
             await self._publish.discard(record, error)
             return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from agents.stages.resources import Resources
-from agents.stages.stage import Stage, one_by_one
+from agents.stages.stage import Stage, one_by_one, payload_digest
 from agents.vision.images.drawing import draw_lines
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
@@ -20,7 +20,7 @@ _TALLEST = 4000
 
 
 def annotation_stage() -> Stage:
-    """Build the stage. The picture depends on the classes, so the version includes their model: a
+    """Build the stage. The picture depends on the classes, so its key includes a digest of them: a
     replay may bring the classes of an older model."""
 
     def work(event: ImageClassified, artifacts: ArtifactStore) -> Drawn:
@@ -30,11 +30,11 @@ def annotation_stage() -> Stage:
             picture = annotated(image.convert("RGB"), event.top5)
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=88)
-        key = keys.annotated(event.sha256, f"{ANNOTATION.version}-{event.model}")
+        key = keys.annotated(event.sha256, f"{ANNOTATION.version}-{payload_digest(event)}")
         artifacts.put(key, buffer.getvalue(), content_type="image/jpeg")
         return Drawn(key=key, width=picture.width, height=picture.height)
 
-    return Stage.of(ANNOTATION, handle=one_by_one(work), given=lambda event: str(event.model))
+    return Stage.of(ANNOTATION, handle=one_by_one(work))
 
 
 def build(_resources: Resources) -> Stage:

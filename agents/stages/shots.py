@@ -7,7 +7,7 @@ from typing import Protocol
 
 from agents.inputs.decoding import Box
 from agents.stages.resources import Resources
-from agents.stages.stage import Stage, one_by_one
+from agents.stages.stage import Stage, one_by_one, payload_digest
 from agents.vision.geometry.crops import View, plan_views
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
@@ -26,8 +26,8 @@ class Cuts(Protocol):
 
 
 def shots_stage(*, decoder: Cuts) -> Stage:
-    """Build the stage. Shots depend on the pose, so the version includes the pose's model: a replay
-    may bring the pose of an older model."""
+    """Build the stage. Shots depend on the pose, so their keys include a digest of the pose: a
+    replay may bring the pose of an older model."""
 
     def work(event: PoseEstimated, artifacts: ArtifactStore) -> ShotsTaken:
         if event.subject == "none":
@@ -37,7 +37,7 @@ def shots_stage(*, decoder: Cuts) -> Stage:
         pictures = decoder.crops(data, [_edges(view) for view in views])
         shots = []
         for view, picture in zip(views, pictures, strict=True):
-            key = keys.shot(event.sha256, f"{SHOTS.version}-{event.model}", view.label)
+            key = keys.shot(event.sha256, f"{SHOTS.version}-{payload_digest(event)}", view.label)
             artifacts.put(key, picture, content_type="image/jpeg")
             shots.append(
                 Shot(
@@ -50,12 +50,7 @@ def shots_stage(*, decoder: Cuts) -> Stage:
             )
         return ShotsTaken(shots=tuple(shots))
 
-    return Stage.of(
-        SHOTS,
-        handle=one_by_one(work),
-        warm_up=decoder.warm_up,
-        given=lambda event: str(event.model),
-    )
+    return Stage.of(SHOTS, handle=one_by_one(work), warm_up=decoder.warm_up)
 
 
 def build(resources: Resources) -> Stage:

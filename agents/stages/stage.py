@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from storage.artifacts.store import ArtifactStore
-from streams.events.models import Event, Payload
+from streams.events.models import Event, ImageValidated, Payload, StageResult
 from streams.stages.declaration import StageDeclaration
 
 
@@ -53,8 +54,29 @@ class Stage(StageDeclaration):
         return cls(**{**declared, **changes})
 
     def version_for(self, event: Any) -> str:
-        """Return the version under which the result of ``event`` is cached."""
-        return f"{self.version}-{self.given(event)}" if self.given else self.version
+        """Return the version under which the result of ``event`` is cached.
+
+        A payload that depends on another stage's payload is cached apart for each such payload. So
+        a forged result never replaces the cached payload of a true one. Of an `ImageValidated`, a
+        stage uses only the content, which is part of every key.
+        """
+        parts = [self.version, self.given(event) if self.given else ""]
+        if isinstance(event, StageResult) and not isinstance(event, ImageValidated):
+            parts.append(payload_digest(event))
+        return "-".join(filter(None, parts))
+
+
+def payload_digest(event: StageResult) -> str:
+    """Return 16 hex digits of the payload in a result event, without the fields of every result;
+    an empty text for an event without a payload.
+
+    A stage that writes artifacts made from another stage's payload puts the digest into their keys,
+    so that a forged payload never replaces the artifacts of a true one.
+    """
+    payload = event.model_dump_json(exclude=set(StageResult.model_fields))
+    if payload == "{}":
+        return ""
+    return hashlib.sha256(payload.encode()).hexdigest()[:16]
 
 
 def one_by_one(work: Callable[[Any, ArtifactStore], Made]) -> Handle:

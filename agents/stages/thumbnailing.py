@@ -28,7 +28,7 @@ def thumbnailing_stage(*, sizes: Sequence[tuple[int, int]] = ((128, 128),)) -> S
         raise ValueError("thumbnails need sizes of at least 1x1")
 
     def work(event: ImageValidated, artifacts: ArtifactStore) -> Thumbnailed:
-        data = artifacts.get(event.working)
+        data = artifacts.get(keys.working(event.sha256))
         thumbnails = []
         for size in wanted:
             picture = fitted(data, size)

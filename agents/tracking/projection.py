@@ -11,6 +11,7 @@ from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Tracer
 
 from agents.runtime.dead_letters import DeadLetterPublisher
 from agents.runtime.metrics import StageMetrics
+from agents.runtime.own_keys import with_own_keys
 from agents.runtime.processor import Publisher
 from agents.runtime.retry import RetryPolicy, UnavailableRetry
 from agents.runtime.work_item import mark_failed, start_consumer_span
@@ -132,7 +133,7 @@ class TrackingProcessor:
         """Decode a record. Tracking writes a dead letter only for topics that no stage reads; the
         stage writes the others."""
         try:
-            envelope = self._decoder.decode(record)
+            envelope = with_own_keys(self._decoder.decode(record))
         except UndecodableEvent as error:
             if record.topic not in self._read_by_stages:
                 await self._dead_letters.publish(record, error, code=error.code)

@@ -146,10 +146,11 @@ def _submittable(job: Job) -> ImageSubmitted | None:
 
 
 def resubmission(job: Job) -> ImageSubmitted:
-    """Return the job's submission. Its source is the stored original if validation is completed."""
+    """Return the job's submission. Its source is the stored original if validation is completed,
+    except in the first run of a URL, which is fetched again."""
     validated = job.stages.get("validation")
     source = Source(**job.source)
     sha256 = content_hash(job)
-    if sha256 and validated and validated.status == "completed" and source.object:
+    if sha256 and validated and validated.status == "completed" and (source.object or job.run > 1):
         source = Source(object=keys.original(sha256))
     return ImageSubmitted.of_job(job, source=source)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deploy.local.builds import ServerUnavailable, built
@@ -101,6 +102,17 @@ class Server(ABC):
         if self._guard is not None:
             dismiss(self._guard)
             self._guard = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the process's execution inside the block: connections stay open without answers."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} does not run")
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Stop the server if it runs, and start it on the same port and data."""

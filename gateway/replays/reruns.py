@@ -14,6 +14,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from gateway.views.jobs import payload
+from storage.artifacts import keys
 from storage.jobs.store import Job, Submitted
 from streams.events.models import (
     ImageSubmitted,
@@ -92,7 +93,7 @@ def _from_source(
     wanted: tuple[str, ...],
     force: bool,
 ) -> ImageSubmitted:
-    source = Source(object=validated.original) if validated else Source(**job.source)
+    source = Source(object=keys.original(validated.sha256)) if validated else Source(**job.source)
     return ImageSubmitted.of_job(job, source=source, run=run, lane=lane, stages=wanted, force=force)
 
 

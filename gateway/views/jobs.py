@@ -21,6 +21,8 @@ from gateway.views.models import (
     StageView,
     Status,
 )
+from storage.artifacts import keys
+from storage.artifacts.erasure import content_hash
 from storage.jobs.store import Job, StageError, StageState
 from streams.events.models import (
     Captioned,
@@ -39,6 +41,8 @@ P = TypeVar("P", bound=Payload)
 
 SHOWN = frozenset(stage.name for stage in BUILT_IN if stage.shows)
 """Stages whose payloads fill fields of a job. Payloads of other stages appear under ``results``."""
+
+_KINDS = {stage.name: stage.artifacts for stage in BUILT_IN}
 
 
 def links(job_id: str) -> Links:
@@ -139,13 +143,28 @@ def _pictures(job: Job, link: Link) -> dict[str, Any]:
         "shots": [
             ShotView(url=link(shot.key), **shot.model_dump(exclude={"key"}))
             for shot in (taken.shots if taken else ())
+            if _is_own(job, "shots", shot.key)
         ],
         **_thumbnails(job, link),
-        "annotated": drawn
-        and SizedPicture(url=link(drawn.key), width=drawn.width, height=drawn.height),
-        "cutout": Picture(url=link(posed.cutout)) if posed and posed.cutout else None,
+        "annotated": SizedPicture(url=link(drawn.key), width=drawn.width, height=drawn.height)
+        if drawn and _is_own(job, "annotation", drawn.key)
+        else None,
+        "cutout": Picture(url=link(posed.cutout))
+        if posed and posed.cutout and _is_own(job, "pose", posed.cutout)
+        else None,
         "original": _original(payload(job, "validation", Validated), link),
     }
+
+
+def _is_own(job: Job, stage: str, key: str) -> bool:
+    """Tell whether ``key`` is an artifact of the stage, of the content in the stage's result.
+
+    Only such a key is signed. A result of another program, or of an older version without this
+    check, may name any object.
+    """
+    result = job.stages[stage].result or {}
+    sha256 = result.get("sha256") or content_hash(job)
+    return isinstance(sha256, str) and keys.belongs(key, sha256, _KINDS[stage])
 
 
 def _thumbnails(job: Job, link: Link) -> dict[str, Any]:
@@ -154,6 +173,7 @@ def _thumbnails(job: Job, link: Link) -> dict[str, Any]:
         "thumbnails": [
             SizedPicture(url=link(each.key), width=each.width, height=each.height)
             for each in (thumbnailed.thumbnails if thumbnailed else ())
+            if _is_own(job, "thumbnailing", each.key)
         ],
         "thumbhash": thumbnailed and thumbnailed.thumbhash,
     }
@@ -163,7 +183,7 @@ def _original(validated: Validated | None, link: Link) -> Original | None:
     if validated is None:
         return None
     return Original(
-        url=link(validated.original),
+        url=link(keys.original(validated.sha256)),
         width=validated.width,
         height=validated.height,
         sha256=validated.sha256,

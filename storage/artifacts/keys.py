@@ -95,6 +95,19 @@ def of_content(sha256: str, kinds: Iterable[str]) -> tuple[str, ...]:
     return (*prefixes, working(sha256), original(sha256))
 
 
+def belongs(key: str, sha256: str, kinds: Iterable[str]) -> bool:
+    """Tell whether ``key`` is an artifact of one content, under a prefix in ``kinds``.
+
+    A key in an event or in a stored result is only a claim: read it and sign it only if it belongs
+    to the content.
+    """
+    try:
+        safe_key(key)
+    except InvalidKey:
+        return False
+    return key.startswith(tuple(f"{kind}/{sha256}/" for kind in kinds))
+
+
 MAX_CHARACTERS = 512
 MAX_SEGMENT_BYTES = 255
 

@@ -21,13 +21,14 @@ from minio.notificationconfig import PrefixFilterRule, QueueConfig
 from storage.artifacts.keys import safe_key, safe_prefix
 from storage.artifacts.links import MAX_EXPIRY_S, METHODS, Signer
 from storage.artifacts.store import CHUNK, ArtifactInfo
-from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StoreUnavailable
+from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StorageFull, StoreUnavailable
 
 PART = 5 * 1024 * 1024  # bytes of a streamed put in memory: the smallest part that S3 accepts
 PROBE = ".lookstream/probe"  # no key starts with a dot
 
 MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
 BAD_KEY = frozenset({"KeyTooLongError", "XMinioInvalidObjectName", "XMinioObjectExistsAsDirectory"})
+FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"})
 BAD_REQUEST = frozenset({"EntityTooLarge", "InvalidArgument", "InvalidRequest"})
 
 
@@ -223,6 +224,8 @@ class MinioArtifacts:
                 raise InvalidKey(f"the artifact store does not accept the key {key}") from error
             if error.code in BAD_REQUEST:
                 raise StorageError(f"the artifact store refused {key}: {error.code}") from error
+            if error.code in FULL:
+                raise StorageFull(f"the artifact store is full: {error.code}") from error
             self._made = self._made and error.code != "NoSuchBucket"
             raise StoreUnavailable(f"the artifact store failed: {error.code}") from error
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:

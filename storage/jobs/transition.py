@@ -116,21 +116,31 @@ def _at_run(job: Job | None, update: Submitted | StageCompleted | StageFailure) 
 def _submitted(job: Job, update: Submitted) -> Job:
     """Fill in the fields of a submission. A field that the submission lacks keeps its value.
 
-    ``submitted_at`` of the first submission stays, so that a replayed job keeps its position in
-    listings.
+    Source, owner and group of the first submission stay: any producer can name the id of another
+    client's job. ``submitted_at`` stays too, so that a replayed job keeps its position in listings.
     """
+    first = job.submitted_at is None
     return replace(
         job,
         lane=update.lane,
-        source=update.source or job.source,
-        owner=job.owner if update.owner is None else update.owner,
-        group=job.group if update.group is None else update.group,
+        source=job.source if job.source and not first else update.source or job.source,
+        owner=update.owner if first else job.owner,
+        group=update.group if first or _may_group(job, update) else job.group,
         wanted=update.wanted,
         metadata=update.metadata or job.metadata,
         idempotency_key=update.idempotency_key or job.idempotency_key,
         force=update.force,
         submitted_at=job.submitted_at or update.at,
     )
+
+
+def _may_group(job: Job, update: Submitted) -> bool:
+    """Tell whether a later submission may give the job its group: once, for an upload by link.
+
+    The store's notification of an upload can submit it before its client sends the group.
+    """
+    uploaded = {"object": f"uploads/{job.job_id}"}
+    return job.group is None and job.source == update.source == uploaded
 
 
 def _stage_state(update: StageCompleted | StageFailure) -> tuple[str, StageState]:

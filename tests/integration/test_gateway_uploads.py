@@ -93,7 +93,7 @@ def test_completing_again_is_answered_also_when_the_job_was_swept(
     apply(gateway, Submitted(upload["id"], 1, datetime.now(UTC), swept, GRAPH.names))
     assert http.post(address, json={"group": "late"}).status_code == 202
     job = http.get(f"/v1/jobs/{upload['id']}").json()
-    assert (job["source"], job["group"]) == (swept, "late")
+    assert (job["source"], job["group"]) == ({"object": upload["object"]}, "late")
 
 
 def test_completing_adds_to_what_a_notification_began(gateway: Serving, http: httpx.Client) -> None:

@@ -177,6 +177,33 @@ def test_a_replay_that_leaves_out_the_owner_does_not_make_the_job_public() -> No
     assert (job.owner, job.metadata) == ("ann", {"a": 1})
 
 
+STOLEN = {"source": {"url": "http://evil/x.jpg"}, "owner": "eve", "group": "eves"}
+
+
+@pytest.mark.parametrize("run", [1, 2])
+@pytest.mark.parametrize("known", [{"group": "album"}, {"owner": None}], ids=repr)
+@pytest.mark.parametrize("early", [True, False])
+def test_a_new_submission_does_not_change_source_owner_or_group(
+    run: int, known: dict[str, str | None], early: bool
+) -> None:
+    """Any producer can name another client's job."""
+    true = [completed("validation"), submitted(**known)]
+    job = after(*(true if early else reversed(true)))
+    taken = after(*true, submitted(run=run, seconds=-9, **STOLEN), submitted(run=run, **STOLEN))
+    assert (taken.source, taken.owner, taken.group) == (job.source, job.owner, job.group)
+    assert (taken.run, taken.submitted_at) == (run, NOON)
+
+
+def test_an_upload_gets_its_group_once_after_its_notification() -> None:
+    uploaded = {"source": {"object": "uploads/job"}, "owner": None}
+    job = after(submitted(**uploaded), submitted(**uploaded, group="album"))
+    assert job.group == "album"
+    assert after(submitted(**uploaded, group="a"), submitted(**uploaded, group="b")).group == "a"
+    stolen = submitted(source={"url": "http://evil/x.jpg"}, owner="eve", group="eves")
+    job = after(submitted(**uploaded), stolen)
+    assert (job.source, job.owner, job.group) == ({"object": "uploads/job"}, None, None)
+
+
 def test_a_failure_of_an_earlier_run_does_not_fail_the_new_one() -> None:
     job = after(submitted(), gave_up("validation"), submitted(run=2, seconds=5))
     assert (job.status, job.error) == ("pending", None)

@@ -53,6 +53,7 @@ RESULTS: Mapping[str, Mapping[str, Any]] = {
     },
     "classification": {"top5": [{"label": "dress", "probability": 0.6}], "model": "classifier@1"},
     "pose": {
+        "sha256": SHA,
         "subject": "worn",
         "keypoints": [{"name": "neck", "x": 0.5, "y": 0.1, "confidence": 0.8}],
         "box": BOX,
@@ -60,15 +61,23 @@ RESULTS: Mapping[str, Mapping[str, Any]] = {
         "model": "pose@3",
     },
     "shots": {
+        "sha256": SHA,
         "shots": [
-            {"label": "neck", "key": "n.jpg", "box": BOX, "reason": "collar", "confidence": 0.7}
-        ]
+            {
+                "label": "neck",
+                "key": f"shots/{SHA}/1/n.jpg",
+                "box": BOX,
+                "reason": "collar",
+                "confidence": 0.7,
+            }
+        ],
     },
     "thumbnailing": {
-        "thumbnails": [{"width": 96, "height": 128, "key": "t.jpg"}],
+        "sha256": SHA,
+        "thumbnails": [{"width": 96, "height": 128, "key": f"thumbnails/{SHA}/t.jpg"}],
         "thumbhash": "aGFzaA==",
     },
-    "annotation": {"key": "a.jpg", "width": 1000, "height": 1333},
+    "annotation": {"sha256": SHA, "key": f"annotated/{SHA}/a.jpg", "width": 1000, "height": 1333},
 }
 
 
@@ -99,6 +108,44 @@ def done(result: Mapping[str, Any], run: int = 1, **changes: Any) -> StageState:
 
 def shown(of: Job) -> dict[str, Any]:
     return job_view(of, lambda key: f"link:{key}").model_dump(mode="json")
+
+
+FOREIGN = (
+    "uploads/01a20801-0000-7000-8000-000000000001",
+    f"originals/{SHA}",
+    f"results/{SHA}/validation@1.json",
+    f"claims/{SHA}/{JOB_ID}",
+    f"thumbnails/{'cd' * 32}/128x128.jpg",
+    f"shots/{SHA}/../../uploads/x",
+    f"annotated/{SHA}",
+    "",
+)
+
+
+@pytest.mark.parametrize("key", FOREIGN)
+def test_only_keys_of_the_jobs_own_content_are_signed(key: str) -> None:
+    """A result in the job store may come from a forged event."""
+    forged: dict[str, Mapping[str, Any]] = {
+        **RESULTS,
+        "validation": {**RESULTS["validation"], "original": key, "working": key},
+        "pose": {**RESULTS["pose"], "cutout": key},
+        "shots": {**RESULTS["shots"], "shots": [{**RESULTS["shots"]["shots"][0], "key": key}]},
+        "thumbnailing": {
+            **RESULTS["thumbnailing"],
+            "thumbnails": [{"width": 96, "height": 128, "key": key}],
+        },
+        "annotation": {**RESULTS["annotation"], "key": key},
+    }
+    signed: list[str] = []
+
+    def link(asked: str) -> str:
+        signed.append(asked)
+        return "link"
+
+    stages = {name: done(result) for name, result in forged.items()}
+    view = job_view(job(status="completed", stages=stages), link)
+    assert signed == [f"originals/{SHA}"]
+    assert (view.shots, view.thumbnails, view.annotated, view.cutout) == ([], [], None, None)
 
 
 def test_a_fresh_job_has_every_field_and_nothing_in_it() -> None:
@@ -134,10 +181,22 @@ def test_a_completed_job_has_every_result_and_its_links() -> None:
     assert view["pose"]["box"] == BOX
     assert view["cutout"] == {"url": f"link:cutouts/{SHA}/v1.png"}
     assert view["shots"] == [
-        {"url": "link:n.jpg", "label": "neck", "box": BOX, "reason": "collar", "confidence": 0.7}
+        {
+            "url": f"link:shots/{SHA}/1/n.jpg",
+            "label": "neck",
+            "box": BOX,
+            "reason": "collar",
+            "confidence": 0.7,
+        }
     ]
-    assert view["thumbnails"] == [{"url": "link:t.jpg", "width": 96, "height": 128}]
-    assert view["annotated"] == {"url": "link:a.jpg", "width": 1000, "height": 1333}
+    assert view["thumbnails"] == [
+        {"url": f"link:thumbnails/{SHA}/t.jpg", "width": 96, "height": 128}
+    ]
+    assert view["annotated"] == {
+        "url": f"link:annotated/{SHA}/a.jpg",
+        "width": 1000,
+        "height": 1333,
+    }
     original = {"url": f"link:originals/{SHA}", "width": 3000, "height": 4000, "sha256": SHA}
     assert original.items() <= view["original"].items()
     assert view["models"] == {

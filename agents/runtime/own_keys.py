@@ -1,0 +1,52 @@
+"""Keys in result events: each one must belong to the content that the event names.
+
+A result event can be forged by a producer that may write its topic. So keys that the content hash
+determines are derived again, and an event with a key of another content is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from storage.artifacts import keys
+from streams.errors import UndecodableEvent
+from streams.events.codec import Envelope
+from streams.events.models import (
+    Drawn,
+    Event,
+    ImageValidated,
+    Posed,
+    ShotsTaken,
+    StageResult,
+    Thumbnailed,
+)
+from streams.stages.registry import BUILT_IN
+
+_KINDS = {stage.emits: stage.artifacts for stage in BUILT_IN}
+
+
+def with_own_keys(envelope: Envelope) -> Envelope:
+    """Return the envelope with the keys of its own content.
+
+    Raises `UndecodableEvent` for a result of a built-in stage that names another artifact.
+    """
+    event = envelope.event
+    if isinstance(event, ImageValidated):
+        own = {"original": keys.original(event.sha256), "working": keys.working(event.sha256)}
+        return replace(envelope, event=event.model_copy(update=own))
+    if isinstance(event, StageResult):
+        kinds = _KINDS.get(type(event), ())
+        for key in _pictures(event):
+            if not keys.belongs(key, event.sha256, kinds):
+                raise UndecodableEvent(f"the key {key[:200]!r} is not of the event's content")
+    return envelope
+
+
+def _pictures(event: Event) -> list[str]:
+    if isinstance(event, Posed):
+        return [event.cutout] if event.cutout else []
+    if isinstance(event, ShotsTaken):
+        return [shot.key for shot in event.shots]
+    if isinstance(event, Thumbnailed):
+        return [thumbnail.key for thumbnail in event.thumbnails]
+    return [event.key] if isinstance(event, Drawn) else []
