@@ -20,6 +20,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP
 from yarl import URL
 
+from agents.runtime.lenient_records import install
 from agents.runtime.processor import Processor
 from streams.broker.connection import BrokerUrl
 
@@ -173,6 +174,7 @@ def make_app(
 
     The app commits the offsets in ``finished`` every second and on stop, with their ``notes``.
     """
+    install()
     notes = {} if notes is None else notes
     tuning = ConsumerTuning.of(broker)
     url = ";".join(f"kafka://{host}" for host in broker.bootstrap.split(","))

@@ -27,8 +27,12 @@ class Record:
 
     @classmethod
     def received(cls, message: Any) -> Record:
-        """Return the record of a confluent-kafka message."""
-        headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        """Return the record of a confluent-kafka message; without headers if the name of one is not
+        UTF-8."""
+        try:
+            headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        except UnicodeDecodeError:
+            headers = ()
         place = message.topic(), message.partition(), message.offset()
         return cls(*place, message.key(), message.value(), headers)
 

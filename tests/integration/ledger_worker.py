@@ -23,8 +23,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
 from agents.runtime.barrier import Barrier
 from agents.runtime.consumer import ProcessorConsumer
 from agents.runtime.health import HealthServer
@@ -140,8 +138,9 @@ async def run(chosen: argparse.Namespace) -> None:
 
     consumers = [consumer(LedgerProcessor(chosen, each)) for each in range(chosen.consumers)]
     limits = WatchdogLimits(chosen.unassigned, chosen.stalled, chosen.blocked)
-    worker = Worker(consumers, limits=limits, drain_s=chosen.drain)
-    health = HealthServer("127.0.0.1", 0, worker.not_ready, CollectorRegistry())
+    metrics = StageMetrics()
+    worker = Worker(consumers, metrics=metrics, limits=limits, drain_s=chosen.drain)
+    health = HealthServer("127.0.0.1", 0, worker.not_ready, metrics.registry)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     reporting = asyncio.create_task(report(worker, consumers, health.port))
     try:

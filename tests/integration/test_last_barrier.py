@@ -14,6 +14,7 @@ from streams.broker.connection import BrokerUrl, EmbeddedBroker
 from streams.broker.topics import DEAD_LETTERS, Topic, create_topics
 from tests.broking import messages
 from tests.integration.worker_playground import Playground
+from tests.raw_records import publish_with_bad_header_name
 
 
 @pytest.fixture(scope="module", params=["embedded", "kafka"])
@@ -70,4 +71,17 @@ def test_a_record_that_ends_its_worker_is_counted_and_dead_lettered(
     playground.all_done(good)
     expected = {"value": "die", "code": "record-ends-worker", "attempts": "2"}
     assert dead_letter(playground) == expected
+    assert worker.running()
+
+
+async def test_a_header_name_that_is_not_utf8_does_not_stop_the_partition(
+    playground: Playground,
+) -> None:
+    """aiokafka cannot read such a record. The lenient reader can, and no other record is lost."""
+    broker = BrokerUrl.parse(playground.kafka)
+    playground.publish("job-0", "job-1", partition=0)
+    await publish_with_bad_header_name(broker, playground.topic, b"key", b"odd")
+    playground.publish("job-2", partition=0)
+    worker = playground.worker(barrier=True)
+    playground.all_done(["job-0", "job-1", "odd", "job-2"])
     assert worker.running()
