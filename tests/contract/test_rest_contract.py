@@ -62,9 +62,9 @@ EXCEPTIONS = [
 metadata instead of a recursive schema. Client generators can handle neither. Each alternative of
 the JSON body now has the options too, because client generators build one model from each
 alternative. The gateway accepts the same requests as before, except that a replay has at most
-20,000 `job_ids`: a list is measured before its items are validated, and a body has at most 1 MB. The two changed types
-are FastAPI's errors, which the gateway never sent. Unknown query parameters are refused now; the
-document cannot express this."""
+20,000 `job_ids`: a list is measured before its items are validated, and a body has at most 1 MB.
+The two changed types are FastAPI's errors, which the gateway never sent. Unknown query parameters
+are refused now; the document cannot express this."""
 
 
 def test_nothing_breaks_old_clients(oasdiff: Path) -> None:
