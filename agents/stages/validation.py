@@ -158,6 +158,7 @@ class _Validation:
             )
         except Rejected:
             artifacts.delete(keys.claim(known.sha256, event.job_id))
+            artifacts.delete(keys.content_of(event.job_id, known.sha256))
             raise
         save_source(event.source, known, artifacts)
         if uploaded and uploaded.key.startswith(keys.QUARANTINE):
@@ -190,10 +191,13 @@ class _Validation:
 
 
 def _claim(event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore) -> None:
-    """Write a claim, which keeps the content when another job with the same photo is deleted.
+    """Note the job's content, so that a deletion finds it before tracking knows it. Write a claim,
+    which keeps the content when another job with the same photo is deleted.
 
     Raises `Unavailable` while the content is being erased. After that, validation starts again.
     """
+    source = keys.source_record(event.source.url or event.source.object or "")
+    artifacts.put(keys.content_of(event.job_id, known.sha256), source.encode())
     artifacts.put(keys.claim(known.sha256, event.job_id), b"")
     if is_being_erased(artifacts, known.sha256):
         raise Unavailable("erasure", "the same photo is being erased", retry_after_s=1.0)
