@@ -56,7 +56,7 @@ class StageProcessor:
         tracer: Tracer | None = None,
     ) -> None:
         self.name = stage.name
-        self.topics = (stage.consumes.topic,)
+        self.topics = stage.node.topics
         self.batch = max(BATCH, stage.batch)
         self.last_progress = time.monotonic()
         self._policy = policy or RetryPolicy()
@@ -68,7 +68,7 @@ class StageProcessor:
         self._metrics = metrics
         self._deleted = deleted
         self._tracer = tracer or NoOpTracer()
-        self._decoder = Decoder([stage.consumes])
+        self._decoder = Decoder([stage.consumes, *stage.also_consumes])
         self._cache = ResultCache(stage, artifacts)
         self._retry = UnavailableRetry(stage.name, self._policy)
         self._publish = EventPublisher(stage.name, publisher, self._retry, metrics)
@@ -133,7 +133,9 @@ class StageProcessor:
             item = WorkItem(record, envelope, (), span=span)
             await self._publish.fail(item, Rejected(error.code, str(error)))
             return None
-        return WorkItem(record, envelope, wanted, span=span) if self.name in wanted else None
+        if self.name not in wanted or not self._stage.wants(envelope.event):
+            return None
+        return WorkItem(record, envelope, wanted, span=span)
 
     def _wanted(self, event: Event) -> tuple[str, ...]:
         """Return the stages of the event's run. Raises `UnknownStage`.
