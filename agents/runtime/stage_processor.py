@@ -18,11 +18,18 @@ from agents.runtime.own_keys import with_own_keys
 from agents.runtime.processor import Publisher
 from agents.runtime.publishing import EventPublisher
 from agents.runtime.result_cache import ResultCache
-from agents.runtime.retry import RetryDecision, RetryPolicy, UnavailableRetry, requested_delay_s
+from agents.runtime.retry import (
+    RetryDecision,
+    RetryPolicy,
+    UnavailableRetry,
+    is_unavailable,
+    requested_delay_s,
+)
 from agents.runtime.work_item import WorkItem, start_consumer_span
 from agents.stages.errors import Rejected
 from agents.stages.stage import CachedResult, FallbackResult, Outcome, Stage
 from storage.artifacts.store import ArtifactStore
+from storage.errors import StoreUnavailable
 from streams.broker.records import Record
 from streams.errors import UndecodableEvent, UnknownStage
 from streams.events.codec import Decoder
@@ -33,6 +40,10 @@ log = structlog.get_logger()
 
 BATCH = 32
 """Smallest number of records read at once. They are computed in rounds of `Stage.batch`."""
+
+
+STORE_CHECK_S = 20.0
+"""After a stage's time-out, a store that does not answer for this time is unavailable."""
 
 
 class StageProcessor:
@@ -64,6 +75,7 @@ class StageProcessor:
         self.step_limit_s = 2.0 * self._policy.attempts * stage.batch * stage.timeout_s
         self._stage = stage
         self._graph = graph
+        self._artifacts = artifacts
         self._pool = pool
         self._metrics = metrics
         self._deleted = deleted
@@ -169,7 +181,8 @@ class StageProcessor:
                 lambda: self._cache.compute(events),
                 self._stage.timeout_s * len(events),
             )
-        except Exception as error:  # noqa: BLE001 - the retry policy decides in `_settle`
+        except Exception as caught:  # noqa: BLE001 - the retry policy decides in `_settle`
+            error = await self._cause(caught)
             if len(items) == 1 or self._policy.decide(error, 1) is not RetryDecision.RETRY:
                 return [error] * len(items)
             log.warning(
@@ -180,6 +193,21 @@ class StageProcessor:
                 error=repr(error),
             )
             return [outcome for item in items for outcome in await self._compute([item])]
+
+    async def _cause(self, error: Exception) -> Exception:
+        """Return the reason of a time-out if it is a frozen store, else ``error``.
+
+        A store on a network file system has no time limit of its own.
+        """
+        if not isinstance(error, TimeoutError):
+            return error
+        try:
+            await self._pool.run(self._artifacts.check, STORE_CHECK_S)
+        except TimeoutError:
+            return StoreUnavailable("the artifact store does not answer")
+        except Exception as found:  # noqa: BLE001 - only the store's absence matters
+            return found if is_unavailable(found) else error
+        return error
 
     # -- settling --------------------------------------------------------------------------
 
