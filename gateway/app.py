@@ -90,6 +90,7 @@ def _lifespan(deps: GatewayDeps) -> Callable[[FastAPI], AbstractAsyncContextMana
             yield
         finally:
             await app.state.services.replays.close()
+            await app.state.services.publisher.backlog.close()
             await asyncio.to_thread(deps.job_updates.stop)
 
     return lifespan

@@ -16,6 +16,7 @@ from gateway.live.live_jobs import LiveJobs
 from gateway.pages.render import Pages
 from gateway.replays.service import ReplayService
 from gateway.search.similar import SimilarJobs
+from gateway.submissions.backlog import Backlog
 from gateway.submissions.body import SubmissionReader
 from gateway.submissions.submitter import SubmissionPublisher, Submitter
 
@@ -44,6 +45,8 @@ class Services:
         async def check_artifacts() -> None:
             await run_in_threadpool(deps.artifacts.check)
 
+        publisher = SubmissionPublisher(deps, metrics, Backlog(deps.publisher))
+        metrics.backlog.set_function(lambda: len(publisher.backlog))
         checks = {
             "kafka": deps.publisher.check,
             "artifacts": check_artifacts,
@@ -53,8 +56,8 @@ class Services:
             deps=deps,
             metrics=metrics,
             reader=SubmissionReader(deps.limits, Memory(deps.limits.memory)),
-            submitter=Submitter(deps, metrics),
-            publisher=SubmissionPublisher(deps, metrics),
+            submitter=Submitter(deps, metrics, publisher),
+            publisher=publisher,
             similar=SimilarJobs(deps.jobs),
             live=LiveJobs(deps.job_updates.feed, deps.jobs),
             replays=ReplayService(deps),

@@ -36,7 +36,8 @@ class Decoder:
     of address space ends only its child process.
 
     Raises `Rejected`: ``empty-file``, ``not-an-image``, ``unsupported-format``,
-    ``truncated-image``, ``too-many-pixels``, ``decode-timeout``, ``decode-failed``.
+    ``truncated-image``, ``too-many-pixels``, ``too-many-scans``, ``too-small``,
+    ``decode-timeout``, ``decode-failed``.
     """
 
     def __init__(

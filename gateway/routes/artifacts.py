@@ -18,12 +18,11 @@ from gateway.services import Gateway
 from gateway.submissions.form import IN_MEMORY, ON_DISK
 from gateway.views.models import StoredView
 from storage.artifacts import keys
+from storage.artifacts.media_types import PHOTO_TYPES
 from storage.artifacts.store import ArtifactInfo
 
 # Browsers show these types. They download all others, so that no stored file runs as a page.
-INLINE = frozenset(
-    {"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/heic"}
-)
+INLINE = PHOTO_TYPES
 
 router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
 

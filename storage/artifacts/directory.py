@@ -92,10 +92,10 @@ class DirectoryArtifacts:
         with _reading(key):
             return path.is_file()
 
-    def copy(self, source: str, destination: str) -> None:
+    def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         """Make a hard link. Files are replaced and never changed, so two keys can share one."""
         target = self._path(destination)
-        content_type = self.stat(source).content_type
+        content_type = content_type or self.stat(source).content_type
         with _writing(destination), self._unfinished() as unfinished:
             unfinished.unlink()
             with _reading(source):

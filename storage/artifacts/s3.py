@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import urllib3
 from minio import Minio
-from minio.commonconfig import CopySource
+from minio.commonconfig import REPLACE, CopySource
 from minio.error import MinioException, S3Error
 from minio.notificationconfig import PrefixFilterRule, QueueConfig
 
@@ -134,14 +134,20 @@ class MinioArtifacts:
             return False
         return True
 
-    def copy(self, source: str, destination: str) -> None:
+    def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         safe_key(source), safe_key(destination)
-        if source == destination:  # S3 refuses such a copy
+        if source == destination and content_type is None:  # S3 refuses such a copy
             self.stat(source)
             return
         with self._translated(source):
             self._make_bucket()
-            self._client.copy_object(self._bucket, destination, CopySource(self._bucket, source))
+            self._client.copy_object(
+                self._bucket,
+                destination,
+                CopySource(self._bucket, source),
+                metadata={"Content-Type": content_type} if content_type else None,
+                metadata_directive=REPLACE if content_type else None,
+            )
 
     def delete(self, key: str) -> None:
         safe_key(key)
