@@ -56,11 +56,11 @@ class Fetched:
 
     @property
     def data(self) -> bytes | None:
-        """Return the whole content."""
+        """Return the whole content, and close the file."""
         if self.file is None:
             return None
-        self.file.seek(0)
-        return self.file.read()
+        with self.file as file:
+            return file.read()
 
 
 class TryLater(Exception):
@@ -204,12 +204,15 @@ class Fetcher:
             raise self._too_large()
         file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller reads it
         size = 0
-        for chunk in decompressed(response.iter_stream(), headers.get("content-encoding", "")):
-            size += len(chunk)
-            if size > self._max_bytes:
-                file.close()
-                raise self._too_large()
-            file.write(chunk)
+        try:
+            for chunk in decompressed(response.iter_stream(), headers.get("content-encoding", "")):
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise self._too_large()
+                file.write(chunk)
+        except BaseException:
+            file.close()
+            raise
         file.seek(0)
         return cast(BinaryIO, file)
 

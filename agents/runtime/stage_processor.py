@@ -202,7 +202,7 @@ class StageProcessor:
         if not isinstance(error, TimeoutError):
             return error
         try:
-            await self._pool.run(self._artifacts.check, STORE_CHECK_S)
+            await self._pool.run(lambda: self._artifacts.check(), STORE_CHECK_S)
         except TimeoutError:
             return StoreUnavailable("the artifact store does not answer")
         except Exception as found:  # noqa: BLE001 - only the store's absence matters

@@ -24,7 +24,6 @@ from storage.errors import ArtifactNotFound, InvalidKey
 from streams.events.models import ImageDownloaded, ImageSubmitted, Validated
 from streams.stages.registry import VALIDATION
 
-
 Submission = ImageSubmitted | ImageDownloaded
 
 

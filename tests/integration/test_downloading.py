@@ -48,7 +48,9 @@ class Downloading:
     """The processor under test and its surroundings."""
 
     def __init__(self, folder: Path) -> None:
-        self.artifacts = DirectoryArtifacts(folder / "artifacts", LinkSigner(b"a secret text", ""))
+        self.artifacts = DirectoryArtifacts(
+            folder / "artifacts", LinkSigner(b"0123456789abcdef", "")
+        )
         self.jobs: JobStore = open_jobs(f"sqlite://{folder / 'jobs.sqlite'}")
         self.published = MemoryPublisher()
         self.metrics = StageMetrics()
