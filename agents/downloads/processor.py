@@ -283,11 +283,7 @@ def _waiting(envelope: Envelope) -> Waiting:
     event = envelope.event
     if not isinstance(event, DownloadPostponed):
         return Waiting()
-    return Waiting(event.tries, _utc(event.busy_since), _utc(event.due))
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
+    return Waiting(event.tries, event.busy_since, event.due)
 
 
 def _validated_in(job: Job, run: int) -> str | None:

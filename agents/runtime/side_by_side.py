@@ -45,7 +45,7 @@ class SideBySideConsumer(ProcessorConsumer):
     """Runs one processor on one consumer group, up to ``processor.parallel`` records at a time.
 
     A record that is in work during a rebalance or at the end is cancelled, and the broker delivers
-    it again.
+    it again. Crashes are not counted: too many records are in work to blame one.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -81,7 +81,7 @@ class SideBySideConsumer(ProcessorConsumer):
             raise self._crash
 
     async def _process_event(self, assignment: int, event: Any) -> None:
-        await self.processor.process([record_of(event.message)])
+        await (self._barrier or self.processor).process([record_of(event.message)])
         if assignment != self._assignment:
             return
         reached = self._window.finish(event.message.tp, event.message.offset)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -20,6 +20,7 @@ from agents.runtime.retry import is_unavailable
 from storage.artifacts import erasure, keys
 from storage.artifacts.erasure import content_hash
 from storage.artifacts.store import ArtifactStore
+from storage.errors import StorageError
 from storage.jobs.store import Job, JobQuery, JobStore, Resubmitted
 from streams.events.models import ImageSubmitted, JobDeleted, Source
 from streams.events.tracing import start_traces
@@ -62,9 +63,10 @@ class Sweeper:
                 await self.republish_deletions(before=now() - self._after)
                 age = self._after
             except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                log.warning("sweep_postponed", reason=str(error))
+                if is_unavailable(error):
+                    log.warning("sweep_postponed", reason=str(error))
+                else:  # an unreadable object must not end the sweeper
+                    log.exception("sweep_failed")
             await asyncio.sleep(self._after.total_seconds() / 4)
 
     async def sweep(self, *, before: datetime, at: datetime) -> int:
@@ -82,8 +84,7 @@ class Sweeper:
             )
             due = [job for job in page.jobs if job.source and self._due(job, at)]
             again = [event for job in due if (event := _submittable(job))]
-            with start_traces(self._tracer, "sweep", again) as traced:
-                await self._publisher.publish_all(traced)
+            again = await self._publish(again)
             await self._jobs.apply([Resubmitted(event.job_id, event.run, at) for event in again])
             self._times.update(event.job_id for event in again)
             count += len(again)
@@ -99,13 +100,37 @@ class Sweeper:
     async def republish_deletions(self, *, before: datetime) -> int:
         """Publish the deletions that have notes from before ``before``; return their number."""
         found = await asyncio.to_thread(erasure.pending_erasures, self._artifacts, before)
-        jobs = [await self._jobs.get(job_id) for job_id in found]
+        jobs = [await self._readable(job_id) for job_id in found]
         events = [JobDeleted(job_id=job.job_id, run=job.run)
                   for job in jobs if job and job.status == "deleted"]  # fmt: skip
         await self._publisher.publish_all([(event, None) for event in events])
         if events:
             log.info("deletions_republished", jobs=len(events))
         return len(events)
+
+    async def _publish(self, events: Sequence[ImageSubmitted]) -> list[ImageSubmitted]:
+        """Publish the submissions and return them, without those that cannot be published."""
+        try:
+            with start_traces(self._tracer, "sweep", events) as traced:
+                await self._publisher.publish_all(traced)
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            if len(events) > 1:
+                return [each for event in events for each in await self._publish([event])]
+            reason = str(error)[:500]
+            log.warning("resubmission_failed", job_id=events[0].job_id, reason=reason)
+            return []
+        return list(events)
+
+    async def _readable(self, job_id: str) -> Job | None:
+        try:
+            return await self._jobs.get(job_id)
+        except StorageError as error:
+            if is_unavailable(error):
+                raise
+            log.warning("job_unreadable", job_id=job_id, reason=str(error))
+            return None
 
     def _due(self, job: Job, at: datetime) -> bool:
         times = self._times.get(job.job_id, 0)
@@ -115,7 +140,7 @@ class Sweeper:
 def _submittable(job: Job) -> ImageSubmitted | None:
     try:
         return resubmission(job)
-    except ValueError as error:  # an invalid document must not stop the others
+    except (ValueError, TypeError) as error:  # an invalid document must not stop the others
         log.warning("resubmission_failed", job_id=job.job_id, reason=str(error))
         return None
 

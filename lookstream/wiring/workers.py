@@ -32,6 +32,7 @@ from streams.stages.registry import RESULT_EVENTS
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from agents.runtime.barrier import Barrier
     from agents.runtime.compute import ComputePool
     from agents.runtime.metrics import StageMetrics
     from agents.runtime.processor import LoadingProcessor, Processor
@@ -127,6 +128,7 @@ def build_worker(
     from agents.runtime.processor import LoadingProcessor
     from agents.runtime.side_by_side import SideBySideConsumer
     from agents.runtime.stage_processor import BATCH
+    from agents.runtime.turns import Turns
     from agents.runtime.worker import Worker
 
     graph = stage_graph(settings)
@@ -156,8 +158,12 @@ def build_worker(
     if INTAKE in wanted:
         intake, announce = _intake(shared)
         processors.append(intake)
+    turns = Turns()
+    kinds = {DOWNLOADING: SideBySideConsumer}
     consumers = [
-        (SideBySideConsumer if each.name == DOWNLOADING else ProcessorConsumer)(each, broker)
+        kinds.get(each.name, ProcessorConsumer)(
+            each, broker, barrier=_barrier(shared, each), turns=turns
+        )
         for each in processors
     ]
     return WorkerParts(
@@ -171,6 +177,15 @@ def build_worker(
         shared.pool,
         shared.metrics,
         shared.producer,
+    )
+
+
+def _barrier(shared: _Shared, processor: Processor) -> Barrier:
+    from agents.runtime.barrier import Barrier
+
+    name = processor.name
+    return Barrier(
+        processor, shared.producer, shared.metrics, fails_jobs=name in shared.graph.nodes
     )
 
 
