@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     )
     url_allow: str = Field(default="", description="private networks that photo URLs may reach")
     url_timeout_s: float = Field(default=20.0, gt=0, description="time limit for fetching one URL")
+    url_retry_s: float = Field(
+        default=300.0, ge=0, description="seconds for which the URL of a busy server is tried again"
+    )
+    downloads: int = Field(
+        default=64, ge=1, le=1_000, description="photo URLs that a worker fetches at the same time"
+    )
     decode_timeout_s: float = Field(
         default=20.0, gt=0, description="time limit for decoding one photo"
     )

@@ -94,7 +94,7 @@ class QuarantineSweeper:
                 statuses=frozenset({"pending", "processing"}), cursor=cursor, limit=PAGE
             )
             page = await self._jobs.find(query)
-            named.update(job.source["object"] for job in page.jobs if _waits(job))
+            named.update(job.source.get("object", "") for job in page.jobs if _waits(job))
             if (cursor := page.cursor) is None:
                 return named
 
@@ -113,7 +113,7 @@ def _waits(job: Job) -> bool:
     """Tell whether the job's object is not validated yet."""
     validated = job.stages.get("validation")
     ended = validated is not None and validated.run == job.run
-    return job.status in ("pending", "processing") and "object" in job.source and not ended
+    return job.status in ("pending", "processing") and not ended
 
 
 def _can_run_again(job: Job) -> bool:
