@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     )
     url_allow: str = Field(default="", description="private networks that photo URLs may reach")
     url_timeout_s: float = Field(default=20.0, gt=0, description="time limit for fetching one URL")
+    url_retry_s: float = Field(
+        default=300.0, ge=0, description="seconds for which the URL of a busy server is tried again"
+    )
+    downloads: int = Field(
+        default=64, ge=1, le=1_000, description="photo URLs that a worker fetches at the same time"
+    )
     decode_timeout_s: float = Field(
         default=20.0, gt=0, description="time limit for decoding one photo"
     )
@@ -114,6 +120,11 @@ class Settings(BaseSettings):
         default=300.0,
         gt=0,
         description="seconds until a stalled job is submitted again",
+    )
+    uploads_expire_s: float = Field(
+        default=604_800.0,
+        gt=0,
+        description="seconds until an upload without a job, or of a rejected photo, is deleted",
     )
     link_expires_s: int = Field(
         default=86_400, ge=60, le=604_800, description="lifetime of signed links in seconds"
