@@ -25,6 +25,9 @@ from storage.artifacts.store import CHUNK, ArtifactInfo
 from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StorageFull, StoreUnavailable
 
 PART = 5 * 1024 * 1024  # bytes of a streamed put in memory: the smallest part that S3 accepts
+READ_S = 15.0
+"""A store that sends nothing for this time is unavailable. Must be far below a stage's time limit,
+so that a frozen store is no time-out of the stage. Reads are not repeated: callers retry."""
 PROBE = ".lookstream/probe"  # no key starts with a dot
 
 MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
@@ -61,8 +64,10 @@ class MinioArtifacts:
             region=region,
             http_client=urllib3.PoolManager(
                 maxsize=16,
-                timeout=urllib3.Timeout(connect=2.0, read=30.0),
-                retries=urllib3.Retry(total=1, backoff_factor=0.1, status_forcelist=(502, 503)),
+                timeout=urllib3.Timeout(connect=2.0, read=READ_S),
+                retries=urllib3.Retry(
+                    total=1, read=0, backoff_factor=0.1, status_forcelist=(502, 503)
+                ),
             ),
         )
         self._links = links or S3Presigner(self._client, bucket, secret_key)

@@ -167,6 +167,35 @@ class ImageSubmitted(Event):
         return cls(**{**fields, **changes})
 
 
+class ImageDownloaded(Event):
+    """The photo of a URL is in quarantine, under ``incoming/<job_id>``, and is validated next.
+
+    ``etag`` and ``last_modified`` are the URL's validators (RFC 9110). With ``sha256``, the URL's
+    content is stored already, and nothing is in quarantine.
+    """
+
+    topic: ClassVar[str] = "image-downloaded"
+    source: Source
+    stages: StageNames = ()
+    force: bool = False
+    sha256: Sha256 | None = None
+    etag: str | None = Field(default=None, max_length=1024)
+    last_modified: str | None = Field(default=None, max_length=1024)
+
+
+class DownloadPostponed(ImageSubmitted):
+    """A download waits: the server is busy, or too many downloads came before. Internal.
+
+    ``due`` is the earliest time of the next try. ``tries`` is the number of tries that found the
+    server busy, the first of them at ``busy_since``.
+    """
+
+    topic: ClassVar[str] = "download-postponed"
+    due: Moment
+    tries: int = Field(default=0, ge=0, le=1_000_000)
+    busy_since: Moment | None = None
+
+
 class StageResult(Event):
     """Fields of every stage's result, beside its payload.
 
