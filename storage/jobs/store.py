@@ -263,6 +263,9 @@ class JobStore(Protocol):
         older than ``expired``. Atomic: of two calls at once, one stores and both return its
         record."""
 
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        """Return the stored record of ``key``, however old, or None."""
+
     async def check(self) -> None:
         """Return if the store answers; raise `StoreUnavailable` with the reason."""
 

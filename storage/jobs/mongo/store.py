@@ -25,7 +25,7 @@ from pymongo.errors import (
 )
 
 from storage.errors import StorageError, StorageFull, StoreUnavailable
-from storage.jobs.documents import cursor_after, job_from_document, timestamp
+from storage.jobs.documents import cursor_after, job_from_document, readable_jobs, timestamp
 from storage.jobs.mongo.queries import count, find_documents, vectors
 from storage.jobs.mongo.schema import create_indexes, from_stored, to_stored
 from storage.jobs.store import (
@@ -95,7 +95,7 @@ class MongoJobs:
             found = await find_documents(await self._jobs(), query)
             docs = [from_stored(doc) for doc in found[: query.limit]]
         more = cursor_after(docs[-1]) if len(found) > query.limit else None
-        return JobPage(tuple(job_from_document(doc) for doc in docs), more)
+        return JobPage(readable_jobs(docs), more)
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         with _translated():
@@ -110,6 +110,10 @@ class MongoJobs:
     ) -> IdempotencyRecord:
         with _translated():
             return await _claim((await self._database())["requests"], request, expired)
+
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        with _translated():
+            return await _record((await self._database())["requests"], key)
 
     async def check(self) -> None:
         with _translated():
@@ -214,13 +218,19 @@ async def _claim(
         try:
             await requests.insert_one(doc)
         except DuplicateKeyError:
-            known = await requests.find_one({"_id": request.key})
+            known = await _record(requests, request.key)
             if known is not None:  # another process may have just deleted it as expired
-                at = datetime.fromisoformat(known["at"])
-                return IdempotencyRecord(request.key, known["fingerprint"], at)
+                return known
         else:
             return request
     raise StoreUnavailable("other writers keep changing the same idempotency key")
+
+
+async def _record(requests: AsyncCollection[Document], key: str) -> IdempotencyRecord | None:
+    found = await requests.find_one({"_id": key})
+    if found is None:
+        return None
+    return IdempotencyRecord(key, found["fingerprint"], datetime.fromisoformat(found["at"]))
 
 
 @contextmanager

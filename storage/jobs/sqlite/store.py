@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage.errors import StorageError, StorageFull, StoreUnavailable, is_disk_full
-from storage.jobs.documents import cursor_after, job_document, job_from_document, timestamp
+from storage.jobs.documents import (
+    cursor_after,
+    job_document,
+    job_from_document,
+    readable_jobs,
+    timestamp,
+)
 from storage.jobs.sqlite.files import Reserve, make_private
 from storage.jobs.sqlite.queries import count, find_documents, vectors
 from storage.jobs.sqlite.schema import (
@@ -92,7 +98,7 @@ class SqliteJobs:
         docs = await self._run(lambda connection: find_documents(connection, query))
         page = docs[: query.limit]
         more = cursor_after(page[-1]) if len(docs) > query.limit else None
-        return JobPage(tuple(job_from_document(doc) for doc in page), more)
+        return JobPage(readable_jobs(page), more)
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self._run(lambda connection: count(connection, query, at_most))
@@ -104,6 +110,9 @@ class SqliteJobs:
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
         return await self._run(lambda connection: _claim(connection, request, expired))
+
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        return await self._run(lambda connection: _record(connection, key))
 
     async def check(self) -> None:
         await self._run(lambda connection: connection.execute("SELECT 1 FROM jobs LIMIT 1"))
@@ -266,6 +275,13 @@ def _claim(
             "SELECT fingerprint, at FROM requests WHERE key = ?", (request.key,)
         ).fetchone()
     return IdempotencyRecord(request.key, stored[0], datetime.fromisoformat(stored[1]))
+
+
+def _record(connection: sqlite3.Connection, key: str) -> IdempotencyRecord | None:
+    found = connection.execute(
+        "SELECT fingerprint, at FROM requests WHERE key = ?", (key,)
+    ).fetchone()
+    return found and IdempotencyRecord(key, found[0], datetime.fromisoformat(found[1]))
 
 
 @contextmanager
