@@ -21,11 +21,8 @@ from gateway.services import Gateway
 from gateway.submissions.form import IN_MEMORY, ON_DISK
 from gateway.views.models import StoredView
 from storage.artifacts import keys
-<<<<<<< HEAD
-from storage.artifacts.links import content_disposition
-=======
 from storage.artifacts.erasure import content_hash
->>>>>>> main
+from storage.artifacts.links import content_disposition
 from storage.artifacts.media_types import PHOTO_TYPES
 from storage.artifacts.store import CHUNK, ArtifactInfo, ArtifactStore
 from storage.errors import ArtifactNotFound
@@ -193,9 +190,6 @@ async def _receive(request: Request, body: UploadFile, most: int) -> None:
         raise Problem("empty-file", "the body is empty")
 
 
-<<<<<<< HEAD
-def _headers(info: ArtifactInfo, filename: str = "") -> dict[str, str]:
-=======
 def _is_photo_of(job: Job, key: str, body: BinaryIO, artifacts: ArtifactStore) -> bool:
     """Tell whether the job has this content already: a client repeats an upload without an answer.
 
@@ -217,8 +211,7 @@ def _sha256(chunks: Iterable[bytes]) -> str:
     return found.hexdigest()
 
 
-def _headers(info: ArtifactInfo) -> dict[str, str]:
->>>>>>> main
+def _headers(info: ArtifactInfo, filename: str = "") -> dict[str, str]:
     safe = info.content_type in INLINE
     headers = {
         "Content-Type": info.content_type if safe else "application/octet-stream",

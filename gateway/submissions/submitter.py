@@ -129,20 +129,15 @@ class Submitter:
         new = await self._unknown(taken) if replayed else taken
         sources = await self._store(new)
         events = [
-<<<<<<< HEAD
             submission_event(
                 job_id,
                 source,
                 submission.options,
                 wanted,
-                key,
+                key.text if key else None,
                 photo.filename if isinstance(photo, Upload) else None,
             )
             for (job_id, photo), source in zip(new, sources, strict=True)
-=======
-            submission_event(job_id, source, submission.options, wanted, key.text if key else None)
-            for (job_id, _), source in zip(new, sources, strict=True)
->>>>>>> main
         ]
         if events:
             await self.publisher.submit(events, kept.at, traceparent)

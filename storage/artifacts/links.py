@@ -29,13 +29,15 @@ def content_disposition(filename: str) -> str:
 class Signer(Protocol):
     """Makes signed links."""
 
-<<<<<<< HEAD
-    def sign(self, key: str, *, expires_s: int, method: str = "GET", filename: str = "") -> str: ...
-=======
     def sign(
-        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+        self,
+        key: str,
+        *,
+        expires_s: int,
+        method: str = "GET",
+        size: int | None = None,
+        filename: str = "",
     ) -> str: ...
->>>>>>> main
 
 
 class LinkSigner:
@@ -57,23 +59,16 @@ class LinkSigner:
         *,
         expires_s: int,
         method: str = "GET",
-<<<<<<< HEAD
-        filename: str = "",
-=======
         size: int | None = None,
->>>>>>> main
+        filename: str = "",
         now: float | None = None,
     ) -> str:
         """Return a link valid for at least ``expires_s`` seconds (1 to 604,800) from ``now``.
 
         The expiry is rounded up by at most an eighth of that time, so that repeated links to an
-<<<<<<< HEAD
-        object are equal and cacheable. Browsers save the object as ``filename``. Raises ValueError
-        for another time or method.
-=======
-        object are equal and cacheable. ``size`` is not part of the link: the gateway limits every
-        upload. Raises ValueError for another time or method.
->>>>>>> main
+        object are equal and cacheable. Browsers save the object as ``filename``. ``size`` is not
+        part of the link: the gateway limits every upload. Raises ValueError for another time or
+        method.
         """
         if not 1 <= expires_s <= MAX_EXPIRY_S:
             raise ValueError(f"a link is valid for 1 to {MAX_EXPIRY_S} seconds, not {expires_s}")
