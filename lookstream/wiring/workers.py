@@ -107,7 +107,18 @@ def check_worker(settings: Settings, stages: Container[str]) -> None:
         raise CannotStart(f"LOOKSTREAM_WEIGHTS: there is no file {settings.weights}")
     if "captioning" in stages:
         check_captions(settings)
+    if settings.sandbox_required:
+        _check_sandbox()
     open_vocabulary(settings)
+
+
+def _check_sandbox() -> None:
+    from agents.inputs.confinement import supported
+
+    if missing := supported().missing:
+        raise CannotStart(
+            f"LOOKSTREAM_SANDBOX_REQUIRED: the kernel does not offer {' and '.join(missing)}"
+        )
 
 
 def build_worker(
