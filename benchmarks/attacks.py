@@ -323,7 +323,7 @@ def future_event(target: Target) -> str:
     time.sleep(2)
     with target.client() as client:
         first = client.get("/v1/jobs", params={"limit": 1}).json()["jobs"][0]
-    ahead = first["job_id"] == event["job_id"] and first["created_at"].startswith("9999")
+    ahead = first["job_id"] == event["job_id"] and first["submitted_at"].startswith("9999")
     return "sorts first for ever" if ahead else _still_works(target)
 
 

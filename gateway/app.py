@@ -72,7 +72,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     app.openapi = partial(_document, app.openapi, deps)  # type: ignore[method-assign]
     # The middleware that is added last runs first.
     app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=UNCOMPRESSED)
-    app.add_middleware(BodyLimit, limits=deps.limits)
+    app.add_middleware(BodyLimit, limits=deps.limits, memory=services.reader.memory)
     app.add_middleware(host_check.HostCheck, names=deps.hosts)
     app.add_middleware(RequestContext, metrics=services.metrics)
     return app
@@ -90,6 +90,7 @@ def _lifespan(deps: GatewayDeps) -> Callable[[FastAPI], AbstractAsyncContextMana
             yield
         finally:
             await app.state.services.replays.close()
+            await app.state.services.publisher.backlog.close()
             await asyncio.to_thread(deps.job_updates.stop)
 
     return lifespan

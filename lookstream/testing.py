@@ -90,9 +90,9 @@ class MemoryArtifacts:
     def exists(self, key: str) -> bool:
         return keys.safe_key(key) in self._objects
 
-    def copy(self, source: str, destination: str) -> None:
+    def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         content, info = self._found(source)
-        self.put(destination, content, content_type=info.content_type)
+        self.put(destination, content, content_type=content_type or info.content_type)
 
     def delete(self, key: str) -> None:
         keys.safe_key(key)

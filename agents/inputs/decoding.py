@@ -45,7 +45,7 @@ class Decoder:
 
     Raises `Rejected`: ``empty-file``, ``not-an-image``, ``unsupported-format``,
     ``truncated-image``, ``too-many-pixels``, ``too-many-scans``, ``too-much-memory``,
-    ``decode-timeout``, ``decode-failed``.
+    ``too-small``, ``decode-timeout``, ``decode-failed``.
     """
 
     def __init__(

@@ -17,21 +17,12 @@ from agents.inputs.fetching import Fetched, SourceRecord, load_source, save_sour
 from agents.stages.errors import Rejected, Unavailable
 from agents.stages.resources import Resources
 from agents.stages.stage import CachedResult, Stage, one_by_one
-from storage.artifacts import keys
+from storage.artifacts import keys, media_types
 from storage.artifacts.erasure import is_being_erased
 from storage.artifacts.store import ArtifactInfo, ArtifactStore
 from storage.errors import ArtifactNotFound, InvalidKey
 from streams.events.models import ImageSubmitted, Validated
 from streams.stages.registry import VALIDATION
-
-_MIME = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "WEBP": "image/webp",
-    "AVIF": "image/avif",
-    "HEIF": "image/heic",
-}
 
 
 class Decodes(Protocol):
@@ -214,16 +205,19 @@ def _store_original(
     """Store the original under its content's key, by a copy inside the store if possible.
 
     The uploader could change the quarantined object between our read and the copy. If the copy has
-    another ETag, write the bytes that we read instead.
+    another ETag, write the bytes that we read instead. The content decides the type, not the
+    uploader.
     """
-    if artifacts.exists(payload.original):
-        return
+    kind = media_types.content_type(payload.format)
+    with suppress(ArtifactNotFound):
+        if artifacts.stat(payload.original).content_type == kind:
+            return
     if uploaded and uploaded.key.startswith(keys.QUARANTINE):
         with suppress(ArtifactNotFound):  # another delivery has moved the object
-            artifacts.copy(uploaded.key, payload.original)
+            artifacts.copy(uploaded.key, payload.original, content_type=kind)
             if artifacts.stat(payload.original).etag == uploaded.etag:
                 return
-    artifacts.put(payload.original, data, content_type=_MIME[payload.format])
+    artifacts.put(payload.original, data, content_type=kind)
 
 
 def _stored_result(sha256: str, artifacts: ArtifactStore) -> Validated | None:

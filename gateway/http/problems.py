@@ -70,6 +70,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "busy": Kind(503, "The gateway is busy"),
     "store-unavailable": Kind(503, "A store is unavailable"),
     "prediction-timeout": Kind(504, "The prediction took too long"),
+    "storage-full": Kind(507, "No space is left"),
 }
 
 

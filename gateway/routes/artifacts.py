@@ -15,18 +15,16 @@ from gateway.http.json_body import media_type
 from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
 from gateway.services import Gateway
+from gateway.submissions.form import IN_MEMORY, ON_DISK
 from gateway.views.models import StoredView
 from storage.artifacts import keys
+from storage.artifacts.media_types import PHOTO_TYPES
 from storage.artifacts.store import ArtifactInfo
 
 # Browsers show these types. They download all others, so that no stored file runs as a page.
-INLINE = frozenset(
-    {"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/heic"}
-)
+INLINE = PHOTO_TYPES
 
 router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
-
-IN_MEMORY = 1024 * 1024
 
 Key = Annotated[str, Path(description="the artifact's key", examples=["thumbnails/…/128x128.jpg"])]
 Expires = Annotated[int, Query(description="when the link expires, in seconds since 1970")]
@@ -61,6 +59,7 @@ WRITE_RESPONSES: dict[int | str, dict[str, Any]] = {
         "invalid-request",
         "invalid-key",
         "store-unavailable",
+        "storage-full",
     ),
 }
 # FastAPI has no parameter for a streamed binary body.
@@ -134,7 +133,10 @@ async def write(
         raise Problem("invalid-link", "this link is not for uploading")
     kind = media_type(request)
     # A client may be slow. So a thread is used only after all bytes have arrived.
-    with SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
+    with (
+        gateway.reader.memory.share() as share,
+        SpooledTemporaryFile(max_size=IN_MEMORY if share.may_take(IN_MEMORY) else ON_DISK) as spool,
+    ):
         body = UploadFile(cast(BinaryIO, spool), size=0)
         await _receive(request, body, gateway.deps.limits.max_bytes)
         await body.seek(0)

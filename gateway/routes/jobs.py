@@ -27,7 +27,6 @@ from gateway.services import (
     WaitQuery,
     replayed_header,
 )
-from gateway.submissions.body import read_submission
 from gateway.submissions.idempotency import checked_key
 from gateway.submissions.options import StageNames, stage_names
 from gateway.views.examples import JOB, RUN, SIMILAR, SUBMISSION
@@ -63,7 +62,9 @@ SUBMIT_PROBLEMS = (
     "base64-invalid",
     "url-invalid",
     "url-not-allowed",
+    "busy",
     "store-unavailable",
+    "storage-full",
 )
 RUN_PROBLEMS = (
     "malformed-body",
@@ -75,6 +76,7 @@ RUN_PROBLEMS = (
     "invalid-request",
     "unknown-stage",
     "store-unavailable",
+    "storage-full",
 )
 
 
@@ -113,7 +115,7 @@ async def submit(
     request has only one photo, its problem is the answer.
     """
     key = checked_key(idempotency_key)
-    async with read_submission(request, gateway.deps.limits) as submission:
+    async with gateway.reader.read(request) as submission:
         accepted = await gateway.submitter.accept(
             submission, key=key, traceparent=traceparent(request)
         )
@@ -185,7 +187,7 @@ async def similar(
     response_class=Response,
     responses={
         204: {"description": "the job and its artifacts are deleted"},
-        **documented("job-not-found", "store-unavailable"),
+        **documented("job-not-found", "store-unavailable", "storage-full"),
     },
     operation_id="deleteJob",
     summary="Delete a job and its artifacts",
@@ -201,8 +203,11 @@ async def delete(gateway: Gateway, job_id: JobIdPath) -> Response:
     if job is None:
         raise Problem("job-not-found", f"no job {job_id}")
     if job.status != "deleted":
-        await erasure.write_erasure_note(artifacts, job)
+        noted = await erasure.write_erasure_note(artifacts, job)
         await jobs.apply([Deleted(job.job_id, job.run, datetime.now(UTC))])
+        if not noted:
+            await gateway.publisher.publish([JobDeleted(job_id=job.job_id, run=job.run)])
+            await erasure.erase_job(jobs, artifacts, job, gateway.deps.graph.artifacts)
     if await run_in_threadpool(artifacts.exists, keys.erasure(job.job_id)):
         # Without Kafka the job is deleted too: late events meet the store's tombstone.
         event = JobDeleted(job_id=job.job_id, run=job.run)

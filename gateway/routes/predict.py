@@ -45,6 +45,7 @@ PREDICT_PROBLEMS = (
     "url-not-allowed",
     "prediction-failed",
     "store-unavailable",
+    "storage-full",
     "prediction-timeout",
 )
 

@@ -52,6 +52,7 @@ BODY_PROBLEMS = (
     "unsupported-media-type",
     "invalid-request",
     "store-unavailable",
+    "storage-full",
 )
 COMPLETE_PROBLEMS = (
     *BODY_PROBLEMS,

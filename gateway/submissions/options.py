@@ -99,7 +99,8 @@ Group = Annotated[
     AfterValidator(plain),
 ]
 StageNames = Annotated[
-    list[Annotated[str, Field(max_length=100)]] | Annotated[str, Field(max_length=2000)],
+    Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=1000, fail_fast=True)]
+    | Annotated[str, Field(max_length=2000)],
     Field(description="the wanted stages; stages that they need are added; empty means all"),
 ]
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
-from io import BytesIO
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -38,20 +35,6 @@ def uploaded(file: BinaryIO, size: int, max_bytes: int) -> Photo:
     if size > max_bytes:
         raise Problem("too-large", f"the photo has {size} bytes; {max_bytes} are allowed")
     return Upload(file)
-
-
-def decoded(text: str, max_bytes: int) -> Photo:
-    """Return the upload in ``text``: base64, with or without line breaks, or a data URL.
-
-    Raises `Problem`.
-    """
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        data = base64.b64decode(text.encode().translate(None, b" \t\r\n"), validate=True)
-    except (binascii.Error, ValueError):
-        raise Problem("base64-invalid", "image_base64 must be standard base64") from None
-    return uploaded(BytesIO(data), len(data), max_bytes)
 
 
 def remote(url: str) -> Photo:

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from gateway.deps import GatewayDeps
 from gateway.http.metrics import Metrics
 from gateway.http.problems import Problem
+from gateway.submissions.backlog import Backlog
 from gateway.submissions.body import Submission
 from gateway.submissions.idempotency import claim, fingerprint, job_id
 from gateway.submissions.options import Options
@@ -34,20 +35,26 @@ PUBLISH_WITHIN_S = 5.0
 @dataclass(frozen=True)
 class SubmissionPublisher:
     """Records jobs, then publishes their events. If Kafka is unavailable, the recorded job is still
-    accepted, and the sweeper publishes it later."""
+    accepted, and the backlog publishes its event when Kafka is back."""
 
     deps: GatewayDeps
     metrics: Metrics
+    backlog: Backlog
 
     async def record(self, submissions: Sequence[Submitted]) -> list[Job]:
         """Record submissions; return the new and the changed jobs."""
         return await self.deps.jobs.apply(submissions) if submissions else []
 
     async def publish(self, events: Sequence[Event], traceparent: str | None = None) -> bool:
-        """Publish events; return False if Kafka is unavailable. Raises `EventTooLarge`."""
+        """Publish events; return False if Kafka is unavailable: they are published later. Raises
+        `EventTooLarge`."""
+        traced = [(event, traceparent) for event in events]
+        if self.backlog:  # keep the order, and do not wait again for Kafka
+            self.backlog.add(traced)
+            return False
         try:
             async with asyncio.timeout(PUBLISH_WITHIN_S):
-                await self.deps.publisher.publish_all([(event, traceparent) for event in events])
+                await self.deps.publisher.publish_all(traced)
         except (BrokerUnavailable, TimeoutError) as error:
             log.warning(
                 "submission_not_published",
@@ -55,6 +62,7 @@ class SubmissionPublisher:
                 jobs=[event.job_id for event in events],
                 reason=str(error) or "no acknowledgement in time",
             )
+            self.backlog.add(traced)
             return False
         return True
 
@@ -92,14 +100,15 @@ class Submitter:
     """Accepts photos. A photo with a job id will be processed, even if a process dies next.
 
     The order of the steps guarantees this. A stored object without a record is an orphan in
-    quarantine; its caller got no job id. A record without an object cannot exist. The sweeper
-    publishes records without an event. So a recorded photo is accepted even if Kafka is
+    quarantine; its caller got no job id. A record without an object cannot exist. After a crash,
+    the sweeper publishes records without an event. So a recorded photo is accepted even if Kafka is
     unavailable, and its job is ``pending``. A refused caller would submit the photo again and make
     a second job.
     """
 
     deps: GatewayDeps
     metrics: Metrics
+    publisher: SubmissionPublisher
     uploads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(THREADS))
 
     async def accept(
@@ -124,7 +133,7 @@ class Submitter:
             for (job_id, _), source in zip(new, sources, strict=True)
         ]
         if events:
-            await SubmissionPublisher(self.deps, self.metrics).submit(events, kept.at, traceparent)
+            await self.publisher.submit(events, kept.at, traceparent)
         if not replayed:
             self._count(entries)
         told = [entry if isinstance(entry, Problem) else entry[0] for entry in entries]

@@ -221,7 +221,7 @@ def _broker(settings: Settings) -> Iterator[str]:
 @contextlib.contextmanager
 def _locked(home: Path) -> Iterator[None]:
     """Lock the data directory. Raises `CannotStart` if another `up` has the lock."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,7 @@ from lookstream.telemetry import Telemetry
 from lookstream.wiring.stages import event_models, stage_graph
 from storage.artifacts.links import LinkSigner
 from storage.urls import open_artifacts, open_jobs, redact
+from streams.broker.acls import Acl, Role, acls
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
 from streams.broker.topics import OBJECT_CREATED, Topic, system_topics
@@ -65,6 +66,12 @@ def topic_plan(settings: Settings) -> list[Topic]:
     return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
 
 
+def acl_plan(settings: Settings, role: Role) -> list[Acl]:
+    """Return the Kafka permissions of a role in this installation."""
+    nodes = stage_graph(settings).nodes.values()
+    return acls(role, [topic.name for topic in topic_plan(settings)], [n.consumes for n in nodes])
+
+
 def events_document(settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of this installation's events."""
     broker = BrokerUrl.parse(settings.kafka).bootstrap
@@ -80,7 +87,7 @@ def link_signer(settings: Settings) -> LinkSigner:
 
 def _stored_secret(path: Path) -> str:
     """Return the secret in ``path``. The first process creates the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -9,23 +9,32 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
-from storage.errors import ArtifactNotFound
+from storage.errors import ArtifactNotFound, StorageFull
 from storage.jobs.store import Job, JobQuery, JobStore
 
 PAGE = 500
 MARKER_EXPIRY = timedelta(minutes=1)
 
 
-async def write_erasure_note(artifacts: ArtifactStore, job: Job) -> None:
-    """Write the note for `complete_erasure`. Call this before ``job`` is deleted."""
+async def write_erasure_note(artifacts: ArtifactStore, job: Job) -> bool:
+    """Write the note for `complete_erasure`. Call this before ``job`` is deleted.
+
+    Returns False if the store is full. Then delete the job and call `erase_job`: without a note, an
+    interrupted erasure leaves artifacts behind, but a full store must not prevent a deletion.
+    """
     note = json.dumps({"source": dict(job.source), "sha256": content_hash(job)})
-    await asyncio.to_thread(artifacts.put, keys.erasure(job.job_id), note.encode())
+    try:
+        await asyncio.to_thread(artifacts.put, keys.erasure(job.job_id), note.encode())
+    except StorageFull:
+        return False
+    return True
 
 
 async def complete_erasure(
@@ -103,7 +112,9 @@ def is_being_erased(artifacts: ArtifactStore, sha256: str) -> bool:
 
 
 def _write_marker(artifacts: ArtifactStore, sha256: str) -> None:
-    artifacts.put(keys.erasing(sha256), datetime.now(UTC).isoformat().encode())
+    """Write the marker. A full store holds no marker, and no validation's new claim either."""
+    with suppress(StorageFull):
+        artifacts.put(keys.erasing(sha256), datetime.now(UTC).isoformat().encode())
 
 
 async def _is_claimed(jobs: JobStore, claims: Iterable[str]) -> bool:

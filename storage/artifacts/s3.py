@@ -14,20 +14,21 @@ from typing import BinaryIO
 
 import urllib3
 from minio import Minio
-from minio.commonconfig import CopySource
+from minio.commonconfig import REPLACE, CopySource
 from minio.error import MinioException, S3Error
 from minio.notificationconfig import PrefixFilterRule, QueueConfig
 
 from storage.artifacts.keys import safe_key, safe_prefix
 from storage.artifacts.links import MAX_EXPIRY_S, METHODS, Signer
 from storage.artifacts.store import CHUNK, ArtifactInfo
-from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StoreUnavailable
+from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StorageFull, StoreUnavailable
 
 PART = 5 * 1024 * 1024  # bytes of a streamed put in memory: the smallest part that S3 accepts
 PROBE = ".lookstream/probe"  # no key starts with a dot
 
 MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
 BAD_KEY = frozenset({"KeyTooLongError", "XMinioInvalidObjectName", "XMinioObjectExistsAsDirectory"})
+FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"})
 BAD_REQUEST = frozenset({"EntityTooLarge", "InvalidArgument", "InvalidRequest"})
 
 
@@ -128,14 +129,20 @@ class MinioArtifacts:
             return False
         return True
 
-    def copy(self, source: str, destination: str) -> None:
+    def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         safe_key(source), safe_key(destination)
-        if source == destination:  # S3 refuses such a copy
+        if source == destination and content_type is None:  # S3 refuses such a copy
             self.stat(source)
             return
         with self._translated(source):
             self._make_bucket()
-            self._client.copy_object(self._bucket, destination, CopySource(self._bucket, source))
+            self._client.copy_object(
+                self._bucket,
+                destination,
+                CopySource(self._bucket, source),
+                metadata={"Content-Type": content_type} if content_type else None,
+                metadata_directive=REPLACE if content_type else None,
+            )
 
     def delete(self, key: str) -> None:
         safe_key(key)
@@ -223,6 +230,8 @@ class MinioArtifacts:
                 raise InvalidKey(f"the artifact store does not accept the key {key}") from error
             if error.code in BAD_REQUEST:
                 raise StorageError(f"the artifact store refused {key}: {error.code}") from error
+            if error.code in FULL:
+                raise StorageFull(f"the artifact store is full: {error.code}") from error
             self._made = self._made and error.code != "NoSuchBucket"
             raise StoreUnavailable(f"the artifact store failed: {error.code}") from error
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:

@@ -53,9 +53,10 @@ class ArtifactStore(Protocol):
     def exists(self, key: str) -> bool:
         """Tell whether there is an object under ``key``."""
 
-    def copy(self, source: str, destination: str) -> None:
+    def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         """Copy inside the store, if possible without reading the bytes.
 
+        ``content_type`` replaces the source's type. A copy onto itself without it does nothing.
         Raises `ArtifactNotFound` if ``source`` does not exist.
         """
 

@@ -32,7 +32,7 @@ VALIDATION = Declare(
     ImageSubmitted,
     ImageValidated,
     Validated,
-    version="srgb-1024-q90-1",
+    version="srgb-1024-q90-2",
     batch=4,
     timeout_s=120.0,
     shows=("original",),

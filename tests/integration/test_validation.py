@@ -139,6 +139,26 @@ def test_a_redelivery_answers_from_the_stored_source_record(
     assert reused(stage, event, store) == payload
 
 
+@pytest.mark.parametrize("stated", ["text/html", "image/jpeg", "application/octet-stream"])
+@pytest.mark.parametrize(
+    ("kind", "content_type"),
+    [("PNG", "image/png"), ("GIF", "image/gif"), ("WEBP", "image/webp"), ("AVIF", "image/avif")],
+)
+def test_the_content_decides_the_type_of_the_original(
+    stage: Stage, store: DirectoryArtifacts, stated: str, kind: str, content_type: str
+) -> None:
+    job_id = str(uuid4())
+    data = encoded(tshirt((60, 80)), kind)
+    store.put(keys.upload(job_id), data, content_type=stated)
+    event = ImageSubmitted(job_id=job_id, source=Source(object=keys.upload(job_id)))
+    original = new(stage, event, store).original
+    assert store.stat(original).content_type == content_type
+    store.put(original, data, content_type=stated)  # as an earlier version stored it
+    new(stage, uploaded(store, data, force=True), store)
+    assert store.stat(original).content_type == content_type
+    assert store.get(original) == data
+
+
 def put_by_link(store: ArtifactStore, data: bytes) -> ImageSubmitted:
     job_id = str(uuid4())
     store.put(keys.upload(job_id), data)

@@ -23,6 +23,8 @@ _DECODED = {"JPEG": 4, "PNG": 4, "GIF": 4, "WEBP": 16, "AVIF": 12, "HEIF": 12}
 _REDUCED_JPEG, _COEFFICIENT = 2, 2
 """Bytes a pixel of a JPEG that is decoded at half its size or less. Bytes that libjpeg keeps for
 each pixel and channel of a JPEG with several scans."""
+_NUMBERED = 4  # for HDR and P3
+_EOI, _TAIL = b"\xff\xd9", 65_536
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _BARE = frozenset(b"\x01\xd8")  # markers without a length: TEM, SOI
 _SCAN, _END = 0xDA, 0xD9
@@ -58,17 +60,17 @@ def memory(data: bytes, ask: str, *, max_pixels: int, boxes: Sequence[Sequence[A
     if pixels > max_pixels:
         return least
     decoded = _DECODED[kind] + header.kept
-    if kind == "JPEG" and ask == "inspect":
-        decoded = _REDUCED_JPEG + header.kept
+    if kind == "JPEG" and ask == "inspect" and _EOI in data[-_TAIL:]:
+        decoded = _REDUCED_JPEG + header.kept  # a file without an end is decoded at full size too
     share = max((_area(box) for box in boxes), default=1.0)
-    return least + round(pixels * (decoded + _converting(header.alpha, ask) * share))
+    return least + round(pixels * (decoded + _converting(kind, header.alpha, ask) * share))
 
 
-def _converting(alpha: bool, ask: str) -> int:
+def _converting(kind: str, alpha: bool, ask: str) -> int:
     """Return the bytes a pixel for reducing the picture, or for its colours at full size."""
     if ask == "inspect":
         return 7 if alpha else 2
-    return 14 if alpha else 10
+    return (14 if alpha else 10) + (_NUMBERED if kind in ("AVIF", "HEIF") else 0)
 
 
 def _area(box: Sequence[Any]) -> float:

@@ -6,16 +6,7 @@ import dataclasses
 from typing import Any
 
 import pillow_heif
-from PIL import (  # noqa: F401 - Pillow would import these after the process is confined
-    AvifImagePlugin,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    MpoImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import AvifImagePlugin, TiffImagePlugin  # noqa: F401 - Pillow imports TIFF late, for EXIF
 
 from agents.inputs.child import NotGranted, Reserve, serve
 from agents.inputs.messages import Message

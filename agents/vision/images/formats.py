@@ -54,37 +54,7 @@ def is_sequence(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and _brands(data)[0] in _SEQUENCE_BRANDS
 
 
-def ends_early(data: bytes, kind: str) -> bool:
-    """Tell whether the container shows that bytes are missing at the end.
-
-    Some decoders fill missing parts with grey without an error.
-    """
-    if kind == "WEBP":
-        return int.from_bytes(data[4:8], "little") + 8 > len(data)
-    if kind == "PNG":
-        return b"IEND" not in data[-65_536:]
-    if kind == "GIF":
-        return not data.rstrip(b"\0").endswith(b";")
-    if kind in ("AVIF", "HEIF"):
-        return _boxes_end_early(data)
-    return False
-
-
 def _brands(data: bytes) -> list[bytes]:
     end = min(int.from_bytes(data[:4], "big"), 256)
     compatible = [data[at : at + 4] for at in range(16, end, 4)]
     return [data[8:12], *compatible]
-
-
-def _boxes_end_early(data: bytes) -> bool:
-    at = 0
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        elif size == 0:  # "to the end of the file"
-            return False
-        if size < 8:
-            return True
-        at += size
-    return at > len(data)

@@ -24,7 +24,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from storage.errors import StorageError, StoreUnavailable
+from storage.errors import StorageError, StorageFull, StoreUnavailable
 from storage.jobs.documents import cursor_after, job_from_document, timestamp
 from storage.jobs.mongo.queries import count, find_documents, vectors
 from storage.jobs.mongo.schema import create_indexes, from_stored, to_stored
@@ -48,6 +48,7 @@ WRITE_BATCH = 20
 ATTEMPTS = 50
 CLAIM_ATTEMPTS = 20
 DUPLICATE_KEY = 11000
+OUT_OF_DISK_SPACE = 14031
 NOT_ALLOWED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed: an operator can fix these
 # Temporary errors by MongoDB's error_codes.yml: elections, shutdowns, full disks, networks.
 TEMPORARY = frozenset({
@@ -234,6 +235,8 @@ def _translated() -> Iterator[None]:
             raise StoreUnavailable(
                 "the job database refused the login or the permission"
             ) from error
+        if error.code == OUT_OF_DISK_SPACE:
+            raise StorageFull("the disk of the job database is full") from error
         if _is_temporary(error):
             raise StoreUnavailable(f"the job database failed: code {error.code}") from error
         raise StorageError(f"the job database refused: code {error.code}") from error
