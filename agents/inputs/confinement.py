@@ -124,5 +124,6 @@ def _highest(folder: str = "/proc/self/fd") -> int:
 
 
 def _prctl(option: int, value: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+    words = map(ctypes.c_ulong, (value, 0, 0, 0))
+    if ctypes.CDLL(None, use_errno=True).prctl(option, *words):
         raise OSError(ctypes.get_errno(), f"prctl({option}): " + os.strerror(ctypes.get_errno()))

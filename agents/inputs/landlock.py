@@ -34,7 +34,8 @@ class _PathBeneath(ctypes.Structure):
 def abi(syscall: SystemCall | None = None) -> int:
     """Return the kernel's Landlock ABI; 0 without Landlock."""
     call = syscall or ctypes.CDLL(None, use_errno=True).syscall
-    return max(int(call(_CREATE, None, ctypes.c_size_t(0), _GET_VERSION)), 0)
+    version = call(ctypes.c_long(_CREATE), None, ctypes.c_long(0), ctypes.c_long(_GET_VERSION))
+    return max(int(version), 0)
 
 
 def restrict(version: int, readable: Iterable[str]) -> None:
@@ -47,7 +48,7 @@ def restrict(version: int, readable: Iterable[str]) -> None:
         scoped=_SCOPES if version >= 6 else 0,
     )
     size = 24 if version >= 6 else 16 if version >= 4 else 8
-    ruleset = _call(_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), 0)
+    ruleset = _call(_CREATE, ctypes.byref(rules), size, 0)
     for path in readable:
         folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rule = _PathBeneath(_READ_FILE | _READ_DIRECTORY, folder)
@@ -58,7 +59,8 @@ def restrict(version: int, readable: Iterable[str]) -> None:
 
 
 def _call(number: int, *arguments: object) -> int:
-    result = int(ctypes.CDLL(None, use_errno=True).syscall(number, *arguments))
+    words = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    result = int(ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), *words))
     if result < 0:
         raise OSError(ctypes.get_errno(), "landlock: " + os.strerror(ctypes.get_errno()))
     return result

@@ -127,7 +127,7 @@ class _ChildProcess:
     def __init__(self, module: str, budget: MemoryBudget, means: Confinement) -> None:
         self._budget = budget
         self._socket, theirs = socket.socketpair()
-        paths = [_ROOT, *(path for path in sys.path if path)]
+        paths = [_ROOT, *(os.path.abspath(path) for path in sys.path if path)]  # noqa: PTH100
         with theirs:
             fd = theirs.fileno()
             boot = ["-I", "-S", "-W", "ignore", "-X", "utf8", "-c", _BOOT]
@@ -201,6 +201,8 @@ class _ChildProcess:
 
     def _limit(self, work: int) -> None:
         """Limit the child's address space to ``work`` bytes more than the child needs when idle."""
+        if not sys.platform.startswith("linux"):
+            return
         least = self._bare + _WORKING
         with contextlib.suppress(ProcessLookupError):  # the exchange finds out that it has ended
             resource.prlimit(

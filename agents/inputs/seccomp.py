@@ -45,27 +45,27 @@ X86_64 = {
     "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14,
     "rt_sigreturn": 15, "ioctl": 16, "pread64": 17, "readv": 19, "writev": 20, "sched_yield": 24,
     "mremap": 25, "madvise": 28, "nanosleep": 35, "setitimer": 38, "getpid": 39, "sendto": 44,
-    "recvfrom": 45, "shutdown": 48, "getsockname": 51, "getsockopt": 55,
-    "clone": 56, "exit": 60, "uname": 63, "getcwd": 79, "readlink": 89, "gettimeofday": 96, "getrusage": 98, "sysinfo": 99, "getuid": 102,
-    "getgid": 104, "geteuid": 107, "getegid": 108, "sigaltstack": 131, "gettid": 186, "futex": 202,
-    "sched_getaffinity": 204, "getdents64": 217, "restart_syscall": 219, "clock_gettime": 228,
-    "clock_getres": 229, "clock_nanosleep": 230, "exit_group": 231, "openat": 257,
-    "newfstatat": 262, "readlinkat": 267, "ppoll": 271, "set_robust_list": 273, "getrandom": 318,
-    "membarrier": 324, "statx": 332, "rseq": 334, "clone3": 435,
+    "recvfrom": 45, "shutdown": 48, "getsockname": 51, "getsockopt": 55, "clone": 56, "exit": 60,
+    "uname": 63, "getcwd": 79, "readlink": 89, "gettimeofday": 96, "getrusage": 98, "sysinfo": 99,
+    "getuid": 102, "getgid": 104, "geteuid": 107, "getegid": 108, "sigaltstack": 131,
+    "gettid": 186, "futex": 202, "sched_getaffinity": 204, "getdents64": 217,
+    "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229, "clock_nanosleep": 230,
+    "exit_group": 231, "openat": 257, "newfstatat": 262, "readlinkat": 267, "ppoll": 271,
+    "set_robust_list": 273, "getrandom": 318, "membarrier": 324, "statx": 332, "rseq": 334,
+    "clone3": 435,
 }  # fmt: skip
 AARCH64 = {
-    "getcwd": 17, "ioctl": 29, "openat": 56, "close": 57, "getdents64": 61,
-    "lseek": 62, "read": 63, "write": 64, "readv": 65, "writev": 66, "pread64": 67, "ppoll": 73,
+    "getcwd": 17, "ioctl": 29, "openat": 56, "close": 57, "getdents64": 61, "lseek": 62,
+    "read": 63, "write": 64, "readv": 65, "writev": 66, "pread64": 67, "ppoll": 73,
     "readlinkat": 78, "newfstatat": 79, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98,
-    "set_robust_list": 99, "nanosleep": 101, "setitimer": 103, "clock_gettime": 113, "clock_getres": 114,
-    "clock_nanosleep": 115, "sched_getaffinity": 123, "sched_yield": 124, "restart_syscall": 128,
-    "sigaltstack": 132, "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139,
-    "uname": 160, "getrusage": 165, "gettimeofday": 169, "getpid": 172, "getuid": 174,
-    "geteuid": 175, "getgid": 176, "getegid": 177, "gettid": 178, "sysinfo": 179,
-    "getsockname": 204, "sendto": 206, "recvfrom": 207,
-    "getsockopt": 209, "shutdown": 210, "brk": 214, "munmap": 215, "mremap": 216, "clone": 220,
-    "mmap": 222, "mprotect": 226, "madvise": 233, "getrandom": 278, "membarrier": 283,
-    "statx": 291, "rseq": 293, "clone3": 435,
+    "set_robust_list": 99, "nanosleep": 101, "setitimer": 103, "clock_gettime": 113,
+    "clock_getres": 114, "clock_nanosleep": 115, "sched_getaffinity": 123, "sched_yield": 124,
+    "restart_syscall": 128, "sigaltstack": 132, "rt_sigaction": 134, "rt_sigprocmask": 135,
+    "rt_sigreturn": 139, "uname": 160, "getrusage": 165, "gettimeofday": 169, "getpid": 172,
+    "getuid": 174, "geteuid": 175, "getgid": 176, "getegid": 177, "gettid": 178, "sysinfo": 179,
+    "getsockname": 204, "sendto": 206, "recvfrom": 207, "getsockopt": 209, "shutdown": 210,
+    "brk": 214, "munmap": 215, "mremap": 216, "clone": 220, "mmap": 222, "mprotect": 226,
+    "madvise": 233, "getrandom": 278, "membarrier": 283, "statx": 291, "rseq": 293, "clone3": 435,
 }  # fmt: skip
 
 _ARCHITECTURES: Mapping[str, tuple[int, Mapping[str, int]]] = {
@@ -91,9 +91,7 @@ def available() -> bool:
     """
     if platform.machine() not in _ARCHITECTURES:
         return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, None, 0, 0)
-    return ctypes.get_errno() == errno.EFAULT
+    return _set_filter(None) == errno.EFAULT
 
 
 def program(machine: str, *, files: bool) -> bytes:
@@ -118,6 +116,12 @@ def install(*, files: bool) -> None:
     """Install the filter for this process for good. Needs no_new_privs. Raises `OSError`."""
     code = program(platform.machine(), files=files)
     filter_ = _Program(len(code) // 8, code)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(filter_), 0, 0):
-        raise OSError(ctypes.get_errno(), "seccomp: " + os.strerror(ctypes.get_errno()))
+    if error := _set_filter(ctypes.byref(filter_)):
+        raise OSError(error, "seccomp: " + os.strerror(error))
+
+
+def _set_filter(filter_: object) -> int:
+    """Return 0 or the errno."""
+    libc, zero = ctypes.CDLL(None, use_errno=True), ctypes.c_ulong(0)
+    failed = libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), filter_, zero, zero)
+    return ctypes.get_errno() if failed else 0

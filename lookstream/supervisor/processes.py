@@ -94,7 +94,7 @@ def hide_memory() -> None:
     processes: no debugger, no core dump, no reading of ``/proc/<pid>`` (Linux only)."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
-        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
 
 
 def limit_numeric_threads() -> None:

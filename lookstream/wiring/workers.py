@@ -108,14 +108,15 @@ def check_worker(settings: Settings, stages: Container[str]) -> None:
     if "captioning" in stages:
         check_captions(settings)
     if settings.sandbox_required:
-        _check_sandbox()
+        from agents.inputs.confinement import supported
+
+        check_sandbox(supported().missing)
     open_vocabulary(settings)
 
 
-def _check_sandbox() -> None:
-    from agents.inputs.confinement import supported
-
-    if missing := supported().missing:
+def check_sandbox(missing: Sequence[str]) -> None:
+    """Raise `CannotStart` if the kernel lacks a means to confine decoders."""
+    if missing:
         raise CannotStart(
             f"LOOKSTREAM_SANDBOX_REQUIRED: the kernel does not offer {' and '.join(missing)}"
         )

@@ -100,12 +100,6 @@ def test_every_format_decodes_under_every_confinement(means: Confinement) -> Non
         decoder.close()
 
 
-def test_an_old_kernel_is_recognised() -> None:
-    assert supported(lambda: 0, lambda: False).missing == ["landlock", "seccomp"]
-    assert supported(lambda: 0, lambda: True).missing == ["landlock"]
-    assert supported(lambda: 7, lambda: True).missing == []
-
-
 # -- memory ----------------------------------------------------------------------------------
 
 
