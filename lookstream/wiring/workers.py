@@ -31,6 +31,7 @@ from streams.stages.registry import RESULT_EVENTS
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from agents.runtime.barrier import Barrier
     from agents.runtime.compute import ComputePool
     from agents.runtime.metrics import StageMetrics
     from agents.runtime.processor import LoadingProcessor, Processor
@@ -136,6 +137,7 @@ def build_worker(
     from agents.runtime.metrics import StageMetrics
     from agents.runtime.processor import LoadingProcessor
     from agents.runtime.stage_processor import BATCH
+    from agents.runtime.turns import Turns
     from agents.runtime.worker import Worker
 
     graph = stage_graph(settings)
@@ -165,7 +167,11 @@ def build_worker(
     if INTAKE in wanted:
         intake, announce = _intake(shared)
         processors.append(intake)
-    consumers = [ProcessorConsumer(processor, broker) for processor in processors]
+    turns = Turns()
+    consumers = [
+        ProcessorConsumer(each, broker, barrier=_barrier(shared, each), turns=turns)
+        for each in processors
+    ]
     return WorkerParts(
         Worker(consumers, pools=shared.all_pools, metrics=shared.metrics),
         loading,
@@ -177,6 +183,15 @@ def build_worker(
         shared.pool,
         shared.metrics,
         shared.producer,
+    )
+
+
+def _barrier(shared: _Shared, processor: Processor) -> Barrier:
+    from agents.runtime.barrier import Barrier
+
+    name = processor.name
+    return Barrier(
+        processor, shared.producer, shared.metrics, fails_jobs=name in shared.graph.nodes
     )
 
 
@@ -209,6 +224,7 @@ def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
 
 def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
     from agents.tracking.projection import TrackingProcessor
+    from agents.tracking.quarantine import QuarantineSweeper
     from agents.tracking.sweeper import Sweeper
 
     settings, jobs = shared.settings, open_jobs(shared.settings.jobs)
@@ -224,8 +240,16 @@ def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
         deleted=shared.deleted,
         tracer=shared.tracer,
     )
-    after_s, tracer = settings.sweep_after_s, shared.tracer
-    return tracking, Sweeper(jobs, artifacts, shared.producer, after_s=after_s, tracer=tracer)
+    quarantine = QuarantineSweeper(jobs, artifacts, after_s=settings.uploads_expire_s)
+    sweeper = Sweeper(
+        jobs,
+        artifacts,
+        shared.producer,
+        after_s=settings.sweep_after_s,
+        quarantine=quarantine,
+        tracer=shared.tracer,
+    )
+    return tracking, sweeper
 
 
 def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:

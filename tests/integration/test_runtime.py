@@ -79,6 +79,23 @@ def test_readiness_names_the_unavailable_dependency(playground: Playground) -> N
     assert page(port, "/elsewhere")[0] == 404
 
 
+def test_the_lag_counts_each_record_once(playground: Playground) -> None:
+    """Two records are in the batch in work, and four wait in the buffers."""
+    done, waiting = [f"job-{number}" for number in range(4)], ["a", "b", "c", "d", "e"]
+    playground.publish(*done, "hang", *waiting, partition=0)
+    port = playground.worker(batch=2, stalled=60.0).ready()["health"]
+    until(lambda: "hang" in playground.begun())
+
+    def lag() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        found = [line for line in lines if line.startswith("lookstream_stage_lag{")]
+        return found[0].rpartition(" ")[2] if found else ""
+
+    first = until(lambda: (now := lag()) not in ("", "0.0") and now)
+    assert first == "6.0"
+
+
 def test_a_worker_runs_several_consumers(playground: Playground) -> None:
     worker = playground.worker(consumers=3)
     worker.ready()

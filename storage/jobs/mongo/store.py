@@ -25,7 +25,7 @@ from pymongo.errors import (
 )
 
 from storage.errors import StorageError, StorageFull, StoreUnavailable
-from storage.jobs.documents import cursor_after, job_from_document, timestamp
+from storage.jobs.documents import cursor_after, job_from_document, readable_jobs, timestamp
 from storage.jobs.mongo.queries import count, find_documents, vectors
 from storage.jobs.mongo.schema import create_indexes, from_stored, to_stored
 from storage.jobs.store import (
@@ -95,7 +95,7 @@ class MongoJobs:
             found = await find_documents(await self._jobs(), query)
             docs = [from_stored(doc) for doc in found[: query.limit]]
         more = cursor_after(docs[-1]) if len(found) > query.limit else None
-        return JobPage(tuple(job_from_document(doc) for doc in docs), more)
+        return JobPage(readable_jobs(docs), more)
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         with _translated():

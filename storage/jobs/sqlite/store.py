@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage.errors import StorageError, StorageFull, StoreUnavailable, is_disk_full
-from storage.jobs.documents import cursor_after, job_document, job_from_document, timestamp
+from storage.jobs.documents import (
+    cursor_after,
+    job_document,
+    job_from_document,
+    readable_jobs,
+    timestamp,
+)
 from storage.jobs.sqlite.files import Reserve, make_private
 from storage.jobs.sqlite.queries import count, find_documents, vectors
 from storage.jobs.sqlite.schema import (
@@ -92,7 +98,7 @@ class SqliteJobs:
         docs = await self._run(lambda connection: find_documents(connection, query))
         page = docs[: query.limit]
         more = cursor_after(page[-1]) if len(docs) > query.limit else None
-        return JobPage(tuple(job_from_document(doc) for doc in page), more)
+        return JobPage(readable_jobs(page), more)
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self._run(lambda connection: count(connection, query, at_most))
