@@ -95,7 +95,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run stages in one process: validation, captioning, classification, pose, shots, thumbnailing,
-    annotation, tracking, intake, or stages of your own.
+    annotation, downloading, tracking, intake, or stages of your own.
 
     **Examples**
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from streams.events import embedding
+from streams.events.filenames import Filename
 from streams.events.limits import (
     DESCRIPTION,
     ITEMS,
@@ -148,6 +149,7 @@ class ImageSubmitted(Event):
     )
     idempotency_key: str | None = Field(default=None, max_length=KEY)
     force: bool = False
+    filename: Filename = None
 
     @classmethod
     def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
@@ -163,8 +165,38 @@ class ImageSubmitted(Event):
             "metadata": dict(job.metadata),
             "idempotency_key": job.idempotency_key,
             "force": job.force,
+            "filename": job.filename,
         }
         return cls(**{**fields, **changes})
+
+
+class ImageDownloaded(Event):
+    """The photo of a URL is in quarantine, under ``incoming/<job_id>``, and is validated next.
+
+    ``etag`` and ``last_modified`` are the URL's validators (RFC 9110). With ``sha256``, the URL's
+    content is stored already, and nothing is in quarantine.
+    """
+
+    topic: ClassVar[str] = "image-downloaded"
+    source: Source
+    stages: StageNames = ()
+    force: bool = False
+    sha256: Sha256 | None = None
+    etag: str | None = Field(default=None, max_length=1024)
+    last_modified: str | None = Field(default=None, max_length=1024)
+
+
+class DownloadPostponed(ImageSubmitted):
+    """A download waits: the server is busy, or too many downloads came before. Internal.
+
+    ``due`` is the earliest time of the next try. ``tries`` is the number of tries that found the
+    server busy, the first of them at ``busy_since``.
+    """
+
+    topic: ClassVar[str] = "download-postponed"
+    due: Moment
+    tries: int = Field(default=0, ge=0, le=1_000_000)
+    busy_since: Moment | None = None
 
 
 class StageResult(Event):

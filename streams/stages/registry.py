@@ -6,11 +6,13 @@ from __future__ import annotations
 from streams.events.models import (
     Captioned,
     Classified,
+    DownloadPostponed,
     Drawn,
     Event,
     ImageAnnotated,
     ImageCaptioned,
     ImageClassified,
+    ImageDownloaded,
     ImageSubmitted,
     ImageThumbnailed,
     ImageValidated,
@@ -35,6 +37,7 @@ VALIDATION = Declare(
     version="srgb-1024-q90-2",
     batch=4,
     timeout_s=120.0,
+    also_consumes=(ImageDownloaded,),
     shows=("original",),
 )
 CAPTIONING = Declare(
@@ -110,4 +113,7 @@ EVENTS: tuple[type[Event], ...] = (
     JobUpdated,
     JobDeleted,
 )
-"""All events of an installation without custom stages."""
+"""All events that change a job or report one, of an installation without custom stages."""
+
+DOWNLOADS: tuple[type[Event], ...] = (ImageDownloaded, DownloadPostponed)
+"""The events of downloading, which is no stage of a job: its failures are validation's."""

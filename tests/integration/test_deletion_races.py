@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from agents.downloads.download import download
 from agents.inputs.decoding import Decoder
 from agents.inputs.fetching import Fetcher
 from agents.runtime.metrics import StageMetrics
@@ -33,6 +34,7 @@ from tests.sewing import record
 
 GRAPH = StageGraph(PIPELINE)
 PHOTO = jpeg(tshirt())
+FETCHER = Fetcher(allowed_networks=[ip_network("127.0.0.0/8")], timeout_s=5)
 
 
 @dataclass
@@ -48,7 +50,8 @@ class Pipeline:
         await self.tracking.process([record(event) for event in events])
 
     def validate(self, event: ImageSubmitted) -> ImageValidated:
-        (found,) = self.stage.handle([event], self.artifacts)
+        made = download(event, FETCHER, self.artifacts) if event.source.url else event
+        (found,) = self.stage.handle([made], self.artifacts)
         assert not isinstance(found, Exception), found
         return ImageValidated.model_validate({"job_id": event.job_id, **_facts(found)})
 
@@ -88,7 +91,6 @@ def server() -> Iterator[Misbehaving]:
 async def pipeline(tmp_path: Path, decoder: Decoder) -> AsyncIterator[Pipeline]:
     jobs = SqliteJobs(tmp_path / "jobs.sqlite")
     artifacts = DirectoryArtifacts(tmp_path / "artifacts", LinkSigner(b"0123456789abcdef", ""))
-    fetcher = Fetcher(allowed_networks=[ip_network("127.0.0.0/8")], timeout_s=5)
     tracking = TrackingProcessor(
         RESULT_EVENTS,
         graph=GRAPH,
@@ -97,7 +99,7 @@ async def pipeline(tmp_path: Path, decoder: Decoder) -> AsyncIterator[Pipeline]:
         publisher=MemoryPublisher(),
         metrics=StageMetrics(),
     )
-    stage = validation_stage(decoder=decoder, fetcher=fetcher)
+    stage = validation_stage(decoder=decoder)
     yield Pipeline(jobs, artifacts, stage, tracking)
     await jobs.close()
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
+from agents.downloads.download import download, downloaded
 from agents.inputs.decoding import Decoder
 from agents.inputs.fetching import Fetcher
 from agents.stages.errors import Rejected, Unavailable
@@ -30,6 +31,7 @@ from tests.integration.misbehaving_server import Misbehaving, serving
 
 PHOTO = jpeg(tshirt())
 SHA = hashlib.sha256(PHOTO).hexdigest()
+FETCHER = Fetcher(allowed_networks=[ip_network("127.0.0.0/8")], timeout_s=5)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,7 @@ def decoder() -> Iterator[Decoder]:
 
 @pytest.fixture
 def stage(decoder: Decoder) -> Stage:
-    fetcher = Fetcher(allowed_networks=[ip_network("127.0.0.0/8")], timeout_s=5)
-    return validation_stage(decoder=decoder, fetcher=fetcher, max_bytes=5_000_000)
+    return validation_stage(decoder=decoder, max_bytes=5_000_000)
 
 
 @pytest.fixture
@@ -68,7 +69,13 @@ def linked(url: str, *, force: bool = False) -> ImageSubmitted:
 
 
 def outcome(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Outcome:
-    return stage.handle([event], store)[0]
+    """Validate the event; download the photo of a URL before."""
+    if event.source.url is None:
+        return stage.handle([event], store)[0]
+    try:
+        return stage.handle([download(event, FETCHER, store)], store)[0]
+    except Rejected as error:
+        return error
 
 
 def new(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Validated:
@@ -362,6 +369,36 @@ def test_an_unchanged_url_is_fetched_again_if_the_content_is_gone(
     store.delete(keys.result(SHA, stage.name, stage.version))
     assert new(stage, linked(url), store) == first
     assert store.get(first.original) == PHOTO
+
+
+def test_submissions_of_urls_are_left_to_downloading(stage: Stage) -> None:
+    event = linked("http://shop.example/shirt.jpg")
+    assert not stage.wants(event)
+    assert stage.wants(downloaded(event))
+    assert stage.wants(ImageSubmitted(job_id=event.job_id, source=Source(object="uploads/a")))
+
+
+def test_a_redelivered_download_answers_from_the_stored_source_record(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    event = linked(server.url("/picture/shirt.jpg"))
+    found = download(event, FETCHER, store)
+    (first,) = stage.handle([found], store)
+    assert isinstance(first, Validated)
+    assert not store.list("incoming/")
+    (again,) = stage.handle([found], store)
+    assert again == CachedResult(first)
+
+
+def test_a_forged_download_gets_no_content_of_another_job(
+    stage: Stage, store: DirectoryArtifacts
+) -> None:
+    """Downloading claims stored content for its job before it names the content in an event."""
+    new(stage, uploaded(store, PHOTO), store)
+    forged = downloaded(linked("http://shop.example/unknown.jpg"), sha256=SHA)
+    (refused,) = stage.handle([forged], store)
+    assert isinstance(refused, Rejected)
+    assert refused.code == "object-not-found"
 
 
 def test_a_missing_url_is_rejected(
