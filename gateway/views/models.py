@@ -51,7 +51,11 @@ class SizedPicture(Picture):
 
 
 class Original(SizedPicture):
-    """The photo as submitted. ``width`` and ``height`` are of the upright picture, in pixels."""
+    """The photo as submitted. ``width`` and ``height`` are of the upright picture, in pixels.
+
+    ``url`` leads to a copy in full size without metadata (place, time, camera). Jobs of earlier
+    versions have no copy until they are validated again; their ``url`` leads to the untouched file.
+    """
 
     sha256: str
     format: str
