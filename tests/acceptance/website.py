@@ -16,8 +16,8 @@ CHUNK = b"\xff\xd8\xff\xe0" + b"x" * 65_532
 class Website:
     """Serves at ``url``. ``answers`` counts the responses by path and status.
 
-    ``/inward`` redirects to 127.0.0.1. ``/flood`` sends without end, ``/drip`` too, but slowly. Paths that begin with
-    ``/hang`` never answer. Paths that begin with ``/busy`` answer 503 once.
+    ``/inward`` redirects to 127.0.0.1. ``/flood`` sends without end, ``/drip`` too, but slowly.
+    Paths that begin with ``/hang`` never answer. Paths that begin with ``/busy`` answer 503 once.
     Every other path serves the content from `put`, or answers 404.
     """
 
