@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address that the gateway binds")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the gateway binds")
     public_url: str = Field(default="", description="the gateway's URL for clients")
+    hosts: str = Field(
+        default="", description="more host names of the gateway, separated by commas"
+    )
     secret: SecretStr = Field(default=SecretStr(""), description="key that signs artifact links")
     thumbnails: str = Field(default="128x128", description="thumbnail sizes, separated by commas")
     stages: str = Field(default="", description="additional stages, as module:attribute,…")
@@ -108,6 +111,18 @@ class Settings(BaseSettings):
     decode_timeout_s: float = Field(
         default=20.0, gt=0, description="time limit for decoding one photo"
     )
+    decode_cpu_s: float = Field(
+        default=10.0, gt=0, description="computing time for decoding one photo in seconds"
+    )
+    decode_memory_mib: int = Field(
+        default=0,
+        ge=0,
+        description="memory in MiB that a worker's decoders share; "
+        "0 means half of the worker's limit, at most 2048",
+    )
+    sandbox_required: bool = Field(
+        default=False, description="refuse to start on a kernel that lacks Landlock or seccomp"
+    )
     threads: int = Field(
         default=0, ge=0, description="compute threads of a worker; 0 means one for each core"
     )
@@ -176,6 +191,10 @@ class Settings(BaseSettings):
     def thumbnail_sizes(self) -> tuple[tuple[int, int], ...]:
         pairs = (part.strip().split("x") for part in self.thumbnails.split(","))
         return tuple((int(width), int(height)) for width, height in pairs)
+
+    @cached_property
+    def host_names(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.hosts.split(",") if part.strip())
 
     @cached_property
     def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
