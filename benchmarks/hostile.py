@@ -95,7 +95,7 @@ def measured(attack: Attack, hanging: str) -> Outcome:
             began = time.perf_counter()
             try:
                 answer = attack(target)
-            except (httpx.HTTPError, OSError, RuntimeError) as error:
+            except (httpx.HTTPError, OSError, RuntimeError, LookupError) as error:
                 answer = f"{type(error).__name__}: {error}"[:80]
             took = time.perf_counter() - began
             delay = other.stop()
@@ -107,10 +107,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", help="run attacks whose name contains this text")
-    parser.add_argument("--json", type=Path, help="write the outcomes to this file")
+    parser.add_argument(
+        "--json", type=Path, help="write the outcomes to this file; others in it stay"
+    )
     parser.add_argument("--before", type=Path, help="outcomes of an earlier version, for the table")
     given = parser.parse_args()
     before = json.loads(given.before.read_text()) if given.before else {}
+    kept = json.loads(given.json.read_text()) if given.json and given.json.exists() else {}
     found: dict[str, Outcome] = {}
     over = 0
     print("| attack | before | now | within limits |\n|---|---|---|---|", flush=True)
@@ -123,11 +126,11 @@ def main() -> None:
         fits = outcome.memory_mb <= LIMIT_MB and outcome.delay_s <= LIMIT_S
         over += not fits
         print(f"| {name} | {earlier} | {outcome.text} | {'yes' if fits else 'no'} |", flush=True)
+        if given.json:
+            kept[name] = asdict(outcome)
+            given.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + os.linesep)
     print(f"\n{len(found) - over} of {len(found)} attacks cost at most {LIMIT_MB:.0f} MB "
           f"and delayed no photo by more than {LIMIT_S:.0f} s.")  # fmt: skip
-    if given.json:
-        values = {name: asdict(outcome) for name, outcome in found.items()}
-        given.json.write_text(json.dumps(values, indent=2, ensure_ascii=False) + os.linesep)
 
 
 if __name__ == "__main__":

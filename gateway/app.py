@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from gateway.deps import GatewayDeps
@@ -16,6 +16,7 @@ from gateway.http import host_check, problem_responses
 from gateway.http.context import RequestContext, request_tracing
 from gateway.http.limits import BodyLimit
 from gateway.http.openapi import complete
+from gateway.http.query import check_query
 from gateway.routes import (
     artifacts,
     events,
@@ -30,8 +31,8 @@ from gateway.routes import (
 )
 from gateway.services import Services
 
-EVERYWHERE = ("request-timeout", "head-too-large", "internal-error", "busy")
-ROUTES = (jobs, listing, uploads, predict, replays, artifacts, events, system, page, gallery)
+EVERYWHERE = ("request-timeout", "unknown-parameter", "head-too-large", "internal-error", "busy")
+ROUTES = (jobs, listing, uploads, predict, replays, artifacts, events, system, page)
 
 DESCRIPTION = """
 Submit photos of garments and get data for marketplace listings: a caption, attributes, classes, a
@@ -67,13 +68,14 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     app.state.end_streams = deps.job_updates.feed.close
     services = app.state.services = Services.of(deps)
     for module in ROUTES:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(check_query)])
+    app.include_router(gallery.router)  # it checks the query itself, to answer with a page
     problem_responses.install(app)
     app.openapi = partial(_document, app.openapi, deps)  # type: ignore[method-assign]
     # The middleware that is added last runs first.
     app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=UNCOMPRESSED)
-    app.add_middleware(BodyLimit, limits=deps.limits)
-    app.add_middleware(host_check.HostCheck, names=deps.hosts)
+    app.add_middleware(BodyLimit, limits=deps.limits, memory=services.reader.memory)
+    app.add_middleware(host_check.HostCheck, names=deps.hosts, public_url=deps.addresses.gateway)
     app.add_middleware(RequestContext, metrics=services.metrics)
     return app
 
@@ -90,6 +92,7 @@ def _lifespan(deps: GatewayDeps) -> Callable[[FastAPI], AbstractAsyncContextMana
             yield
         finally:
             await app.state.services.replays.close()
+            await app.state.services.publisher.backlog.close()
             await asyncio.to_thread(deps.job_updates.stop)
 
     return lifespan

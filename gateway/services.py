@@ -9,12 +9,15 @@ from fastapi import Depends, Header, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from gateway.deps import GatewayDeps
+from gateway.http.limits import Memory
 from gateway.http.metrics import Metrics
 from gateway.http.readiness import Readiness
 from gateway.live.live_jobs import LiveJobs
 from gateway.pages.render import Pages
 from gateway.replays.service import ReplayService
 from gateway.search.similar import SimilarJobs
+from gateway.submissions.backlog import Backlog
+from gateway.submissions.body import SubmissionReader
 from gateway.submissions.submitter import SubmissionPublisher, Submitter
 
 
@@ -24,6 +27,7 @@ class Services:
 
     deps: GatewayDeps
     metrics: Metrics
+    reader: SubmissionReader
     submitter: Submitter
     publisher: SubmissionPublisher
     similar: SimilarJobs
@@ -41,6 +45,8 @@ class Services:
         async def check_artifacts() -> None:
             await run_in_threadpool(deps.artifacts.check)
 
+        publisher = SubmissionPublisher(deps, metrics, Backlog(deps.publisher))
+        metrics.backlog.set_function(lambda: len(publisher.backlog))
         checks = {
             "kafka": deps.publisher.check,
             "artifacts": check_artifacts,
@@ -49,8 +55,9 @@ class Services:
         return cls(
             deps=deps,
             metrics=metrics,
-            submitter=Submitter(deps, metrics),
-            publisher=SubmissionPublisher(deps, metrics),
+            reader=SubmissionReader(deps.limits, Memory(deps.limits.memory)),
+            submitter=Submitter(deps, metrics, publisher),
+            publisher=publisher,
             similar=SimilarJobs(deps.jobs),
             live=LiveJobs(deps.job_updates.feed, deps.jobs),
             replays=ReplayService(deps),
@@ -58,9 +65,9 @@ class Services:
             pages=Pages(),
         )
 
-    def link(self, key: str) -> str:
-        """Return a signed link to an artifact."""
-        return self.deps.signer.sign(key, expires_s=self.deps.link_expires_s)
+    def link(self, key: str, filename: str = "") -> str:
+        """Return a signed link to an artifact, which browsers save as ``filename``."""
+        return self.deps.signer.sign(key, expires_s=self.deps.link_expires_s, filename=filename)
 
 
 def _services(request: Request) -> Services:

@@ -7,16 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from lookstream.settings import Settings
     from streams.broker.topics import Topic
 
 OWN_PACKAGES = ("streams", "storage", "agents", "gateway", "lookstream", "lookstream_client")
 """A missing module of these is a fault of the installation and not a missing extra."""
+
+
+class AclRole(StrEnum):
+    """What a Kafka user does: the roles of `streams.broker.acls`."""
+
+    producer = "producer"
+    gateway = "gateway"
+    worker = "worker"
+    store = "store"
+
 
 Insecure = Annotated[
     bool,
@@ -83,7 +95,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run stages in one process: validation, captioning, classification, pose, shots, thumbnailing,
-    annotation, tracking, intake, or stages of your own.
+    annotation, downloading, tracking, intake, or stages of your own.
 
     **Examples**
 
@@ -98,15 +110,32 @@ def worker(
 
 
 def topics(
-    create: Annotated[bool, typer.Option("--create", help="Create missing topics.")] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="Create missing topics; with --acls, the ACLs.")
+    ] = False,
+    acls: Annotated[
+        str | None,
+        typer.Option(metavar="PRINCIPAL", help="Show what this Kafka user may do, as ACLs."),
+    ] = None,
+    role: Annotated[AclRole, typer.Option(help="What the user of --acls does.")] = AclRole.producer,
 ) -> None:
     """List the topics of the system; with `--create`, create them on Apache Kafka.
 
-    **Example**
+    With `--acls`, list the Kafka ACLs of a user instead; with `--create`, apply them. A producer
+    may only submit photos.
+
+    **Examples**
 
     `LOOKSTREAM_KAFKA=kafka://localhost:9092 lookstream topics --create`
+
+    `lookstream topics --acls User:shop`
+
+    `lookstream topics --acls User:pose --role worker --create`
     """
     with _starting() as settings:
+        if acls is not None:
+            _access(settings, acls if ":" in acls else f"User:{acls}", role, create)
+            return
         from lookstream.wiring.gateway import topic_plan
         from streams.broker.connection import BrokerUrl
         from streams.broker.topics import create_topics
@@ -114,6 +143,27 @@ def topics(
         plan = topic_plan(settings)
         made = create_topics(BrokerUrl.parse(settings.kafka), plan) if create else []
         _show_topics(plan, made)
+
+
+def _access(settings: Settings, principal: str, role: AclRole, create: bool) -> None:
+    """Print the ACLs of a principal, one a line; with ``create``, apply them first."""
+    from lookstream_client.display import table, terminal
+
+    from lookstream.wiring.gateway import acl_plan
+    from streams.broker.acls import create_acls
+    from streams.broker.connection import BrokerUrl
+
+    if not principal.partition(":")[2].strip():
+        raise typer.BadParameter("name a Kafka user, such as User:shop", param_hint="--acls")
+    plan = acl_plan(settings, role.value)
+    if create:
+        create_acls(BrokerUrl.parse(settings.kafka), principal, plan)
+    made = table("principal", "may", "resource", "name", "")
+    for acl in plan:
+        name = f"{acl.name}*" if acl.prefixed else acl.name
+        new = "created" if create else ""
+        made.add_row(principal, acl.operation, acl.resource, name, new)
+    terminal().print(made)
 
 
 def _show_topics(topics: Sequence[Topic], created: Sequence[str]) -> None:

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address that the gateway binds")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the gateway binds")
     public_url: str = Field(default="", description="the gateway's URL for clients")
+    hosts: str = Field(
+        default="", description="more host names of the gateway, separated by commas"
+    )
     secret: SecretStr = Field(default=SecretStr(""), description="key that signs artifact links")
     thumbnails: str = Field(default="128x128", description="thumbnail sizes, separated by commas")
     stages: str = Field(default="", description="additional stages, as module:attribute,…")
@@ -105,8 +108,26 @@ class Settings(BaseSettings):
     )
     url_allow: str = Field(default="", description="private networks that photo URLs may reach")
     url_timeout_s: float = Field(default=20.0, gt=0, description="time limit for fetching one URL")
+    url_retry_s: float = Field(
+        default=300.0, ge=0, description="seconds for which the URL of a busy server is tried again"
+    )
+    downloads: int = Field(
+        default=64, ge=1, le=1_000, description="photo URLs that a worker fetches at the same time"
+    )
     decode_timeout_s: float = Field(
         default=20.0, gt=0, description="time limit for decoding one photo"
+    )
+    decode_cpu_s: float = Field(
+        default=10.0, gt=0, description="computing time for decoding one photo in seconds"
+    )
+    decode_memory_mib: int = Field(
+        default=0,
+        ge=0,
+        description="memory in MiB that a worker's decoders share; "
+        "0 means half of the worker's limit, at most 2048",
+    )
+    sandbox_required: bool = Field(
+        default=False, description="refuse to start on a kernel that lacks Landlock or seccomp"
     )
     threads: int = Field(
         default=0, ge=0, description="compute threads of a worker; 0 means one for each core"
@@ -117,6 +138,11 @@ class Settings(BaseSettings):
         default=300.0,
         gt=0,
         description="seconds until a stalled job is submitted again",
+    )
+    uploads_expire_s: float = Field(
+        default=604_800.0,
+        gt=0,
+        description="seconds until an upload without a job, or of a rejected photo, is deleted",
     )
     link_expires_s: int = Field(
         default=86_400, ge=60, le=604_800, description="lifetime of signed links in seconds"
@@ -171,6 +197,10 @@ class Settings(BaseSettings):
     def thumbnail_sizes(self) -> tuple[tuple[int, int], ...]:
         pairs = (part.strip().split("x") for part in self.thumbnails.split(","))
         return tuple((int(width), int(height)) for width, height in pairs)
+
+    @cached_property
+    def host_names(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.hosts.split(",") if part.strip())
 
     @cached_property
     def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -90,9 +90,9 @@ class MemoryArtifacts:
     def exists(self, key: str) -> bool:
         return keys.safe_key(key) in self._objects
 
-    def copy(self, source: str, destination: str) -> None:
+    def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         content, info = self._found(source)
-        self.put(destination, content, content_type=info.content_type)
+        self.put(destination, content, content_type=content_type or info.content_type)
 
     def delete(self, key: str) -> None:
         keys.safe_key(key)
@@ -105,7 +105,9 @@ class MemoryArtifacts:
             found = sorted(key for key in self._objects if key.startswith(prefix) and key > after)
         return found[:limit]
 
-    def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def signed_link(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str:
         return self._signer.sign(keys.safe_key(key), expires_s=expires_s, method=method)
 
     def check(self) -> None:

@@ -2,6 +2,7 @@
 
     StorageError
     ├── StoreUnavailable   unavailable now; the same call may succeed later
+    │   └── StorageFull    no space is left; deleting makes room
     ├── ArtifactNotFound   no object has this key
     ├── InvalidKey         the key is not allowed
     ├── InvalidLink        the signature does not fit the link
@@ -14,6 +15,7 @@ Adapters translate their drivers' errors (urllib3, minio, pymongo, sqlite3, OSEr
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -25,6 +27,10 @@ class StorageError(Exception):
 
 class StoreUnavailable(StorageError):
     code = "store-unavailable"
+
+
+class StorageFull(StoreUnavailable):
+    code = "storage-full"
 
 
 class ArtifactNotFound(StorageError):
@@ -49,3 +55,8 @@ class InvalidCursor(StorageError):
 
 class InvalidStoreUrl(StorageError):
     code = "invalid-store-url"
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Tell whether a file could not be written because no space or quota is left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -6,6 +6,7 @@
     ├── EventTooLarge       the broker refuses a record of this size
     ├── UnknownStage        no stage has this name
     ├── TopicNotReplayable  no stage consumes this topic
+    ├── AclsRefused         Kafka has no authorizer, or forbids a change of its ACLs
     └── InvalidBrokerUrl    LOOKSTREAM_KAFKA is malformed
 
 The package translates its drivers' errors (confluent_kafka, cloudevents, pydantic) into these.
@@ -40,6 +41,10 @@ class UnknownStage(StreamError):
 
 class TopicNotReplayable(StreamError):
     code = "topic-not-replayable"
+
+
+class AclsRefused(StreamError):
+    code = "acls-refused"
 
 
 class InvalidBrokerUrl(StreamError):

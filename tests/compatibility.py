@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # A smaller maximum or a larger minimum refuses values that were allowed before.
-_CEILINGS = ("maxLength", "maximum", "maxItems")
+_CEILINGS = ("maxLength", "maximum", "maxItems", "maxProperties")
 _FLOORS = ("minLength", "minimum", "minItems")
 _MUST_STAY = ("type", "format", "pattern", "const")
 
@@ -51,7 +51,9 @@ def _field(where: str, old: Mapping[str, Any], new: Mapping[str, Any] | None) ->
 
 def _limits(where: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     for word in _CEILINGS:
-        if word in new and new[word] < old.get(word, float("inf")):
+        if word in new and word not in old:
+            yield f"{where}: {word} is new"
+        elif word in new and new[word] < old[word]:
             yield f"{where}: {word} is lower"
     for word in _FLOORS:
         if word in new and new[word] > old.get(word, float("-inf")):

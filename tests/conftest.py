@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("repeatable")
 
 pytest_plugins = ["tests.servers"]
 
-REAL = {"kafka_server", "minio_server", "ferretdb_server"}
+REAL = {"kafka_server", "secured_kafka", "minio_server", "ferretdb_server"}
 
 # A shell's background job ignores SIGINT. The processes that tests interrupt would inherit this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -33,7 +33,15 @@ _NEVER = tuple(
         "100::/64",  # discard
         "::/96",  # IPv4-compatible, deprecated
     )
-) + tuple(IPv4Network(text) for text in ("192.88.99.0/24", "192.0.0.0/24"))
+) + tuple(
+    IPv4Network(text)
+    for text in (
+        "192.88.99.0/24",
+        "192.0.0.0/24",
+        # Azure's metadata and DNS server: a public address that answers inside a cloud only.
+        "168.63.129.16/32",
+    )
+)
 
 
 def permitted(text: str, allowed: Sequence[Network] = ()) -> bool:
@@ -76,6 +84,14 @@ def _is_public(address: Address) -> bool:
 
 Resolve = Callable[[str, int], Sequence[str]]
 """Maps host and port to IP addresses. Raises `OSError` (`socket.gaierror`) for an unknown host."""
+
+
+class HostNotResolved(httpcore.ConnectError):
+    """The name server did not answer, or the host is unknown. ``temporary`` tells which."""
+
+    def __init__(self, message: str, *, temporary: bool) -> None:
+        super().__init__(message)
+        self.temporary = temporary
 
 
 class AddressNotAllowed(Exception):
@@ -156,9 +172,10 @@ class PinnedConnector(httpcore.NetworkBackend):
         try:
             answer = answers.get(timeout=self._deadline.left())
         except Empty:
-            raise httpcore.ConnectTimeout("the host name was not resolved in time") from None
+            raise HostNotResolved("no answer from the name server", temporary=True) from None
         if isinstance(answer, Exception):
-            raise httpcore.ConnectError(str(answer)) from answer
+            temporary = getattr(answer, "errno", None) == socket.EAI_AGAIN
+            raise HostNotResolved(str(answer), temporary=temporary) from answer
         return answer
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import ssl
-import time
+import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import BinaryIO, cast
 
 import httpcore
 import httpx
@@ -19,11 +21,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agents.inputs.connector import (
     AddressNotAllowed,
     Deadline,
+    HostNotResolved,
     Network,
     PinnedConnector,
     Resolve,
     system_resolver,
 )
+from agents.inputs.decompression import decompressed
 from agents.stages.errors import Rejected
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
@@ -34,40 +38,59 @@ _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]+(%25[a-z0-9]+)?", re.IGNORECA
 _AGENT = "lookstream/1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
-_NOT_NOW = frozenset({408, 425, 429})
-_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 5.0
+_REFUSING_NOW = frozenset({408, 425, 429})
+_BUSY = frozenset({502, 503, 504})
+_IN_MEMORY = 256 * 1024
+"""Bytes of a response that stay in memory; a larger response goes to a temporary file."""
+_VALIDATOR_CHARACTERS = 1024
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A URL's response. ``data`` is None when the server answers "not modified"."""
+    """A URL's response. ``file`` has the content from its start, without its transfer's
+    compression. It is None when the server answers "not modified"."""
 
-    data: bytes | None
+    file: BinaryIO | None
     etag: str | None = None
     last_modified: str | None = None
 
+    @property
+    def data(self) -> bytes | None:
+        """Return the whole content, and close the file."""
+        if self.file is None:
+            return None
+        with self.file as file:
+            return file.read()
 
-class _TryAgain(Exception):
-    """A failure that a second try may avoid: no connection, broken TLS, a busy server.
 
-    ``pause_s`` is the delay before the next try. ``refused`` is the error when no try is left.
+class TryLater(Exception):
+    """The server is busy, or its name cannot be resolved now: try again after seconds or minutes.
+
+    ``retry_after_s`` is the delay that the server asks for; 0 if it does not ask. ``refused`` is
+    the final error when there is no time left.
     """
 
-    def __init__(self, problem: str, pause_s: float = 0.0, refused: Rejected | None = None) -> None:
-        super().__init__(problem)
-        self.pause_s = pause_s
+    def __init__(self, refused: Rejected, retry_after_s: float = 0.0) -> None:
+        super().__init__(refused.message)
         self.refused = refused
+        self.retry_after_s = retry_after_s
+
+
+class _Failed(Exception):
+    """A failure that an immediate second try may avoid: no connection, broken TLS, HTTP 500."""
 
 
 class Fetcher:
     """Fetches public http and https URLs, and those of ``allowed_networks``.
 
     Blocking and thread-safe. ``timeout_s`` limits the whole fetch: look-ups, redirects, the second
-    try and the body. No proxies, cookies or credentials. Without ``ssl_context`` the certificate
-    authorities of certifi are trusted.
+    try and the body. ``max_bytes`` limits the content, before and after decompression. No proxies,
+    cookies or credentials. Without ``ssl_context`` the certificate authorities of certifi are
+    trusted.
 
-    Raises `Rejected`: ``url-invalid``, ``url-not-allowed``, ``url-not-found``, ``url-refused``,
-    ``url-too-large``, ``url-too-many-redirects``, ``url-timeout``, ``url-unreachable``.
+    Raises `TryLater`, and `Rejected`: ``url-invalid``, ``url-not-allowed``, ``url-not-found``,
+    ``url-refused``, ``url-too-large``, ``url-too-many-redirects``, ``url-timeout``,
+    ``url-unreachable``.
     """
 
     def __init__(
@@ -99,22 +122,28 @@ class Fetcher:
         if last_modified:
             headers["If-Modified-Since"] = last_modified
         start, deadline = _parsed(url), Deadline(self._timeout_s)
-        refused = Rejected("url-unreachable", "The URL cannot be reached.")
-        for left in reversed(range(self._tries)):
+        reason = ""
+        for _ in range(self._tries):
             try:
                 return self._follow(start, headers, deadline)
-            except _TryAgain as error:
-                refused = error.refused or Rejected(refused.code, refused.message, str(error))
-                if left:
-                    with suppress(httpcore.TimeoutException):  # the next try reports the time-out
-                        time.sleep(min(error.pause_s, deadline.left()))
+            except _Failed as error:
+                reason = str(error)
+            except HostNotResolved as error:
+                if error.temporary:
+                    message = "The URL's host name cannot be resolved now."
+                    refused = Rejected("url-unreachable", message, str(error)[:300])
+                    raise TryLater(refused) from None
+                raise Rejected(
+                    "url-unreachable", "The URL's host name is unknown.", str(error)[:300]
+                ) from None
             except AddressNotAllowed:
                 raise Rejected("url-not-allowed", "The URL's address is not allowed.") from None
             except httpcore.TimeoutException:
                 raise Rejected(
                     "url-timeout", f"The URL did not answer within {self._timeout_s:g} s."
                 ) from None
-        raise refused
+        status = f" ({reason})" if reason.startswith("HTTP ") else ""
+        raise Rejected("url-unreachable", f"The URL cannot be reached{status}.", reason)
 
     def _follow(self, url: httpx.URL, headers: dict[str, str], deadline: Deadline) -> Fetched:
         for _ in range(self._max_redirects + 1):
@@ -141,8 +170,10 @@ class Fetcher:
                 pool.stream("GET", target, headers=list(sent.items())) as response,
             ):
                 return self._answer(url, response)
+        except HostNotResolved:
+            raise
         except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError) as error:
-            raise _TryAgain(f"{type(error).__name__}: {error}"[:300]) from error
+            raise _Failed(f"{type(error).__name__}: {error}"[:300]) from error
 
     def _answer(self, url: httpx.URL, response: httpcore.Response) -> Fetched | httpx.URL:
         headers = httpx.Headers(response.headers)
@@ -153,37 +184,61 @@ class Fetcher:
             return Fetched(None, headers.get("etag"), headers.get("last-modified"))
         if status in _GONE:
             raise Rejected("url-not-found", f"The URL does not exist (HTTP {status}).")
+        if status in _BUSY:
+            refused = Rejected("url-unreachable", f"The server is busy (HTTP {status}).")
+            raise TryLater(refused, _retry_after_s(headers))
         if status >= 500:
-            raise _TryAgain(f"HTTP {status}", _pause_s(headers))
+            raise _Failed(f"HTTP {status}")
         if status != 200:
             refused = Rejected("url-refused", f"The server refused the URL (HTTP {status}).")
-            if status in _NOT_NOW:
-                raise _TryAgain(f"HTTP {status}", _pause_s(headers), refused)
+            if status in _REFUSING_NOW:
+                raise TryLater(refused, _retry_after_s(headers))
             raise refused
-        data = self._body(response, headers)
-        return Fetched(data, headers.get("etag"), headers.get("last-modified"))
+        file = self._body(response, headers)
+        return Fetched(file, _validator(headers, "etag"), _validator(headers, "last-modified"))
 
-    def _body(self, response: httpcore.Response, headers: httpx.Headers) -> bytes:
+    def _body(self, response: httpcore.Response, headers: httpx.Headers) -> BinaryIO:
+        """Return the content in a file, decompressed. A server may compress it unasked."""
         length = headers.get("content-length", "")
-        too_large = length.isdecimal() and int(length[:20]) > self._max_bytes
-        data = bytearray()
-        if not too_large:
-            for chunk in response.iter_stream():
-                data += chunk
-                if too_large := len(data) > self._max_bytes:
-                    break
-        if too_large:
-            raise Rejected("url-too-large", f"The URL has more than {self._max_bytes:,} bytes.")
-        return bytes(data)
+        if length.isdecimal() and int(length[:20]) > self._max_bytes:
+            raise self._too_large()
+        file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller reads it
+        size = 0
+        try:
+            for chunk in decompressed(response.iter_stream(), headers.get("content-encoding", "")):
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise self._too_large()
+                file.write(chunk)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return cast(BinaryIO, file)
+
+    def _too_large(self) -> Rejected:
+        return Rejected("url-too-large", f"The URL has more than {self._max_bytes:,} bytes.")
 
 
-def _pause_s(headers: httpx.Headers) -> float:
-    """Return the server's Retry-After, limited to the time that a thread may wait."""
-    asked = headers.get("retry-after", "")
-    return min(float(asked[:6]) if asked.isdecimal() else _PAUSE_S, _LONGEST_PAUSE_S)
+def _validator(headers: httpx.Headers, name: str) -> str | None:
+    text = headers.get(name)
+    return text if text is not None and len(text) <= _VALIDATOR_CHARACTERS else None
+
+
+def _retry_after_s(headers: httpx.Headers) -> float:
+    """Return the seconds of Retry-After, a number or a date (RFC 9110); 0 without a valid one."""
+    asked = headers.get("retry-after", "").strip()
+    if asked.isdecimal():
+        return float(asked[:6])
+    try:
+        date = parsedate_to_datetime(asked)
+        return max(0.0, (date.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
+    text = text.strip(" \t\r\n").replace(" ", "%20")  # as browsers do
     try:
         url = base.join(text) if base is not None else httpx.URL(text)
     except (httpx.InvalidURL, ValueError, TypeError) as error:

@@ -15,7 +15,8 @@ class ComputePool:
     """Runs blocking work outside the event loop, with a time limit for each call.
 
     A thread cannot be killed. After a time-out, the pool of the hanging thread is abandoned, and
-    a new pool takes over the queued work. ``abandoned`` counts the hanging threads.
+    a new pool takes over the queued work. ``abandoned`` counts the threads that hang now:
+    a thread that returns late is counted no longer.
     """
 
     def __init__(self, threads: int = 0) -> None:
@@ -55,15 +56,21 @@ class ComputePool:
         try:
             return await asyncio.wait_for(asyncio.shield(future), timeout_s)
         except TimeoutError:
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._abandon(pool)
+            self._abandon(pool, future)
             raise TimeoutError(f"took longer than {timeout_s:g} s") from None
 
-    def _abandon(self, pool: ThreadPoolExecutor) -> None:
+    def _abandon(self, pool: ThreadPoolExecutor, future: asyncio.Future[T]) -> None:
         self.abandoned += 1
+        future.add_done_callback(self._returned)
         if pool is self._pool:
             self._pool = self._new_pool()
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _returned(self, late: asyncio.Future[Any]) -> None:
+        """Count a thread that returned after its time limit as free; ignore its result."""
+        self.abandoned -= 1
+        if not late.cancelled():
+            late.exception()
 
     def close(self) -> None:
         """Accept no more work. Running work continues to its end."""

@@ -20,8 +20,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agents.runtime.faust_app import Offsets, make_app
-from agents.runtime.processor import Processor
+from agents.runtime.barrier import Barrier
+from agents.runtime.crash_counts import LIMIT, CrashCounts
+from agents.runtime.faust_app import FaustNotes, Notes, Offsets, make_app
+from agents.runtime.processor import LoadingProcessor, Processor
+from agents.runtime.turns import Turns
 from agents.runtime.watchdog import ConsumerStatus
 from streams.broker.connection import BrokerUrl
 from streams.broker.records import Record
@@ -37,13 +40,26 @@ class ProcessorConsumer:
     """Runs one processor on one consumer group, one batch at a time."""
 
     def __init__(
-        self, processor: Processor, broker: BrokerUrl, *, prefix: str = "lookstream"
+        self,
+        processor: Processor,
+        broker: BrokerUrl,
+        *,
+        prefix: str = "lookstream",
+        barrier: Barrier | None = None,
+        turns: Turns | None = None,
+        crash_limit: int = LIMIT,
     ) -> None:
         self.processor = processor
+        self._barrier = barrier
+        self._turns = turns or Turns()
+        self._crash_limit = crash_limit
         self.name = processor.name
         self.started = False
         self._finished: Offsets = {}
-        self.app = make_app(processor, broker, self._finished, prefix)
+        notes: Notes = {}
+        self.app = make_app(processor, broker, self._finished, prefix, notes)
+        self._crashes = CrashCounts(self.name, FaustNotes(self.app, notes))
+        self._first_read: dict[Any, int] = {}
         self._inbox: asyncio.Queue[tuple[int, Any] | None] = asyncio.Queue(INBOX)
         self._assignment = 0
         self._draining = False
@@ -62,12 +78,15 @@ class ProcessorConsumer:
     async def _read(self, stream: Any) -> None:
         async for event in stream.noack().events():
             self.on_record()
+            self._first_read.setdefault(event.message.tp, event.message.offset)
             await self._inbox.put((self._assignment, event))
 
     async def _on_rebalance(self, *_: Any, **__: Any) -> None:
         """Drop all buffered events: the broker delivers them again after a rebalance."""
         self._assignment += 1
         self._finished.clear()
+        self._first_read.clear()
+        self._crashes.assigned()
         while not self._inbox.empty():
             self._inbox.get_nowait()
         if self._draining:
@@ -80,14 +99,55 @@ class ProcessorConsumer:
             assignment, events = batch[0][0], [event for _, event in batch]
             self._in_hand = len(events)
             began = time.monotonic()
-            await self.processor.process([record_of(event.message) for event in events])
+            await self._process(assignment, events)
             self._in_hand = 0
-            if assignment == self._assignment:
-                self._mark_finished(events)
             self._last_progress = time.monotonic()
             self.on_batch(self.name, self._last_progress - began)
             if self._draining:
                 return
+
+    async def _process(self, assignment: int, events: Sequence[Any]) -> None:
+        """Process a batch. After a death of the worker, the records that were in work then are
+        processed one by one, each alone in this process."""
+        if self._barrier is None:
+            await self.processor.process([record_of(event.message) for event in events])
+            self._finish(assignment, events)
+            return
+        if isinstance(self.processor, LoadingProcessor):
+            await self.processor.loaded()
+        await self._crashes.read({event.message.tp for event in events})
+        if any(self._is_suspect(event) for event in events):
+            for event in events:
+                await self._process_alone(assignment, event)
+            return
+        async with self._turns.together():
+            await self._begin(assignment, events)
+            await self._barrier.process([record_of(event.message) for event in events])
+        self._finish(assignment, events)
+
+    async def _process_alone(self, assignment: int, event: Any) -> None:
+        assert self._barrier is not None  # noqa: S101 - the caller checked
+        record, tp = record_of(event.message), event.message.tp
+        times = self._crashes.count(tp) if self._is_suspect(event) else 0
+        if times >= self._crash_limit:
+            await self._barrier.refuse(record, times)
+        else:
+            async with self._turns.alone():
+                await self._begin(assignment, [event])
+                await self._barrier.process([record])
+        self._crashes.finish(tp)
+        self._finish(assignment, [event])
+
+    def _is_suspect(self, event: Any) -> bool:
+        return self._crashes.suspect(event.message.tp, event.message.offset)
+
+    async def _begin(self, assignment: int, events: Sequence[Any]) -> None:
+        if assignment == self._assignment:
+            await self._crashes.begin([(each.message.tp, each.message.offset) for each in events])
+
+    def _finish(self, assignment: int, events: Sequence[Any]) -> None:
+        if assignment == self._assignment:
+            self._mark_finished(events)
 
     async def _gather(self) -> list[tuple[int, Any]]:
         """Return 1 to `Processor.batch` events; return an empty list when draining."""
@@ -135,6 +195,11 @@ class ProcessorConsumer:
             cause = stopped.exception() or self.app.crash_reason
             raise RuntimeError(f"{self.name}: Faust stopped unexpectedly") from cause
 
+    async def withdraw(self) -> None:
+        """Note that the records in work are not to blame if the process ends now."""
+        if self._in_hand:
+            await self._crashes.withdraw()
+
     async def drain(self) -> None:
         """Finish the current batch, commit, leave the group. Cancel the call to stop waiting."""
         self._draining = True
@@ -162,7 +227,8 @@ class ProcessorConsumer:
 
     def waiting_for(self) -> str | None:
         """Return the reason why the processor waits, None when it does not wait."""
-        return self.processor.waiting_for
+        waits = self._barrier.waiting_for if self._barrier else None
+        return self.processor.waiting_for or waits
 
     @property
     def assigned(self) -> int:
@@ -175,6 +241,8 @@ class ProcessorConsumer:
         """Return assignment, lag and progress. Raises the Kafka client's errors."""
         partitions = self.app.consumer.assignment() if self.assigned else set()
         now = time.monotonic()
+        if self.waiting_for():
+            await self.withdraw()
         lag = await asyncio.wait_for(self._lag(partitions), LAG_TIMEOUT_S) if partitions else 0
         if partitions:
             self._last_assigned = now
@@ -186,15 +254,16 @@ class ProcessorConsumer:
             last_assigned=self._last_assigned,
             lag=lag,
             last_progress=max(self._last_progress, self.processor.last_progress),
-            waiting=self.processor.waiting_for is not None,
+            waiting=self.waiting_for() is not None,
             step_limit_s=self.processor.step_limit_s if self._in_hand else 0.0,
         )
 
     async def _lag(self, partitions: set[Any]) -> int:
         ends: Mapping[Any, int] = await self.app.consumer.highwaters(*partitions)
-        lag = self._in_hand + self._inbox.qsize()
+        lag = 0
         for partition, end in ends.items():
-            reached = self._finished.get(partition)
+            # The client's position is after the records in the buffers, which are not finished.
+            reached = self._finished.get(partition, self._first_read.get(partition))
             if reached is None:
                 reached = await self.app.consumer.position(partition) or 0
             lag += max(0, (end or 0) - reached)

@@ -6,15 +6,21 @@ Every dead letter of the product is published by `DeadLetterPublisher`.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+
+import structlog
 
 from agents.runtime.metrics import StageMetrics
 from agents.runtime.processor import Publisher
 from agents.runtime.retry import UnavailableRetry
-from streams.broker.records import Record
+from streams.broker.records import HEADER_BYTES, HEADER_OVERHEAD, Headers, Record
 from streams.broker.topics import DEAD_LETTERS
 from streams.errors import EventTooLarge
 from streams.events.codec import Encoded
+
+log = structlog.get_logger()
 
 _CONNECT = "__connect.errors."
 _CHARACTERS = 8_000
@@ -37,17 +43,24 @@ class DeadLetterPublisher:
     ) -> None:
         """Return when the broker has the dead letter, however long the broker is unavailable.
 
-        When the broker refuses the record as too large, only the key and the headers are sent.
+        When the record is refused, a smaller letter is sent: without the value, then without the
+        record's headers, then without its key.
         """
         letter = dead_letter(record, error, stage=self._stage, attempts=attempts, code=code)
-        try:
-            await self._send(letter)
-        except EventTooLarge:
-            await self._send(replace(letter, value=None))
+        for smaller in _ever_smaller(letter, record):
+            try:
+                await self._retry.until_available(partial(self._publisher.send, [smaller]))
+                break
+            except (EventTooLarge, TypeError, ValueError) as refusal:
+                log.warning("dead_letter_refused", stage=self._stage, reason=str(refusal)[:500])
         self._metrics.dead_letters.labels(self._stage).inc()
 
-    async def _send(self, letter: Encoded) -> None:
-        await self._retry.until_available(lambda: self._publisher.send([letter]))
+
+def _ever_smaller(letter: Encoded, record: Record) -> Iterator[Encoded]:
+    yield letter
+    yield (bare := replace(letter, value=None))
+    yield (bare := replace(bare, headers=bare.headers[len(_kept(record.headers)) :]))
+    yield replace(bare, key=None)
 
 
 def dead_letter(
@@ -55,6 +68,7 @@ def dead_letter(
 ) -> Encoded:
     """Return the dead letter of ``record``: its key, value and headers, then our headers.
 
+    Headers beyond `HEADER_BYTES` are dropped, and a header ``headers.dropped`` counts them.
     The headers about the error have the names that Kafka Connect uses.
     """
     facts = {
@@ -63,16 +77,37 @@ def dead_letter(
         "offset": record.offset,
         "stage": stage,
         "exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
-        "exception.message": str(error),
+        "exception.message": _message(error),
         "exception.stacktrace": "".join(traceback.format_exception(error)),
     }
-    ours = {"attempts": attempts, "group": f"lookstream.{stage}", "code": code}
+    ours: dict[str, object] = {"attempts": attempts, "group": f"lookstream.{stage}", "code": code}
+    if dropped := len(record.headers) - len(_kept(record.headers)):
+        ours["headers.dropped"] = dropped
     headers = (
-        *record.headers,
+        *_kept(record.headers),
         *((_CONNECT + name, _header(value)) for name, value in facts.items()),
         *((name, _header(value)) for name, value in ours.items()),
     )
     return Encoded(DEAD_LETTERS, record.key, record.value, headers)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the error's own code
+        return type(error).__name__
+
+
+def _kept(headers: Headers) -> Headers:
+    """Return the first headers, at most `HEADER_BYTES` in all."""
+    left = HEADER_BYTES
+    kept: list[tuple[str, bytes]] = []
+    for name, value in headers:
+        left -= len(name.encode(errors="replace")) + len(value) + HEADER_OVERHEAD
+        if left < 0:
+            break
+        kept.append((name, value))
+    return tuple(kept)
 
 
 def _header(value: object) -> bytes:

@@ -8,15 +8,19 @@ before a rebalance stay in the buffers. ``tests/integration/test_faust_traps.py`
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import faust
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.app.base import BootStrategy
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.types import TP
 from yarl import URL
 
+from agents.runtime.lenient_records import install
 from agents.runtime.processor import Processor
 from streams.broker.connection import BrokerUrl
 
@@ -56,7 +60,13 @@ class _App(faust.App):  # type: ignore[misc]
         """Create no ``<group>-data`` directory: it is for Faust tables, which we do not use."""
 
 
-def _transport(url: str, app: faust.App, fetch_wait_s: float, finished: Offsets) -> Transport:
+Notes = dict[TP, tuple[int, str]]
+"""A text for the commit of an offset, by partition. The commit of another offset has no text."""
+
+
+def _transport(
+    url: str, app: faust.App, fetch_wait_s: float, finished: Offsets, notes: Notes
+) -> Transport:
     """Return a transport that commits only the offsets in ``finished``.
 
     Faust's own offsets are wrong: Faust acknowledges events that it skips around a rebalance or a
@@ -68,6 +78,7 @@ def _transport(url: str, app: faust.App, fetch_wait_s: float, finished: Offsets)
         def _create_worker_consumer(self, transport: Any) -> Any:
             consumer = super()._create_worker_consumer(transport)
             consumer._fetch_max_wait_ms = int(fetch_wait_s * 1000)
+            consumer.commit = partial(_commit_with_notes, consumer.commit, notes)
             return consumer
 
     class OwnConsumer(Consumer):  # type: ignore[misc]
@@ -95,6 +106,51 @@ def _transport(url: str, app: faust.App, fetch_wait_s: float, finished: Offsets)
     return OwnTransport([URL(part) for part in url.split(";")], app, loop=app.loop)
 
 
+async def _commit_with_notes(
+    commit: Callable[[Any], Awaitable[None]], notes: Notes, offsets: Mapping[Any, Any]
+) -> None:
+    """Commit ``offsets`` with the notes that belong to them."""
+    texts = {
+        partition: text
+        for partition, (offset, text) in list(notes.items())
+        if (own := offsets.get(partition)) is not None and own.offset == offset
+    }
+    await commit(
+        {
+            partition: OffsetAndMetadata(each.offset, texts.get(partition, ""))
+            for partition, each in offsets.items()
+        }
+    )
+
+
+class FaustNotes:
+    """The notes at the committed offsets of an app: an `agents.runtime.crash_counts.OffsetNotes`.
+
+    The methods raise the Kafka client's errors.
+    """
+
+    def __init__(self, app: faust.App, notes: Notes) -> None:
+        self._app = app
+        self._notes = notes
+
+    async def read(self, partitions: Iterable[TP]) -> dict[TP, tuple[int, str]]:
+        """Return offset and text of each partition with a committed offset."""
+        thread = self._app.consumer._thread
+        fetch = thread._consumer._coordinator.fetch_committed_offsets
+        found = await thread.call_thread(fetch, [TopicPartition(*each) for each in partitions])
+        return {TP(*each): (at.offset, at.metadata or "") for each, at in found.items()}
+
+    async def write(self, notes: Mapping[TP, tuple[int, str]]) -> None:
+        """Commit the offsets with their texts."""
+        self._notes.update(notes)
+        thread = self._app.consumer._thread
+        offsets = {
+            TopicPartition(*each): OffsetAndMetadata(offset, "")
+            for each, (offset, _) in notes.items()
+        }
+        await thread.call_thread(thread._consumer.commit, offsets)
+
+
 def _credentials(broker: BrokerUrl) -> faust.SASLCredentials | faust.SSLCredentials | None:
     context = ssl.create_default_context(cafile=broker.ca) if broker.tls else None
     if broker.sasl:
@@ -108,12 +164,18 @@ def _credentials(broker: BrokerUrl) -> faust.SASLCredentials | faust.SSLCredenti
 
 
 def make_app(
-    processor: Processor, broker: BrokerUrl, finished: Offsets, prefix: str = "lookstream"
+    processor: Processor,
+    broker: BrokerUrl,
+    finished: Offsets,
+    prefix: str = "lookstream",
+    notes: Notes | None = None,
 ) -> faust.App:
     """Return a Faust app that reads the processor's topics as group ``<prefix>.<name>``.
 
-    The app commits the offsets in ``finished`` every second and on stop.
+    The app commits the offsets in ``finished`` every second and on stop, with their ``notes``.
     """
+    install()
+    notes = {} if notes is None else notes
     tuning = ConsumerTuning.of(broker)
     url = ";".join(f"kafka://{host}" for host in broker.bootstrap.split(","))
     app = _App(
@@ -135,5 +197,5 @@ def make_app(
         topic_disable_leader=True,
         autodiscover=False,
     )
-    app.transport = _transport(url, app, tuning.fetch_wait_s, finished)
+    app.transport = _transport(url, app, tuning.fetch_wait_s, finished, notes)
     return app

@@ -23,10 +23,11 @@ class Processor(Protocol):
     """Processes the records of ``topics``, up to ``batch`` at a time.
 
     The consumer group is ``lookstream.<name>``. ``process`` returns when every effect of the batch
-    is acknowledged. An error becomes a retry, a `stage-failed` event or a dead letter; an
-    exception from ``process`` ends the worker. ``waiting_for`` names the unavailable dependency,
-    if any. ``last_progress`` is the time of the last finished part of a batch, in seconds of a
-    monotonic clock. ``step_limit_s`` is the longest time that one part may take.
+    is acknowledged. An error becomes a retry, a `stage-failed` event or a dead letter;
+    `agents.runtime.barrier` handles an exception from ``process``. ``waiting_for`` names the
+    unavailable dependency, if any. ``last_progress`` is the time of the last finished part of a
+    batch, in seconds of a monotonic clock. ``step_limit_s`` is the longest time that one part may
+    take.
     """
 
     @property
@@ -70,6 +71,10 @@ class LoadingProcessor:
         self.batch = processor.batch
         self._loaded.set()
 
+    async def loaded(self) -> None:
+        """Return when `switch_to` was called."""
+        await self._loaded.wait()
+
     @property
     def _processor(self) -> Processor | None:
         """The processor of the current batch; between batches, the next processor."""
@@ -88,7 +93,7 @@ class LoadingProcessor:
         return self._processor.last_progress if self._processor else 0.0
 
     async def process(self, records: Sequence[Record]) -> None:
-        await self._loaded.wait()
+        await self.loaded()
         assert self._next is not None  # noqa: S101 - set before the event
         self._current = self._next
         try:

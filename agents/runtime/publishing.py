@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -16,12 +17,10 @@ from agents.runtime.work_item import WorkItem, mark_failed
 from agents.stages.errors import BadAnswer, Rejected
 from streams.broker.records import Record
 from streams.errors import EventTooLarge, UndecodableEvent
+from streams.events.limits import LARGEST_RUN, MESSAGE, NAME, VALUE_BYTES
 from streams.events.models import Event, StageFailed
 
 log = structlog.get_logger()
-
-_CHARACTERS = 2_000
-"""Limit of a failure's message and detail."""
 
 
 class EventPublisher:
@@ -58,7 +57,7 @@ class EventPublisher:
         """Publish `stage-failed`, and a dead letter unless the error is the input's fault."""
         code = failure_code(error)
         log.warning(
-            "stage_failed", stage=self._stage, code=code, error=repr(error), **item.log_fields
+            "stage_failed", stage=self._stage, code=code, error=described(error), **item.log_fields
         )
         if not isinstance(error, Rejected):
             await self._dead_letters.publish(item.record, error, attempts=item.attempts, code=code)
@@ -78,24 +77,50 @@ class EventPublisher:
     async def discard(self, record: Record, error: UndecodableEvent) -> None:
         """Publish a dead letter for an undecodable record, and `stage-failed` when the record
         names a job."""
-        job_id = record.job_id()
         log.warning(
             "record_undecodable",
             stage=self._stage,
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            job_id=job_id,
+            job_id=record.job_id(),
             reason=str(error),
         )
         await self._dead_letters.publish(record, error, code=error.code)
-        if job_id:
+        await self._fail_job(record, kind="rejected", code=error.code, message=str(error))
+
+    async def abandon(
+        self, record: Record, error: Exception, *, code: str, attempts: int, fails_job: bool
+    ) -> None:
+        """Publish a dead letter for a record that no try could process. With ``fails_job``, publish
+        `stage-failed` too when the record names a job."""
+        log.error(
+            "record_abandoned",
+            stage=self._stage,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            job_id=record.job_id(),
+            code=code,
+            reason=described(error),
+        )
+        await self._dead_letters.publish(record, error, code=code, attempts=attempts)
+        if fails_job:
+            self._metrics.failed.labels(self._stage, code).inc()
+            message = "The stage cannot process this event."
+            await self._fail_job(record, kind="error", code=code, message=message)
+
+    async def _fail_job(
+        self, record: Record, *, kind: Literal["rejected", "error"], code: str, message: str
+    ) -> None:
+        if job_id := record.job_id():
             failure = StageFailed(
                 job_id=job_id,
+                run=run_in(record),
                 stage=self._stage,
-                kind="rejected",
-                code=error.code,
-                message=str(error),
+                kind=kind,
+                code=code,
+                message=message[:MESSAGE],
                 stages=(self._stage,),  # an unknown job would otherwise want no stage
             )
             await self._publish([(failure, None)])
@@ -108,12 +133,15 @@ class EventPublisher:
 def failure_code(error: Exception) -> str:
     """Return the stable code of an error."""
     if isinstance(error, Rejected | BadAnswer | EventTooLarge):
-        return error.code
+        return text_of(error.code, NAME) or "stage-error"
     return "stage-timeout" if isinstance(error, TimeoutError) else "stage-error"
 
 
 def stage_failed(stage: str, event: Event, error: Exception, **facts: Any) -> StageFailed:
-    """Return the event of a failure. ``facts``: attempts, started_at, stages."""
+    """Return the event of a failure. ``facts``: attempts, started_at, stages.
+
+    A stage may raise `Rejected` with any values: they become text of an allowed length.
+    """
     rejected = isinstance(error, Rejected)
     return StageFailed(
         job_id=event.job_id,
@@ -122,13 +150,13 @@ def stage_failed(stage: str, event: Event, error: Exception, **facts: Any) -> St
         stage=stage,
         kind="rejected" if rejected else "error",
         code=failure_code(error),
-        message=_public_message(error)[:_CHARACTERS],
-        detail=error.detail[:_CHARACTERS] if isinstance(error, Rejected) else "",
+        message=text_of(_public_message(error), MESSAGE),
+        detail=text_of(error.detail, MESSAGE) if isinstance(error, Rejected) else "",
         **facts,
     )
 
 
-def _public_message(error: Exception) -> str:
+def _public_message(error: Exception) -> object:
     """Return a message for users. Unexpected errors appear by class name only: their text may
     contain paths or secrets."""
     if isinstance(error, Rejected | BadAnswer):
@@ -138,3 +166,29 @@ def _public_message(error: Exception) -> str:
     if isinstance(error, EventTooLarge):
         return "The stage's result is too large for the broker."
     return f"The stage failed unexpectedly ({type(error).__name__})."
+
+
+def text_of(value: object, characters: int) -> str:
+    """Return ``value`` as text that every store and broker accepts; None becomes an empty text."""
+    try:
+        text = "" if value is None else str(value)
+    except Exception as error:  # noqa: BLE001 - the value's own code
+        text = f"({type(value).__name__} without text: {type(error).__name__})"
+    return text.encode(errors="backslashreplace").decode().replace("\0", "")[:characters]
+
+
+def described(error: BaseException) -> str:
+    """Return the representation of an error for logs, at most 500 characters."""
+    try:
+        return repr(error)[:500]
+    except Exception:  # noqa: BLE001 - the error's own code
+        return type(error).__name__
+
+
+def run_in(record: Record) -> int:
+    """Return the run that the record's data names; 1 if the data cannot be read."""
+    try:
+        run = json.loads((record.value or b"")[:VALUE_BYTES])["run"]
+        return run if isinstance(run, int) and 1 <= run <= LARGEST_RUN else 1
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return 1

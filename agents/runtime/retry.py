@@ -69,7 +69,11 @@ class RetryPolicy:
 
 def requested_delay_s(error: BaseException) -> float:
     """Return the delay that ``error`` asks for (``Retry-After``), 0 when it asks for none."""
-    return (error.retry_after_s or 0.0) if isinstance(error, Unavailable) else 0.0
+    try:
+        delay = float(error.retry_after_s or 0.0) if isinstance(error, Unavailable) else 0.0
+    except (TypeError, ValueError):  # a stage may pass any value
+        return 0.0
+    return delay if delay > 0.0 else 0.0
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -18,11 +18,18 @@ from agents.runtime.own_keys import with_own_keys
 from agents.runtime.processor import Publisher
 from agents.runtime.publishing import EventPublisher
 from agents.runtime.result_cache import ResultCache
-from agents.runtime.retry import RetryDecision, RetryPolicy, UnavailableRetry, requested_delay_s
+from agents.runtime.retry import (
+    RetryDecision,
+    RetryPolicy,
+    UnavailableRetry,
+    is_unavailable,
+    requested_delay_s,
+)
 from agents.runtime.work_item import WorkItem, start_consumer_span
 from agents.stages.errors import Rejected
 from agents.stages.stage import CachedResult, FallbackResult, Outcome, Stage
 from storage.artifacts.store import ArtifactStore
+from storage.errors import StoreUnavailable
 from streams.broker.records import Record
 from streams.errors import UndecodableEvent, UnknownStage
 from streams.events.codec import Decoder
@@ -33,6 +40,10 @@ log = structlog.get_logger()
 
 BATCH = 32
 """Smallest number of records read at once. They are computed in rounds of `Stage.batch`."""
+
+
+STORE_CHECK_S = 20.0
+"""After a stage's time-out, a store that does not answer for this time is unavailable."""
 
 
 class StageProcessor:
@@ -56,7 +67,7 @@ class StageProcessor:
         tracer: Tracer | None = None,
     ) -> None:
         self.name = stage.name
-        self.topics = (stage.consumes.topic,)
+        self.topics = stage.node.topics
         self.batch = max(BATCH, stage.batch)
         self.last_progress = time.monotonic()
         self._policy = policy or RetryPolicy()
@@ -64,11 +75,12 @@ class StageProcessor:
         self.step_limit_s = 2.0 * self._policy.attempts * stage.batch * stage.timeout_s
         self._stage = stage
         self._graph = graph
+        self._artifacts = artifacts
         self._pool = pool
         self._metrics = metrics
         self._deleted = deleted
         self._tracer = tracer or NoOpTracer()
-        self._decoder = Decoder([stage.consumes])
+        self._decoder = Decoder([stage.consumes, *stage.also_consumes])
         self._cache = ResultCache(stage, artifacts)
         self._retry = UnavailableRetry(stage.name, self._policy)
         self._publish = EventPublisher(stage.name, publisher, self._retry, metrics)
@@ -133,7 +145,9 @@ class StageProcessor:
             item = WorkItem(record, envelope, (), span=span)
             await self._publish.fail(item, Rejected(error.code, str(error)))
             return None
-        return WorkItem(record, envelope, wanted, span=span) if self.name in wanted else None
+        if self.name not in wanted or not self._stage.wants(envelope.event):
+            return None
+        return WorkItem(record, envelope, wanted, span=span)
 
     def _wanted(self, event: Event) -> tuple[str, ...]:
         """Return the stages of the event's run. Raises `UnknownStage`.
@@ -167,7 +181,8 @@ class StageProcessor:
                 lambda: self._cache.compute(events),
                 self._stage.timeout_s * len(events),
             )
-        except Exception as error:  # noqa: BLE001 - the retry policy decides in `_settle`
+        except Exception as caught:  # noqa: BLE001 - the retry policy decides in `_settle`
+            error = await self._cause(caught)
             if len(items) == 1 or self._policy.decide(error, 1) is not RetryDecision.RETRY:
                 return [error] * len(items)
             log.warning(
@@ -178,6 +193,21 @@ class StageProcessor:
                 error=repr(error),
             )
             return [outcome for item in items for outcome in await self._compute([item])]
+
+    async def _cause(self, error: Exception) -> Exception:
+        """Return the reason of a time-out if it is a frozen store, else ``error``.
+
+        A store on a network file system has no time limit of its own.
+        """
+        if not isinstance(error, TimeoutError):
+            return error
+        try:
+            await self._pool.run(lambda: self._artifacts.check(), STORE_CHECK_S)
+        except TimeoutError:
+            return StoreUnavailable("the artifact store does not answer")
+        except Exception as found:  # noqa: BLE001 - only the store's absence matters
+            return found if is_unavailable(found) else error
+        return error
 
     # -- settling --------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from agents.runtime.watchdog import Watchdog, WatchdogLimits
 log = structlog.get_logger()
 
 EXIT_NOT_DRAINED = 75
+WITHDRAW_S = 1.0
 SHARE = 8
 """An empty fetch lasts at most 1/8 of the longest batch."""
 
@@ -128,6 +129,8 @@ class Worker:
             _, late = await asyncio.wait(drains, timeout=self._drain_s)
             if late:
                 log.warning("drain_timed_out", consumers=len(late))
+                withdrawals = [asyncio.create_task(each.withdraw()) for each in self.consumers]
+                await asyncio.wait(withdrawals, timeout=WITHDRAW_S)
                 os._exit(EXIT_NOT_DRAINED)
         log.info("worker_stopped")
 

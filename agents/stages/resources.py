@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from agents.inputs.decoding import Decoder
-    from agents.inputs.fetching import Fetcher
     from agents.stages.captioning import Captioner
     from agents.stages.predictions import SharedPredictions
     from agents.vision.geometry.landmarks import LandmarkFinder
@@ -32,9 +31,6 @@ class Resources(Protocol):
 
     @property
     def decoder(self) -> Decoder: ...
-
-    @property
-    def fetcher(self) -> Fetcher: ...
 
     @property
     def predictions(self) -> SharedPredictions: ...

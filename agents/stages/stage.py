@@ -40,12 +40,13 @@ class Stage(StageDeclaration):
     per event, in order. It runs in a worker thread, several calls at a time. If it raises, all
     events of the call have failed. ``warm_up`` runs once before the first photo. ``given(event)``
     returns a version of what the payload depends on besides the content, such as another stage's
-    model.
+    model. ``wants(event)`` is false for an event that another processor handles.
     """
 
     handle: Handle
     warm_up: Callable[[], None] | None = None
     given: Callable[[Any], str] | None = None
+    wants: Callable[[Any], bool] = lambda _event: True
 
     @classmethod
     def of(cls, declaration: StageDeclaration, **changes: Any) -> Stage:

@@ -13,25 +13,18 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from agents.inputs.decoding import InspectedImage
-from agents.inputs.fetching import Fetched, SourceRecord, load_source, save_source
+from agents.inputs.fetching import SourceRecord, load_source, save_source
 from agents.stages.errors import Rejected, Unavailable
 from agents.stages.resources import Resources
 from agents.stages.stage import CachedResult, Stage, one_by_one
-from storage.artifacts import keys
+from storage.artifacts import keys, media_types
 from storage.artifacts.erasure import is_being_erased
 from storage.artifacts.store import ArtifactInfo, ArtifactStore
 from storage.errors import ArtifactNotFound, InvalidKey
-from streams.events.models import ImageSubmitted, Validated
+from streams.events.models import ImageDownloaded, ImageSubmitted, Validated
 from streams.stages.registry import VALIDATION
 
-_MIME = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "WEBP": "image/webp",
-    "AVIF": "image/avif",
-    "HEIF": "image/heic",
-}
+Submission = ImageSubmitted | ImageDownloaded
 
 
 class Decodes(Protocol):
@@ -42,43 +35,38 @@ class Decodes(Protocol):
     def warm_up(self) -> None: ...
 
 
-class Fetches(Protocol):
-    """The part of `agents.inputs.fetching.Fetcher` that validation uses."""
+def validation_stage(*, decoder: Decodes, max_bytes: int = 50_000_000) -> Stage:
+    """Build the stage. ``max_bytes`` limits an object.
 
-    def fetch(
-        self, url: str, *, etag: str | None = None, last_modified: str | None = None
-    ) -> Fetched: ...
+    Validation reads submissions of uploads, and downloads (`agents.downloads`) instead of
+    submissions of URLs. It caches its results itself, because these events do not contain the
+    content's hash. An event of known content gives `CachedResult`, unless the event has ``force``.
 
-
-def validation_stage(*, decoder: Decodes, fetcher: Fetches, max_bytes: int = 50_000_000) -> Stage:
-    """Build the stage. ``max_bytes`` limits an uploaded object; the fetcher limits URLs.
-
-    Validation caches its results itself, because an `ImageSubmitted` does not contain the content's
-    hash. An event of known content gives `CachedResult`, unless the event has ``force``.
-
-    Rejects with ``source-not-allowed``, ``object-not-found``, ``too-large``, and with the codes of
-    the decoder and the fetcher.
+    Rejects with ``source-not-allowed``, ``source-changed``, ``object-not-found``, ``too-large``,
+    and with the codes of the decoder.
     """
-    validation = _Validation(decoder, fetcher, max_bytes)
-    return Stage.of(VALIDATION, handle=one_by_one(validation.validate), warm_up=decoder.warm_up)
+    validation = _Validation(decoder, max_bytes)
+    return Stage.of(
+        VALIDATION,
+        handle=one_by_one(validation.validate),
+        warm_up=decoder.warm_up,
+        wants=lambda event: isinstance(event, ImageDownloaded) or event.source.url is None,
+    )
 
 
 def build(resources: Resources) -> Stage:
     """Build the stage from the shared resources."""
-    return validation_stage(
-        decoder=resources.decoder, fetcher=resources.fetcher, max_bytes=resources.max_bytes
-    )
+    return validation_stage(decoder=resources.decoder, max_bytes=resources.max_bytes)
 
 
 class _Validation:
-    def __init__(self, decoder: Decodes, fetcher: Fetches, max_bytes: int) -> None:
+    def __init__(self, decoder: Decodes, max_bytes: int) -> None:
         self._decoder = decoder
-        self._fetcher = fetcher
         self._max_bytes = max_bytes
 
-    def validate(self, event: ImageSubmitted, artifacts: ArtifactStore) -> Validated | CachedResult:
-        if event.source.url is not None:
-            return self._from_url(event, event.source.url, artifacts)
+    def validate(self, event: Submission, artifacts: ArtifactStore) -> Validated | CachedResult:
+        if isinstance(event, ImageDownloaded):
+            return self._from_download(event, artifacts)
         return self._from_object(event, event.source.object or "", artifacts)
 
     def _from_object(
@@ -101,7 +89,7 @@ class _Validation:
         return self._finish(event, data, artifacts, SourceRecord(sha256=_sha256(data)), info)
 
     def _from_earlier_delivery(
-        self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
+        self, event: Submission, key: str, artifacts: ArtifactStore
     ) -> Validated | CachedResult:
         """Answer for a missing object, which an earlier delivery of this event may have moved."""
         found = self._seen_before(event, artifacts)
@@ -110,34 +98,36 @@ class _Validation:
         return found
 
     def _seen_before(
-        self, event: ImageSubmitted, artifacts: ArtifactStore
+        self, event: Submission, artifacts: ArtifactStore
     ) -> Validated | CachedResult | None:
         """Return the result of the source's first validation; None without one."""
         known = load_source(event.source, artifacts)
         found = known and self._known_content(event, known, artifacts)
         return found or None
 
-    def _from_url(
-        self, event: ImageSubmitted, url: str, artifacts: ArtifactStore
+    def _from_download(
+        self, event: ImageDownloaded, artifacts: ArtifactStore
     ) -> Validated | CachedResult:
-        known = None if event.force else load_source(event.source, artifacts)
-        if known and (known.etag or known.last_modified):
-            fetched = self._fetcher.fetch(url, etag=known.etag, last_modified=known.last_modified)
-            if fetched.data is None:
-                if found := self._known_content(event, known, artifacts):
-                    return found
-                fetched = self._fetcher.fetch(url)
-        else:
-            fetched = self._fetcher.fetch(url)
-        if fetched.data is None:
-            raise Rejected("url-refused", "The server answered 'not modified' without a condition.")
+        """Validate the quarantined download. The key is derived: an event is only a claim."""
+        key = keys.incoming(event.job_id)
+        if event.sha256 and artifacts.exists(keys.claim(event.sha256, event.job_id)):
+            known = SourceRecord(sha256=event.sha256)  # downloading has claimed the content
+            if found := self._known_content(event, known, artifacts):
+                return found
+        try:
+            info = artifacts.stat(key)
+            if info.size > self._max_bytes:
+                raise Rejected("too-large", f"The file has more than {self._max_bytes:,} bytes.")
+            data = artifacts.get(key)
+        except ArtifactNotFound:
+            return self._from_earlier_delivery(event, key, artifacts)
         known = SourceRecord(
-            sha256=_sha256(fetched.data), etag=fetched.etag, last_modified=fetched.last_modified
+            sha256=_sha256(data), etag=event.etag, last_modified=event.last_modified
         )
-        return self._finish(event, fetched.data, artifacts, known, None)
+        return self._finish(event, data, artifacts, known, info)
 
     def _known_content(
-        self, event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore
+        self, event: Submission, known: SourceRecord, artifacts: ArtifactStore
     ) -> Validated | CachedResult | None:
         """Return the stored or a new result of known content; None if its original is gone."""
         _claim(event, known, artifacts)
@@ -151,7 +141,7 @@ class _Validation:
 
     def _finish(
         self,
-        event: ImageSubmitted,
+        event: Submission,
         data: bytes,
         artifacts: ArtifactStore,
         known: SourceRecord,
@@ -167,6 +157,7 @@ class _Validation:
             )
         except Rejected:
             artifacts.delete(keys.claim(known.sha256, event.job_id))
+            artifacts.delete(keys.content_of(event.job_id, known.sha256))
             raise
         save_source(event.source, known, artifacts)
         if uploaded and uploaded.key.startswith(keys.QUARANTINE):
@@ -187,7 +178,14 @@ class _Validation:
             format=found.format,
             bytes=len(data),
             animated=found.animated,
+            copy_format=found.copy_format or None,
         )
+        if found.copy_format:
+            artifacts.put(
+                keys.copy(sha256, found.copy_format),
+                found.copy,
+                content_type=media_types.content_type(found.copy_format),
+            )
         artifacts.put(payload.working, found.working, content_type="image/jpeg")
         _store_original(payload, data, artifacts, uploaded)
         artifacts.put(
@@ -198,14 +196,40 @@ class _Validation:
         return payload
 
 
-def _claim(event: ImageSubmitted, known: SourceRecord, artifacts: ArtifactStore) -> None:
-    """Write a claim, which keeps the content when another job with the same photo is deleted.
+def _claim(event: Submission, known: SourceRecord, artifacts: ArtifactStore) -> None:
+    """Note the job's content, so that a deletion finds it before tracking knows it. Write a claim,
+    which keeps the content when another job with the same photo is deleted.
 
     Raises `Unavailable` while the content is being erased. After that, validation starts again.
+    Raises `Rejected` if the job has a photo of another source.
     """
+    _note_content(event, known.sha256, artifacts)
     artifacts.put(keys.claim(known.sha256, event.job_id), b"")
     if is_being_erased(artifacts, known.sha256):
         raise Unavailable("erasure", "the same photo is being erased", retry_after_s=1.0)
+
+
+def _note_content(event: Submission, sha256: str, artifacts: ArtifactStore) -> None:
+    """Note that the job has this content, and from which source.
+
+    A later submission may bring other content only from the same source: a URL can change. Any
+    producer can name another client's job.
+    """
+    source = keys.source_record(event.source.url or event.source.object or "")
+    noted = artifacts.list(keys.content_of(event.job_id), limit=100)
+    own = keys.content_of(event.job_id, sha256)
+    if own in noted:
+        return
+    if noted and not any(_is_from(source, each, artifacts) for each in noted):
+        raise Rejected("source-changed", "The job was submitted with another photo before.")
+    artifacts.put(own, source.encode())
+
+
+def _is_from(source: str, note: str, artifacts: ArtifactStore) -> bool:
+    try:
+        return artifacts.get(note).decode() == source
+    except ArtifactNotFound:  # erased meanwhile
+        return True
 
 
 def _store_original(
@@ -214,16 +238,19 @@ def _store_original(
     """Store the original under its content's key, by a copy inside the store if possible.
 
     The uploader could change the quarantined object between our read and the copy. If the copy has
-    another ETag, write the bytes that we read instead.
+    another ETag, write the bytes that we read instead. The content decides the type, not the
+    uploader.
     """
-    if artifacts.exists(payload.original):
-        return
+    kind = media_types.content_type(payload.format)
+    with suppress(ArtifactNotFound):
+        if artifacts.stat(payload.original).content_type == kind:
+            return
     if uploaded and uploaded.key.startswith(keys.QUARANTINE):
         with suppress(ArtifactNotFound):  # another delivery has moved the object
-            artifacts.copy(uploaded.key, payload.original)
+            artifacts.copy(uploaded.key, payload.original, content_type=kind)
             if artifacts.stat(payload.original).etag == uploaded.etag:
                 return
-    artifacts.put(payload.original, data, content_type=_MIME[payload.format])
+    artifacts.put(payload.original, data, content_type=kind)
 
 
 def _stored_result(sha256: str, artifacts: ArtifactStore) -> Validated | None:

@@ -35,6 +35,7 @@ class ArtifactEraser:
         self._artifacts = artifacts
         self._kinds = kinds
         self._retry = retry
+        self._unnoted: dict[str, Job] = {}
 
     async def prepare(self, events: Iterable[Event]) -> None:
         """Write a note of the artifacts of each job that ``events`` delete, before deletion."""
@@ -44,8 +45,10 @@ class ArtifactEraser:
 
     async def _prepare(self, job_id: str) -> None:
         job = await self._jobs.get(job_id)
-        if job is not None and job.status != "deleted":
-            await erasure.write_erasure_note(self._artifacts, job)
+        if job is None or job.status == "deleted":
+            return
+        if not await erasure.write_erasure_note(self._artifacts, job):
+            self._unnoted[job_id] = job
 
     async def erase(
         self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
@@ -60,6 +63,9 @@ class ArtifactEraser:
                 await self._try(fold(None, [update]), self._erase_source)
 
     async def _finish(self, job_id: str) -> None:
+        if (job := self._unnoted.get(job_id)) is not None:
+            await erasure.erase_job(self._jobs, self._artifacts, job, self._kinds)
+            del self._unnoted[job_id]
         await erasure.complete_erasure(self._jobs, self._artifacts, job_id, self._kinds)
 
     async def _erase_content(self, event: StageResult) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Tracer
@@ -16,6 +17,7 @@ from agents.runtime.retry import RetryPolicy, UnavailableRetry
 from agents.runtime.work_item import mark_failed, start_consumer_span
 from agents.tracking.erasing import ArtifactEraser
 from storage.artifacts.store import ArtifactStore
+from storage.errors import StorageError
 from storage.jobs import store as states
 from storage.jobs.store import Job, JobStore, JobUpdate
 from streams.broker.records import Record
@@ -176,7 +178,12 @@ class TrackingProcessor:
         return [job for job in jobs if job is not None]
 
     async def _get(self, job_id: str) -> Job | None:
-        return await self._retry.until_available(lambda: self._jobs.get(job_id))
+        """Return a job; None if there is none, or if its document is unreadable."""
+        try:
+            return await self._retry.until_available(lambda: self._jobs.get(job_id))
+        except StorageError as error:
+            log.warning("job_unreadable", stage=self.name, job_id=job_id, reason=str(error))
+            return None
 
 
 def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:
@@ -198,7 +205,7 @@ def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:
             blocks=graph.downstream(event.stage),
             lane=event.lane,
             attempts=event.attempts,
-            started_at=event.started_at,
+            started_at=_started(event.started_at, envelope),
         )
     if not isinstance(event, StageResult):
         raise TypeError(f"tracking does not read {type(event).__name__}")
@@ -211,9 +218,14 @@ def update_of(envelope: Envelope, graph: StageGraph) -> JobUpdate:
         wanted=event.stages,
         lane=event.lane,
         attempts=event.attempts,
-        started_at=event.started_at,
+        started_at=_started(event.started_at, envelope),
         reused=event.reused,
     )
+
+
+def _started(at: datetime | None, envelope: Envelope) -> datetime | None:
+    """Return the start of a stage; a start after the event becomes the event's time."""
+    return None if at is None else min(at, envelope.time)
 
 
 def _submitted(event: ImageSubmitted, envelope: Envelope, graph: StageGraph) -> states.Submitted:

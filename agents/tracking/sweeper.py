@@ -1,4 +1,4 @@
-"""The sweeper: publishes stalled jobs and unfinished deletions again.
+"""The sweeper: publishes stalled jobs and unfinished deletions again, and empties the quarantine.
 
 A job can be in the job store and not in Kafka: the embedded broker loses its records on exit, and
 a gateway can die between storing and publishing. Submitting twice is harmless, because results are
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -17,9 +17,11 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from agents.runtime.processor import Publisher
 from agents.runtime.retry import is_unavailable
+from agents.tracking.quarantine import QuarantineSweeper
 from storage.artifacts import erasure, keys
 from storage.artifacts.erasure import content_hash
 from storage.artifacts.store import ArtifactStore
+from storage.errors import StorageError
 from storage.jobs.store import Job, JobQuery, JobStore, Resubmitted
 from streams.events.models import ImageSubmitted, JobDeleted, Source
 from streams.events.tracing import start_traces
@@ -43,6 +45,7 @@ class Sweeper:
         publisher: Publisher,
         *,
         after_s: float,
+        quarantine: QuarantineSweeper | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self._jobs = jobs
@@ -50,6 +53,7 @@ class Sweeper:
         self._publisher = publisher
         self._tracer = tracer or NoOpTracer()
         self._after = timedelta(seconds=after_s)
+        self._quarantine = quarantine
         self._times: Counter[str] = Counter()
 
     async def run(self, *, at_start_s: float, now: Callable[[], datetime] | None = None) -> None:
@@ -60,11 +64,14 @@ class Sweeper:
             try:
                 await self.sweep(before=now() - age, at=now())
                 await self.republish_deletions(before=now() - self._after)
+                if self._quarantine:
+                    await self._quarantine.sweep_if_due(now())
                 age = self._after
             except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                log.warning("sweep_postponed", reason=str(error))
+                if is_unavailable(error):
+                    log.warning("sweep_postponed", reason=str(error))
+                else:  # an unreadable object must not end the sweeper
+                    log.exception("sweep_failed")
             await asyncio.sleep(self._after.total_seconds() / 4)
 
     async def sweep(self, *, before: datetime, at: datetime) -> int:
@@ -82,8 +89,7 @@ class Sweeper:
             )
             due = [job for job in page.jobs if job.source and self._due(job, at)]
             again = [event for job in due if (event := _submittable(job))]
-            with start_traces(self._tracer, "sweep", again) as traced:
-                await self._publisher.publish_all(traced)
+            again = await self._publish(again)
             await self._jobs.apply([Resubmitted(event.job_id, event.run, at) for event in again])
             self._times.update(event.job_id for event in again)
             count += len(again)
@@ -99,13 +105,37 @@ class Sweeper:
     async def republish_deletions(self, *, before: datetime) -> int:
         """Publish the deletions that have notes from before ``before``; return their number."""
         found = await asyncio.to_thread(erasure.pending_erasures, self._artifacts, before)
-        jobs = [await self._jobs.get(job_id) for job_id in found]
+        jobs = [await self._readable(job_id) for job_id in found]
         events = [JobDeleted(job_id=job.job_id, run=job.run)
                   for job in jobs if job and job.status == "deleted"]  # fmt: skip
         await self._publisher.publish_all([(event, None) for event in events])
         if events:
             log.info("deletions_republished", jobs=len(events))
         return len(events)
+
+    async def _publish(self, events: Sequence[ImageSubmitted]) -> list[ImageSubmitted]:
+        """Publish the submissions and return them, without those that cannot be published."""
+        try:
+            with start_traces(self._tracer, "sweep", events) as traced:
+                await self._publisher.publish_all(traced)
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            if len(events) > 1:
+                return [each for event in events for each in await self._publish([event])]
+            reason = str(error)[:500]
+            log.warning("resubmission_failed", job_id=events[0].job_id, reason=reason)
+            return []
+        return list(events)
+
+    async def _readable(self, job_id: str) -> Job | None:
+        try:
+            return await self._jobs.get(job_id)
+        except StorageError as error:
+            if is_unavailable(error):
+                raise
+            log.warning("job_unreadable", job_id=job_id, reason=str(error))
+            return None
 
     def _due(self, job: Job, at: datetime) -> bool:
         times = self._times.get(job.job_id, 0)
@@ -115,7 +145,7 @@ class Sweeper:
 def _submittable(job: Job) -> ImageSubmitted | None:
     try:
         return resubmission(job)
-    except ValueError as error:  # an invalid document must not stop the others
+    except (ValueError, TypeError) as error:  # an invalid document must not stop the others
         log.warning("resubmission_failed", job_id=job.job_id, reason=str(error))
         return None
 

@@ -19,7 +19,7 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def parsed(body: bytes | str, kind: type[M]) -> M:
+def parsed(body: bytes | bytearray | str, kind: type[M]) -> M:
     """Return ``body`` as a ``kind``. Raises `Problem`: `malformed-body` or `invalid-request`."""
     try:
         return kind.model_validate_json(body)

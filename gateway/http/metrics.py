@@ -36,11 +36,16 @@ class Metrics:
         )
         self._unpublished = Counter(
             "lookstream_gateway_unpublished_total",
-            "Photos accepted while Kafka was unavailable; the sweeper publishes them",
+            "Photos accepted while Kafka was unavailable; published when it is back",
             registry=self.registry,
         )
 
         self._photos.labels("accepted", "")
+        self.backlog = Gauge(
+            "lookstream_gateway_backlog_events",
+            "Events that wait for Kafka",
+            registry=self.registry,
+        )
         self.sse_listeners = Gauge(
             "lookstream_gateway_sse_listeners",
             "Open event streams",

@@ -14,7 +14,13 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from gateway.http.problems import MEDIA_TYPE, PROBLEMS, Problem
-from storage.errors import InvalidCursor, StorageError, StoreUnavailable
+from storage.errors import (
+    InvalidCursor,
+    StorageError,
+    StorageFull,
+    StoreUnavailable,
+    is_disk_full,
+)
 from streams.errors import BrokerUnavailable, StreamError
 
 log = structlog.get_logger(__name__)
@@ -30,6 +36,8 @@ HANDLED: tuple[type[Exception], ...] = (
 )
 UNPARSED = "There was an error parsing the body"
 """FastAPI's detail for a body that its JSON parser cannot handle, such as one nested too deep."""
+MOST_ERRORS = 20
+LONGEST_PLACE = 200
 BY_STATUS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
@@ -53,8 +61,14 @@ def install(app: FastAPI) -> None:
             problem.headers["Allow"] = ", ".join(_methods(request))
         return render(problem, request.url.path)
 
+    async def answer_full_disk(request: Request, error: Exception) -> Response:
+        if not (isinstance(error, OSError) and is_disk_full(error)):
+            raise error
+        return render(as_problem(error), request.url.path)
+
     for kind in HANDLED:
         app.add_exception_handler(kind, answer)
+    app.add_exception_handler(OSError, answer_full_disk)
 
 
 def _methods(request: Request) -> list[str]:
@@ -77,6 +91,8 @@ def as_problem(error: Exception) -> Problem:
         case RequestValidationError():
             return _as_body_problem(error) or invalid_request(error.errors())
         case HTTPException():
+            if isinstance(error.__cause__, Problem):  # raised while FastAPI read the body
+                return error.__cause__
             code = BY_STATUS.get(error.status_code, "internal-error")
             if error.detail == UNPARSED:
                 return Problem("malformed-body", "the body cannot be parsed as JSON")
@@ -86,6 +102,12 @@ def as_problem(error: Exception) -> Problem:
             return Problem("bad-request", "the body ended too early")
         case InvalidCursor():
             return Problem("cursor-invalid", "use the cursor of an earlier answer, unchanged")
+        case StorageFull():
+            log.error("storage_full", reason=str(error))
+            return Problem(error.code, "no space is left; an operator must make room")
+        case OSError() if is_disk_full(error):  # a body is spooled to the temporary directory
+            log.error("storage_full", reason=str(error))
+            return Problem("storage-full", "no space is left for the request; try again later")
         case StoreUnavailable() | BrokerUnavailable():
             # The reason contains internal addresses, so only the log gets it.
             log.warning("dependency_unavailable", code=error.code, reason=str(error))
@@ -112,10 +134,10 @@ def _as_body_problem(error: RequestValidationError) -> Problem | None:
 
 
 def invalid_request(errors: Sequence[Any]) -> Problem:
-    """Return one problem for all validation errors. It never contains the input."""
+    """Return one problem for the first validation errors. It never contains the input."""
     found = [
-        {"where": ".".join(map(str, _place(error["loc"]))), "message": error["msg"]}
-        for error in errors
+        {"where": ".".join(map(str, _place(error["loc"])))[:LONGEST_PLACE], "message": error["msg"]}
+        for error in errors[:MOST_ERRORS]
     ]
     words = "; ".join(f"{item['where']}: {item['message']}" for item in found[:3])
     return Problem("invalid-request", words, errors=found)

@@ -53,6 +53,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "range-not-satisfiable": Kind(416, "The range lies outside the artifact"),
     "host-not-allowed": Kind(421, "The request is for another host"),
     "invalid-request": Kind(422, "The request is not valid"),
+    "unknown-parameter": Kind(422, "The path does not know a query parameter"),
     "cursor-invalid": Kind(422, "The cursor is not valid"),
     "metadata-too-large": Kind(422, "The metadata is too large"),
     "prediction-failed": Kind(422, "The photo cannot be classified"),
@@ -70,6 +71,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "busy": Kind(503, "The gateway is busy"),
     "store-unavailable": Kind(503, "A store is unavailable"),
     "prediction-timeout": Kind(504, "The prediction took too long"),
+    "storage-full": Kind(507, "No space is left"),
 }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
+from contextlib import closing
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from gateway.http.problem_responses import as_problem
 from gateway.http.problems import Problem
+from gateway.http.query import check_query
 from gateway.live.waiting import canonical_id, get_job
 from gateway.search.gallery import (
     MOST_COUNTED,
@@ -29,24 +32,33 @@ router = APIRouter(prefix=PATH, include_in_schema=False)
 
 
 @router.get("")
-async def gallery(gateway: Gateway, request: Request, cursor: str = "") -> Response:
-    filters = Filters.read(request.query_params)
-    return await _or_problem_page(gateway, _gallery(gateway, filters, cursor))
+async def gallery(
+    gateway: Gateway,
+    request: Request,
+    q: str = "",
+    type: str = "",
+    colour: str = "",
+    status: str = "",
+    group: str = "",
+    cursor: str = "",
+) -> Response:
+    given = {"q": q, "type": type, "colour": colour, "status": status, "group": group}
+    return await _or_problem_page(gateway, request, _gallery(gateway, Filters.read(given), cursor))
 
 
 @router.get("/{job_id}")
-async def job(gateway: Gateway, job_id: str) -> Response:
-    return await _or_problem_page(gateway, _job(gateway, job_id))
+async def job(gateway: Gateway, request: Request, job_id: str) -> Response:
+    return await _or_problem_page(gateway, request, _job(gateway, job_id))
 
 
 @router.get("/{job_id}/card")
-async def card(gateway: Gateway, job_id: str) -> Response:
-    return await _or_problem_page(gateway, _card(gateway, job_id))
+async def card(gateway: Gateway, request: Request, job_id: str) -> Response:
+    return await _or_problem_page(gateway, request, _card(gateway, job_id))
 
 
 @router.get("/{job_id}/similar")
-async def similar(gateway: Gateway, job_id: str) -> Response:
-    return await _or_problem_page(gateway, _similar(gateway, job_id))
+async def similar(gateway: Gateway, request: Request, job_id: str) -> Response:
+    return await _or_problem_page(gateway, request, _similar(gateway, job_id))
 
 
 async def _gallery(gateway: Services, filters: Filters, cursor: str) -> Response:
@@ -85,10 +97,14 @@ async def _similar(gateway: Services, job_id: str) -> Response:
     return gateway.pages.answer("similar.html", to=Card.of(job, gateway.link), cards=cards)
 
 
-async def _or_problem_page(gateway: Services, page: Awaitable[Response]) -> Response:
+async def _or_problem_page(
+    gateway: Services, request: Request, page: Coroutine[Any, Any, Response]
+) -> Response:
     """Return the page, or a page that explains the problem."""
     try:
-        return await page
+        with closing(page):
+            check_query(request)
+            return await page
     except (Problem, StorageError) as error:
         problem = as_problem(error)
         return gateway.pages.answer("error.html", status=problem.status, code=problem.code)

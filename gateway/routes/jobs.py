@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -27,11 +27,10 @@ from gateway.services import (
     WaitQuery,
     replayed_header,
 )
-from gateway.submissions.body import read_submission
 from gateway.submissions.idempotency import checked_key
 from gateway.submissions.options import StageNames, stage_names
 from gateway.views.examples import JOB, RUN, SIMILAR, SUBMISSION
-from gateway.views.jobs import job_view, links, payload, similar_view
+from gateway.views.jobs import job_view, links, original_name, payload, similar_view
 from gateway.views.models import (
     AcceptedEntry,
     JobView,
@@ -63,7 +62,9 @@ SUBMIT_PROBLEMS = (
     "base64-invalid",
     "url-invalid",
     "url-not-allowed",
+    "busy",
     "store-unavailable",
+    "storage-full",
 )
 RUN_PROBLEMS = (
     "malformed-body",
@@ -75,6 +76,7 @@ RUN_PROBLEMS = (
     "invalid-request",
     "unknown-stage",
     "store-unavailable",
+    "storage-full",
 )
 
 
@@ -112,8 +114,8 @@ async def submit(
     A photo that cannot be accepted has an `error` in its entry; the others are accepted. If the
     request has only one photo, its problem is the answer.
     """
-    key = checked_key(idempotency_key)
-    async with read_submission(request, gateway.deps.limits) as submission:
+    key = checked_key(idempotency_key, request)
+    async with gateway.reader.read(request) as submission:
         accepted = await gateway.submitter.accept(
             submission, key=key, traceparent=traceparent(request)
         )
@@ -145,6 +147,33 @@ async def read(
     response.headers["Cache-Control"] = "no-store"
     job = await wait_for_job(gateway.deps, request, canonical_id(job_id), wait)
     return job_view(job, gateway.link)
+
+
+@router.get(
+    "/{job_id}/original",
+    status_code=307,
+    response_class=RedirectResponse,
+    responses={
+        307: {
+            "description": "the photo is at the link in `Location`",
+            "headers": {"Location": {"description": "a signed link", "schema": {"type": "string"}}},
+        },
+        **documented("job-not-found", "artifact-not-found", "store-unavailable"),
+    },
+    operation_id="readOriginal",
+    summary="Get the untouched photo, with its metadata",
+)
+async def original(gateway: Gateway, job_id: JobIdPath) -> RedirectResponse:
+    """Redirect to the file as it was submitted, with place, time and camera.
+
+    `original.url` of the job leads to a copy in full size without metadata.
+    """
+    job = await get_job(gateway.deps, canonical_id(job_id))
+    validated = payload(job, VALIDATION.name, Validated)
+    if validated is None:
+        raise Problem("artifact-not-found", "validation has not accepted the photo")
+    link = gateway.link(keys.original(validated.sha256), original_name(job, validated.format))
+    return RedirectResponse(link, 307, {"Cache-Control": "no-store"})
 
 
 @router.get(
@@ -185,7 +214,7 @@ async def similar(
     response_class=Response,
     responses={
         204: {"description": "the job and its artifacts are deleted"},
-        **documented("job-not-found", "store-unavailable"),
+        **documented("job-not-found", "store-unavailable", "storage-full"),
     },
     operation_id="deleteJob",
     summary="Delete a job and its artifacts",
@@ -201,8 +230,11 @@ async def delete(gateway: Gateway, job_id: JobIdPath) -> Response:
     if job is None:
         raise Problem("job-not-found", f"no job {job_id}")
     if job.status != "deleted":
-        await erasure.write_erasure_note(artifacts, job)
+        noted = await erasure.write_erasure_note(artifacts, job)
         await jobs.apply([Deleted(job.job_id, job.run, datetime.now(UTC))])
+        if not noted:
+            await gateway.publisher.publish([JobDeleted(job_id=job.job_id, run=job.run)])
+            await erasure.erase_job(jobs, artifacts, job, gateway.deps.graph.artifacts)
     if await run_in_threadpool(artifacts.exists, keys.erasure(job.job_id)):
         # Without Kafka the job is deleted too: late events meet the store's tombstone.
         event = JobDeleted(job_id=job.job_id, run=job.run)

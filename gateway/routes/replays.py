@@ -23,6 +23,7 @@ from streams.events.models import JobId
 
 router = APIRouter(prefix="/v1/replays", tags=["operations"])
 
+MOST_FIELDS = 20
 ID = "01a20801-845d-768b-82dd-f448762e99cb"
 MOMENT = (
     r"^(\d{1,9}[smhdw]|\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?)$"
@@ -45,6 +46,13 @@ def _absolute_or_relative_time(value: Any) -> Any:
     return parse_time(value, datetime.now(UTC)) if isinstance(value, str) else value
 
 
+def _not_longer(value: Any) -> Any:
+    """Refuse a long object before its fields are validated."""
+    if isinstance(value, dict) and len(value) > MOST_FIELDS:
+        raise ValueError(f"at most {MOST_FIELDS} fields")
+    return value
+
+
 Moment = Annotated[
     datetime,
     BeforeValidator(_absolute_or_relative_time, json_schema_input_type=str),
@@ -65,10 +73,12 @@ class ReplayRequest(BaseModel):
     topic: str = Field(max_length=249, description="a topic that a stage reads")
     since: Moment | None = Field(default=None, alias="from")
     until: Moment | None = Field(default=None, alias="to")
-    job_ids: list[OneJob] = Field(default_factory=list, description="only these jobs")
-    match: dict[str, Scalar] = Field(
+    job_ids: Annotated[list[OneJob], Field(fail_fast=True)] = Field(
+        default_factory=list, max_length=20_000, description="only these jobs"
+    )
+    match: Annotated[dict[str, Scalar], BeforeValidator(_not_longer)] = Field(
         default_factory=dict,
-        max_length=20,
+        max_length=MOST_FIELDS,
         description="fields of the event and their values; dots separate nested fields",
     )
     stages: StageNames = Field(default_factory=list)
@@ -123,6 +133,7 @@ START_PROBLEMS = (
     "unknown-stage",
     "topic-not-replayable",
     "store-unavailable",
+    "storage-full",
 )
 
 

@@ -17,7 +17,7 @@ from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
 from gateway.live.waiting import canonical_id
 from gateway.services import REPLAYED, Gateway, IdempotencyKey, Services, replayed_header
-from gateway.submissions.idempotency import checked_key, claim, job_id
+from gateway.submissions.idempotency import Key, checked_key, claim, job_id
 from gateway.submissions.options import Options, plain
 from gateway.submissions.submitter import submission_event
 from gateway.views.examples import COMPLETED_UPLOAD, UPLOAD
@@ -29,7 +29,6 @@ from storage.jobs.store import Job, Submitted
 from streams.events.models import ImageSubmitted, Source, known_lane
 
 LINK_LIFE_S = 3600
-NO_OPTIONS = Options()
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
@@ -44,14 +43,21 @@ class UploadRequest(BaseModel):
         pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$",
         description="the content type of the upload",
     )
+    bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="the exact size of the upload; with it, the link can lead to the bucket",
+    )
 
 
+NO_OPTIONS = Options()
 BODY_PROBLEMS = (
     "malformed-body",
     "too-large",
     "unsupported-media-type",
     "invalid-request",
     "store-unavailable",
+    "storage-full",
 )
 COMPLETE_PROBLEMS = (
     *BODY_PROBLEMS,
@@ -81,6 +87,7 @@ COMPLETE_PROBLEMS = (
 )
 async def begin(
     gateway: Gateway,
+    request: Request,
     asked: Annotated[
         UploadRequest,
         Body(
@@ -96,13 +103,14 @@ async def begin(
 
     With an `Idempotency-Key`, a repetition within 24 h returns the same id and a new link.
     """
-    repeated_as = checked_key(idempotency_key)
+    most = gateway.deps.limits.max_bytes
+    if asked.bytes is not None and asked.bytes > most:
+        raise Problem("too-large", f"the photo has {asked.bytes} bytes; {most} are allowed")
+    repeated_as = checked_key(idempotency_key, request)
     upload_id, replayed = await _upload_id(gateway, repeated_as)
     key = keys.upload(upload_id)
     expires_at = datetime.now(UTC) + timedelta(seconds=LINK_LIFE_S)
-    url = await run_in_threadpool(
-        gateway.deps.artifacts.signed_link, key, expires_s=LINK_LIFE_S, method="PUT"
-    )
+    url = await run_in_threadpool(_link, gateway, key, asked.bytes)
     view = UploadView(
         id=upload_id,
         url=url,
@@ -117,13 +125,21 @@ async def begin(
     )
 
 
-async def _upload_id(gateway: Services, key: str | None) -> tuple[str, bool]:
+def _link(gateway: Services, key: str, size: int | None) -> str:
+    """Return a link that limits the size: a bucket checks only an exact size, the gateway any."""
+    if size is None:
+        return gateway.deps.signer.sign(key, expires_s=LINK_LIFE_S, method="PUT")
+    store = gateway.deps.artifacts
+    return store.signed_link(key, expires_s=LINK_LIFE_S, method="PUT", size=size)
+
+
+async def _upload_id(gateway: Services, key: Key | None) -> tuple[str, bool]:
     """Return the upload's id, and whether an earlier request with this key has the same id."""
     now = datetime.now(UTC)
     if key is None:
         return str(uuid_utils.uuid7()), False
     kept, replayed = await claim(gateway.deps.jobs, key, "upload", now)
-    return job_id(key, kept.at, 0), replayed
+    return job_id(kept.key, kept.at, 0), replayed
 
 
 @router.post(
@@ -195,6 +211,7 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
         metadata=dict(job.metadata),
         lane=known_lane(job.lane),
         force=job.force,
+        filename=job.filename,
     )
     changes = {name: getattr(asked, name) for name in asked.model_fields_set}
     event = _event(gateway, job.job_id, known.model_copy(update=changes)).model_copy(
@@ -207,7 +224,8 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
 
 def _event(gateway: Services, job_id: str, options: Options) -> ImageSubmitted:
     source = Source(object=keys.upload(job_id))
-    return submission_event(job_id, source, options, gateway.deps.graph.closure(options.names))
+    wanted = gateway.deps.graph.closure(options.names)
+    return submission_event(job_id, source, options, wanted, filename=options.filename)
 
 
 def _is_upload(job: Job) -> bool:

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any, ParamSpec
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import Annotated, Any, BinaryIO, ParamSpec, cast
 
+import anyio
+import anyio.to_thread
 from fastapi import Request
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
 
 from gateway.http.json_body import JSON, media_type, parsed
-from gateway.http.limits import Limits
+from gateway.http.limits import Limits, Memory, MemoryShare
 from gateway.http.problem_responses import invalid_request
 from gateway.http.problems import Problem
+from gateway.submissions.form import read_form
+from gateway.submissions.json_photo import FIELD, JsonScanner
 from gateway.submissions.options import Options
-from gateway.submissions.photos import LONGEST_URL, Photo, decoded, remote, uploaded
+from gateway.submissions.photos import LONGEST_URL, Photo, remote, uploaded
 
 FORM = "multipart/form-data"
 TRUTH = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("", "0", "false", "no", "off"), False),
 }
-MAX_FIELDS = 100
+PARSERS = 2
+PHOTO_IN_MEMORY = 64_000  # bytes
 NO_OPTIONS = Options()
 SHORT = 16_000  # characters of form fields that are parsed in less than 0.1 ms
 OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
@@ -54,62 +58,85 @@ class JobRequest(Options):
     url: Annotated[str, Field(json_schema_extra=ADDRESS)] | None = Field(
         default=None, description="one photo's http(s) URL"
     )
-    urls: list[Annotated[str, Field(json_schema_extra=ADDRESS)]] = Field(
-        default_factory=list, description="several photos' URLs"
-    )
+    urls: Annotated[
+        list[Annotated[str, Field(json_schema_extra=ADDRESS)]], Field(fail_fast=True)
+    ] = Field(default_factory=list, description="several photos' URLs")
     image_base64: str | None = Field(
         default=None, description="one photo's bytes as base64, or as a data URL"
     )
 
 
-@asynccontextmanager
-async def read_submission(request: Request, limits: Limits) -> AsyncIterator[Submission]:
-    """Yield the submission in ``request``. Its files are open only within the context.
+@dataclass(frozen=True)
+class SubmissionReader:
+    """Reads submissions. ``memory`` limits the bytes of all bodies in memory, ``parsers`` the
+    bodies that are parsed at once."""
 
-    Raises `Problem` if the request as a whole is not valid.
-    """
-    kind = media_type(request)
-    if kind == FORM:
-        form = await _form(request, limits)
-        try:
-            yield _checked(await _parse_form(form, limits), limits)
-        finally:
-            await form.close()
-    elif kind == JSON:
-        body = await request.body()
-        yield _checked(await run_in_threadpool(_from_json, body, limits), limits)
-    else:
-        raise Problem("unsupported-media-type", f"send {FORM} or {JSON}")
+    limits: Limits
+    memory: Memory
+    parsers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(PARSERS))
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[Submission]:
+        """Yield the submission in ``request``. Its files are open only within the context.
+
+        Raises `Problem` if the request as a whole is not valid.
+        """
+        kind = media_type(request)
+        if kind not in (FORM, JSON):
+            raise Problem("unsupported-media-type", f"send {FORM} or {JSON}")
+        with self.memory.share() as share:
+            if kind == FORM:
+                form = await read_form(request, self.limits.max_photos, share)
+                try:
+                    yield self._checked(await self._parse_form(form))
+                finally:
+                    await form.close()
+            else:
+                with SpooledTemporaryFile(max_size=PHOTO_IN_MEMORY) as file:
+                    photo = UploadFile(cast(BinaryIO, file), size=0)
+                    yield self._checked(await self._read_json(request, photo, share))
+
+    async def _read_json(
+        self, request: Request, photo: UploadFile, share: MemoryShare
+    ) -> Submission:
+        scanner = JsonScanner(self.limits.max_bytes, share)
+        async for chunk in request.stream():
+            data = scanner.feed(chunk)
+            if scanner.began_again:  # the last of two equal fields counts
+                raise Problem("malformed-body", f"the field {FIELD} occurs twice")
+            if data:
+                await photo.write(data)
+        await photo.seek(0)
+        return await anyio.to_thread.run_sync(
+            _from_json, scanner, photo, self.limits, limiter=self.parsers
+        )
+
+    async def _parse_form(self, form: FormData) -> Submission:
+        """Parse short fields on the event loop: switching to a thread would take longer."""
+        if sum(len(part) for _, part in form.multi_items() if isinstance(part, str)) <= SHORT:
+            return _from_form(form, self.limits)
+        return await anyio.to_thread.run_sync(_from_form, form, self.limits, limiter=self.parsers)
+
+    def _checked(self, submission: Submission) -> Submission:
+        if not submission.photos:
+            raise Problem("nothing-submitted", "send files, url, urls or image_base64")
+        _check_number(len(submission.photos), self.limits)
+        return submission
 
 
-def _checked(submission: Submission, limits: Limits) -> Submission:
-    if not submission.photos:
-        raise Problem("nothing-submitted", "send files, url, urls or image_base64")
-    if len(submission.photos) > limits.max_photos:
+def _check_number(photos: int, limits: Limits) -> None:
+    if photos > limits.max_photos:
         raise Problem("too-many-photos", f"at most {limits.max_photos} photos fit one request")
-    return submission
-
-
-async def _form(request: Request, limits: Limits) -> FormData:
-    try:
-        return await request.form(max_files=limits.max_photos, max_fields=MAX_FIELDS)
-    except HTTPException as error:
-        code = "too-many-photos" if "Too many files" in error.detail else "malformed-body"
-        raise Problem(code, error.detail) from None
-
-
-async def _parse_form(form: FormData, limits: Limits) -> Submission:
-    """Parse short fields on the event loop: switching to a thread would take longer."""
-    if sum(len(part) for _, part in form.multi_items() if isinstance(part, str)) <= SHORT:
-        return _from_form(form, limits)
-    return await run_in_threadpool(_from_form, form, limits)
 
 
 def _from_form(form: FormData, limits: Limits) -> Submission:
     files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
     options = NO_OPTIONS if form.keys() == {"files"} else _options(form)
     return Submission(
-        [_or_problem(uploaded, part.file, part.size or 0, limits.max_bytes) for part in files],
+        [
+            _or_problem(uploaded, part.file, part.size or 0, limits.max_bytes, part.filename)
+            for part in files
+        ],
         options,
     )
 
@@ -138,12 +165,17 @@ def _metadata(part: str | UploadFile | None) -> dict[str, Any]:
         raise invalid_request([{"loc": ("metadata",), "msg": "not a JSON object"}]) from None
 
 
-def _from_json(body: bytes, limits: Limits) -> Submission:
-    asked = parsed(body, JobRequest)
+def _from_json(scanner: JsonScanner, photo: UploadFile, limits: Limits) -> Submission:
+    asked = parsed(scanner.rest, JobRequest)
     addresses = [*([asked.url] if asked.url is not None else []), *asked.urls]
+    _check_number(len(addresses), limits)
     photos = [_or_problem(remote, url) for url in addresses]
-    if asked.image_base64 is not None:
-        photos.append(_or_problem(decoded, asked.image_base64, limits.max_bytes))
+    if asked.image_base64 is not None and scanner.photo:
+        size = photo.size or 0
+        photos.append(
+            scanner.photo.problem
+            or _or_problem(uploaded, photo.file, size, limits.max_bytes, asked.filename)
+        )
     return Submission(photos, asked)
 
 

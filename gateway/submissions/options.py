@@ -99,7 +99,8 @@ Group = Annotated[
     AfterValidator(plain),
 ]
 StageNames = Annotated[
-    list[Annotated[str, Field(max_length=100)]] | Annotated[str, Field(max_length=2000)],
+    Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=1000, fail_fast=True)]
+    | Annotated[str, Field(max_length=2000)],
     Field(description="the wanted stages; stages that they need are added; empty means all"),
 ]
 
@@ -117,6 +118,10 @@ class Options(BaseModel):
     )
     lane: Lane = Field(default="interactive", description="`bulk` for work that may wait")
     force: bool = Field(default=False, description="compute known results again")
+    filename: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None,
+        description="the name of the photo's file, for a photo in base64 or behind an upload link",
+    )
 
     @property
     def names(self) -> tuple[str, ...]:

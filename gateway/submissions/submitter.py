@@ -16,8 +16,9 @@ from starlette.concurrency import run_in_threadpool
 from gateway.deps import GatewayDeps
 from gateway.http.metrics import Metrics
 from gateway.http.problems import Problem
+from gateway.submissions.backlog import Backlog
 from gateway.submissions.body import Submission
-from gateway.submissions.idempotency import claim, fingerprint, job_id
+from gateway.submissions.idempotency import Key, claim, fingerprint, job_id
 from gateway.submissions.options import Options
 from gateway.submissions.photos import Photo, Upload
 from storage.artifacts import keys
@@ -34,20 +35,26 @@ PUBLISH_WITHIN_S = 5.0
 @dataclass(frozen=True)
 class SubmissionPublisher:
     """Records jobs, then publishes their events. If Kafka is unavailable, the recorded job is still
-    accepted, and the sweeper publishes it later."""
+    accepted, and the backlog publishes its event when Kafka is back."""
 
     deps: GatewayDeps
     metrics: Metrics
+    backlog: Backlog
 
     async def record(self, submissions: Sequence[Submitted]) -> list[Job]:
         """Record submissions; return the new and the changed jobs."""
         return await self.deps.jobs.apply(submissions) if submissions else []
 
     async def publish(self, events: Sequence[Event], traceparent: str | None = None) -> bool:
-        """Publish events; return False if Kafka is unavailable. Raises `EventTooLarge`."""
+        """Publish events; return False if Kafka is unavailable: they are published later. Raises
+        `EventTooLarge`."""
+        traced = [(event, traceparent) for event in events]
+        if self.backlog:  # keep the order, and do not wait again for Kafka
+            self.backlog.add(traced)
+            return False
         try:
             async with asyncio.timeout(PUBLISH_WITHIN_S):
-                await self.deps.publisher.publish_all([(event, traceparent) for event in events])
+                await self.deps.publisher.publish_all(traced)
         except (BrokerUnavailable, TimeoutError) as error:
             log.warning(
                 "submission_not_published",
@@ -55,6 +62,7 @@ class SubmissionPublisher:
                 jobs=[event.job_id for event in events],
                 reason=str(error) or "no acknowledgement in time",
             )
+            self.backlog.add(traced)
             return False
         return True
 
@@ -92,18 +100,19 @@ class Submitter:
     """Accepts photos. A photo with a job id will be processed, even if a process dies next.
 
     The order of the steps guarantees this. A stored object without a record is an orphan in
-    quarantine; its caller got no job id. A record without an object cannot exist. The sweeper
-    publishes records without an event. So a recorded photo is accepted even if Kafka is
+    quarantine; its caller got no job id. A record without an object cannot exist. After a crash,
+    the sweeper publishes records without an event. So a recorded photo is accepted even if Kafka is
     unavailable, and its job is ``pending``. A refused caller would submit the photo again and make
     a second job.
     """
 
     deps: GatewayDeps
     metrics: Metrics
+    publisher: SubmissionPublisher
     uploads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(THREADS))
 
     async def accept(
-        self, submission: Submission, *, key: str | None = None, traceparent: str | None = None
+        self, submission: Submission, *, key: Key | None = None, traceparent: str | None = None
     ) -> Accepted:
         """Make a job of every photo that can be one; ``key`` is an idempotency key.
 
@@ -113,25 +122,32 @@ class Submitter:
         wanted = self.deps.graph.closure(submission.options.names)
         kept, replayed = await self._keep(submission, key)
         entries: list[tuple[str, Photo] | Problem] = [
-            photo if isinstance(photo, Problem) else (_job_id(key, kept.at, index), photo)
+            photo if isinstance(photo, Problem) else (_job_id(kept, index), photo)
             for index, photo in enumerate(submission.photos)
         ]
         taken = [entry for entry in entries if not isinstance(entry, Problem)]
         new = await self._unknown(taken) if replayed else taken
         sources = await self._store(new)
         events = [
-            submission_event(job_id, source, submission.options, wanted, key)
-            for (job_id, _), source in zip(new, sources, strict=True)
+            submission_event(
+                job_id,
+                source,
+                submission.options,
+                wanted,
+                key.text if key else None,
+                photo.filename if isinstance(photo, Upload) else None,
+            )
+            for (job_id, photo), source in zip(new, sources, strict=True)
         ]
         if events:
-            await SubmissionPublisher(self.deps, self.metrics).submit(events, kept.at, traceparent)
+            await self.publisher.submit(events, kept.at, traceparent)
         if not replayed:
             self._count(entries)
         told = [entry if isinstance(entry, Problem) else entry[0] for entry in entries]
         return Accepted(told, replayed)
 
     async def _keep(
-        self, submission: Submission, key: str | None
+        self, submission: Submission, key: Key | None
     ) -> tuple[IdempotencyRecord, bool]:
         """Return the record of the first request with this key, and whether it is an earlier
         request."""
@@ -176,8 +192,8 @@ class Submitter:
                 self.metrics.accepted(1)
 
 
-def _job_id(key: str | None, at: datetime, index: int) -> str:
-    return str(uuid_utils.uuid7()) if key is None else job_id(key, at, index)
+def _job_id(request: IdempotencyRecord, index: int) -> str:
+    return job_id(request.key, request.at, index) if request.key else str(uuid_utils.uuid7())
 
 
 def submission_event(
@@ -186,6 +202,7 @@ def submission_event(
     options: Options,
     wanted: tuple[str, ...],
     key: str | None = None,
+    filename: str | None = None,
 ) -> ImageSubmitted:
     """Return a new job's first event. ``wanted`` are the stages with those that they need."""
     return ImageSubmitted(
@@ -197,4 +214,5 @@ def submission_event(
         lane=options.lane,
         idempotency_key=key,
         force=options.force,
+        filename=filename,
     )

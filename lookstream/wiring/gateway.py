@@ -14,17 +14,20 @@ from lookstream.telemetry import Telemetry
 from lookstream.wiring.stages import event_models, stage_graph
 from storage.artifacts.links import LinkSigner
 from storage.urls import open_artifacts, open_jobs, redact
+from streams.broker.acls import Acl, Role, acls
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
 from streams.broker.topics import OBJECT_CREATED, Topic, system_topics
 from streams.consumers.history import TopicHistory
 from streams.events.asyncapi import asyncapi
+from streams.stages.registry import DOWNLOADS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
 TRACKING = "tracking"
+DOWNLOADING = "downloading"
 INTAKE = "intake"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared
 
@@ -48,6 +51,11 @@ def own_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
+def chosen_url(settings: Settings) -> str:
+    """Return the URL that an operator has set; empty if `resolved` has filled it in."""
+    return "" if settings.public_url == own_url(settings) else settings.public_url
+
+
 def _address() -> str:
     """Return this machine's address on the network. Connecting a UDP socket sends no packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -61,15 +69,23 @@ def _address() -> str:
 def topic_plan(settings: Settings) -> list[Topic]:
     """Return the topics that this installation needs."""
     emitted = [node.emits for node in stage_graph(settings).nodes.values()]
+    emitted += [event.topic for event in DOWNLOADS]
     notified = [Topic(OBJECT_CREATED, settings.partitions)] if settings.notifications else []
     return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
+
+
+def acl_plan(settings: Settings, role: Role) -> list[Acl]:
+    """Return the Kafka permissions of a role in this installation."""
+    nodes = stage_graph(settings).nodes.values()
+    return acls(role, [topic.name for topic in topic_plan(settings)], [n.consumes for n in nodes])
 
 
 def events_document(settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of this installation's events."""
     broker = BrokerUrl.parse(settings.kafka).bootstrap
     topics = topic_plan(settings)
-    return asyncapi(event_models(settings), topics, broker=broker, version=version("lookstream"))
+    models = [*event_models(settings), *DOWNLOADS]
+    return asyncapi(models, topics, broker=broker, version=version("lookstream"))
 
 
 def link_signer(settings: Settings) -> LinkSigner:
@@ -80,7 +96,7 @@ def link_signer(settings: Settings) -> LinkSigner:
 
 def _stored_secret(path: Path) -> str:
     """Return the secret in ``path``. The first process creates the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -126,7 +142,7 @@ def gateway_over(
             limits=Limits(max_bytes=settings.max_bytes),
             link_expires_s=settings.link_expires_s,
             events=events_document(settings),
-            hosts=names_of(settings.host, settings.public_url),
+            hosts=names_of(settings.host, chosen_url(settings), settings.host_names),
             tracers=(telemetry or Telemetry()).provider,
             version=version("lookstream"),
         )
@@ -136,4 +152,4 @@ def gateway_over(
 def other_processors(settings: Settings) -> list[str]:
     """Return the processors of a complete system that are not stages."""
     notified = settings.notifications and settings.artifacts.startswith("s3://")
-    return [TRACKING, INTAKE] if notified else [TRACKING]
+    return [DOWNLOADING, TRACKING, *([INTAKE] if notified else [])]

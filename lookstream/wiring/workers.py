@@ -13,6 +13,7 @@ from lookstream.settings import Settings
 from lookstream.telemetry import Telemetry
 from lookstream.wiring.captions import check_captions
 from lookstream.wiring.gateway import (
+    DOWNLOADING,
     INTAKE,
     TRACKING,
     link_signer,
@@ -31,6 +32,7 @@ from streams.stages.registry import RESULT_EVENTS
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from agents.runtime.barrier import Barrier
     from agents.runtime.compute import ComputePool
     from agents.runtime.metrics import StageMetrics
     from agents.runtime.processor import LoadingProcessor, Processor
@@ -107,7 +109,19 @@ def check_worker(settings: Settings, stages: Container[str]) -> None:
         raise CannotStart(f"LOOKSTREAM_WEIGHTS: there is no file {settings.weights}")
     if "captioning" in stages:
         check_captions(settings)
+    if settings.sandbox_required:
+        from agents.inputs.confinement import supported
+
+        check_sandbox(supported().missing)
     open_vocabulary(settings)
+
+
+def check_sandbox(missing: Sequence[str]) -> None:
+    """Raise `CannotStart` if the kernel lacks a means to confine decoders."""
+    if missing:
+        raise CannotStart(
+            f"LOOKSTREAM_SANDBOX_REQUIRED: the kernel does not offer {' and '.join(missing)}"
+        )
 
 
 def build_worker(
@@ -115,7 +129,8 @@ def build_worker(
 ) -> WorkerParts:
     """Build a worker of the named stages, or of all stages if ``names`` is empty.
 
-    ``tracking`` and ``intake`` are names too. Raises `UnknownStage`, and `CannotStart` if the
+    ``downloading``, ``tracking`` and ``intake`` are names too. Raises `UnknownStage`, and
+    `CannotStart` if the
     weights file is missing, the vocabulary has unknown words, the captions settings are incomplete,
     or intake has a store without notifications.
     """
@@ -123,12 +138,14 @@ def build_worker(
     from agents.runtime.consumer import ProcessorConsumer
     from agents.runtime.metrics import StageMetrics
     from agents.runtime.processor import LoadingProcessor
+    from agents.runtime.side_by_side import SideBySideConsumer
     from agents.runtime.stage_processor import BATCH
+    from agents.runtime.turns import Turns
     from agents.runtime.worker import Worker
 
     graph = stage_graph(settings)
     wanted = list(names) or [*graph.names, *other_processors(settings)]
-    stages = [name for name in wanted if name not in (TRACKING, INTAKE)]
+    stages = [name for name in wanted if name not in (DOWNLOADING, TRACKING, INTAKE)]
     graph.closure(stages)
     check_worker(settings, stages)
     broker = BrokerUrl.parse(settings.kafka)
@@ -142,18 +159,25 @@ def build_worker(
         tracer=(telemetry or Telemetry()).tracer,
         builder=StageBuilder(settings),
     )
-    loading = {
-        name: LoadingProcessor(name, (graph.nodes[name].consumes,), BATCH) for name in stages
-    }
+    loading = {name: LoadingProcessor(name, graph.nodes[name].topics, BATCH) for name in stages}
     processors: list[Processor] = list(loading.values())
     sweeper, announce = None, None
     if TRACKING in wanted:
         tracking, sweeper = _tracking(shared)
         processors.append(tracking)
+    if DOWNLOADING in wanted:
+        processors.append(_downloading(shared))
     if INTAKE in wanted:
         intake, announce = _intake(shared)
         processors.append(intake)
-    consumers = [ProcessorConsumer(processor, broker) for processor in processors]
+    turns = Turns()
+    kinds = {DOWNLOADING: SideBySideConsumer}
+    consumers = [
+        kinds.get(each.name, ProcessorConsumer)(
+            each, broker, barrier=_barrier(shared, each), turns=turns
+        )
+        for each in processors
+    ]
     return WorkerParts(
         Worker(consumers, pools=shared.all_pools, metrics=shared.metrics),
         loading,
@@ -165,6 +189,15 @@ def build_worker(
         shared.pool,
         shared.metrics,
         shared.producer,
+    )
+
+
+def _barrier(shared: _Shared, processor: Processor) -> Barrier:
+    from agents.runtime.barrier import Barrier
+
+    name = processor.name
+    return Barrier(
+        processor, shared.producer, shared.metrics, fails_jobs=name in shared.graph.nodes
     )
 
 
@@ -197,6 +230,7 @@ def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
 
 def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
     from agents.tracking.projection import TrackingProcessor
+    from agents.tracking.quarantine import QuarantineSweeper
     from agents.tracking.sweeper import Sweeper
 
     settings, jobs = shared.settings, open_jobs(shared.settings.jobs)
@@ -212,8 +246,35 @@ def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
         deleted=shared.deleted,
         tracer=shared.tracer,
     )
-    after_s, tracer = settings.sweep_after_s, shared.tracer
-    return tracking, Sweeper(jobs, artifacts, shared.producer, after_s=after_s, tracer=tracer)
+    quarantine = QuarantineSweeper(jobs, artifacts, after_s=settings.uploads_expire_s)
+    sweeper = Sweeper(
+        jobs,
+        artifacts,
+        shared.producer,
+        after_s=settings.sweep_after_s,
+        quarantine=quarantine,
+        tracer=shared.tracer,
+    )
+    return tracking, sweeper
+
+
+def _downloading(shared: _Shared) -> Processor:
+    from agents.downloads.processor import DownloadProcessor
+    from agents.downloads.slots import Slots
+
+    settings = shared.settings
+    return DownloadProcessor(
+        shared.builder.fetcher,
+        graph=shared.graph,
+        jobs=open_jobs(settings.jobs),
+        artifacts=shared.artifacts(),
+        publisher=shared.producer,
+        metrics=shared.metrics,
+        deleted=shared.deleted,
+        slots=Slots(settings.downloads),
+        retry_s=settings.url_retry_s,
+        tracer=shared.tracer,
+    )
 
 
 def _intake(shared: _Shared) -> tuple[Processor, Callable[[], None]]:

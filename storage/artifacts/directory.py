@@ -21,7 +21,13 @@ from typing import BinaryIO
 from storage.artifacts.keys import IRREPLACEABLE, safe_key, safe_prefix
 from storage.artifacts.links import LinkSigner
 from storage.artifacts.store import CHUNK, ArtifactInfo
-from storage.errors import ArtifactNotFound, InvalidKey, StoreUnavailable
+from storage.errors import (
+    ArtifactNotFound,
+    InvalidKey,
+    StorageFull,
+    StoreUnavailable,
+    is_disk_full,
+)
 
 ANY_TYPE = "application/octet-stream"
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".json": "application/json"}
@@ -86,10 +92,10 @@ class DirectoryArtifacts:
         with _reading(key):
             return path.is_file()
 
-    def copy(self, source: str, destination: str) -> None:
+    def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         """Make a hard link. Files are replaced and never changed, so two keys can share one."""
         target = self._path(destination)
-        content_type = self.stat(source).content_type
+        content_type = content_type or self.stat(source).content_type
         with _writing(destination), self._unfinished() as unfinished:
             unfinished.unlink()
             with _reading(source):
@@ -115,7 +121,9 @@ class DirectoryArtifacts:
                 keys.append(key)
         return keys
 
-    def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def signed_link(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str:
         return self._signer.sign(safe_key(key), expires_s=expires_s, method=method)
 
     def check(self) -> None:
@@ -143,7 +151,7 @@ class DirectoryArtifacts:
             unfinished.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=unfinished)
         except OSError as error:
-            raise StoreUnavailable(f"the artifact directory failed: {error.strerror}") from error
+            raise _failed(error) from error
         os.close(descriptor)
         try:
             yield Path(name)
@@ -264,7 +272,7 @@ def _reading(key: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise ArtifactNotFound(f"there is no artifact {key}") from error
     except OSError as error:
-        raise StoreUnavailable(f"the artifact directory failed: {error.strerror}") from error
+        raise _failed(error) from error
 
 
 @contextmanager
@@ -274,4 +282,10 @@ def _writing(key: str) -> Iterator[None]:
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
         raise InvalidKey(f"{key} lies inside another artifact, or contains one") from error
     except OSError as error:
-        raise StoreUnavailable(f"the artifact directory failed: {error.strerror}") from error
+        raise _failed(error) from error
+
+
+def _failed(error: OSError) -> StoreUnavailable:
+    if is_disk_full(error):
+        return StorageFull("the disk of the artifact directory is full")
+    return StoreUnavailable(f"the artifact directory failed: {error.strerror}")

@@ -6,6 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable
 
+from storage.artifacts import media_types
 from storage.errors import InvalidKey
 
 INCOMING, UPLOADS, ORIGINALS = "incoming/", "uploads/", "originals/"
@@ -27,6 +28,11 @@ def upload(job_id: str) -> str:
 
 def original(sha256: str) -> str:
     return f"{ORIGINALS}{sha256}"
+
+
+def copy(sha256: str, photo_format: str) -> str:
+    """The photo in full size without metadata."""
+    return f"copies/{sha256}/photo{media_types.extension(photo_format)}"
 
 
 def working(sha256: str) -> str:
@@ -73,6 +79,12 @@ def replay(replay_id: str) -> str:
 def claim(sha256: str, job_id: str = "") -> str:
     """A job's claim on a content, made by validation; without ``job_id`` the prefix of claims."""
     return f"claims/{sha256}/{job_id}"
+
+
+def content_of(job_id: str, sha256: str = "") -> str:
+    """A note that a job has a content, made by validation before it stores anything; the object
+    names the record of the source. Without ``sha256`` the prefix of a job's contents."""
+    return f"contents/{job_id}/{sha256}"
 
 
 def erasing(sha256: str) -> str:

@@ -14,20 +14,25 @@ from typing import BinaryIO
 
 import urllib3
 from minio import Minio
-from minio.commonconfig import CopySource
+from minio.commonconfig import REPLACE, CopySource
 from minio.error import MinioException, S3Error
 from minio.notificationconfig import PrefixFilterRule, QueueConfig
 
 from storage.artifacts.keys import safe_key, safe_prefix
-from storage.artifacts.links import MAX_EXPIRY_S, METHODS, Signer
+from storage.artifacts.links import MAX_EXPIRY_S, METHODS, Signer, content_disposition
+from storage.artifacts.sized_links import with_size
 from storage.artifacts.store import CHUNK, ArtifactInfo
-from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StoreUnavailable
+from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StorageFull, StoreUnavailable
 
 PART = 5 * 1024 * 1024  # bytes of a streamed put in memory: the smallest part that S3 accepts
+READ_S = 15.0
+"""A store that sends nothing for this time is unavailable. Must be far below a stage's time limit,
+so that a frozen store is no time-out of the stage. Reads are not repeated: callers retry."""
 PROBE = ".lookstream/probe"  # no key starts with a dot
 
 MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
 BAD_KEY = frozenset({"KeyTooLongError", "XMinioInvalidObjectName", "XMinioObjectExistsAsDirectory"})
+FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"})
 BAD_REQUEST = frozenset({"EntityTooLarge", "InvalidArgument", "InvalidRequest"})
 
 
@@ -59,11 +64,13 @@ class MinioArtifacts:
             region=region,
             http_client=urllib3.PoolManager(
                 maxsize=16,
-                timeout=urllib3.Timeout(connect=2.0, read=30.0),
-                retries=urllib3.Retry(total=1, backoff_factor=0.1, status_forcelist=(502, 503)),
+                timeout=urllib3.Timeout(connect=2.0, read=READ_S),
+                retries=urllib3.Retry(
+                    total=1, read=0, backoff_factor=0.1, status_forcelist=(502, 503)
+                ),
             ),
         )
-        self._links = links or S3Presigner(self._client, bucket)
+        self._links = links or S3Presigner(self._client, bucket, secret_key)
         self._lock = Lock()
         self._made = False
 
@@ -128,14 +135,20 @@ class MinioArtifacts:
             return False
         return True
 
-    def copy(self, source: str, destination: str) -> None:
+    def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         safe_key(source), safe_key(destination)
-        if source == destination:  # S3 refuses such a copy
+        if source == destination and content_type is None:  # S3 refuses such a copy
             self.stat(source)
             return
         with self._translated(source):
             self._make_bucket()
-            self._client.copy_object(self._bucket, destination, CopySource(self._bucket, source))
+            self._client.copy_object(
+                self._bucket,
+                destination,
+                CopySource(self._bucket, source),
+                metadata={"Content-Type": content_type} if content_type else None,
+                metadata_directive=REPLACE if content_type else None,
+            )
 
     def delete(self, key: str) -> None:
         safe_key(key)
@@ -154,10 +167,12 @@ class MinioArtifacts:
             names = (entry.object_name or "" for entry in found)
             return list(islice((name for name in names if not name.startswith(".")), limit))
 
-    def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def signed_link(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str:
         safe_key(key)
         with self._translated(key):
-            return self._links.sign(key, expires_s=expires_s, method=method)
+            return self._links.sign(key, expires_s=expires_s, method=method, size=size)
 
     def check(self) -> None:
         with self._translated(PROBE):
@@ -223,6 +238,8 @@ class MinioArtifacts:
                 raise InvalidKey(f"the artifact store does not accept the key {key}") from error
             if error.code in BAD_REQUEST:
                 raise StorageError(f"the artifact store refused {key}: {error.code}") from error
+            if error.code in FULL:
+                raise StorageFull(f"the artifact store is full: {error.code}") from error
             self._made = self._made and error.code != "NoSuchBucket"
             raise StoreUnavailable(f"the artifact store failed: {error.code}") from error
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -250,14 +267,25 @@ class _Counted:
 class S3Presigner:
     """Signs links to the server by the address in ``client``, without a request to it."""
 
-    def __init__(self, client: Minio, bucket: str) -> None:
+    def __init__(self, client: Minio, bucket: str, secret_key: str) -> None:
         self._client = client
         self._bucket = bucket
+        self._secret_key = secret_key
 
-    def sign(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def sign(
+        self,
+        key: str,
+        *,
+        expires_s: int,
+        method: str = "GET",
+        size: int | None = None,
+        filename: str = "",
+    ) -> str:
         """Return a URL that is valid for at least ``expires_s`` seconds (1 to 604,800).
 
-        The date is rounded down, so that repeated links to an object are equal and cacheable.
+        The date is rounded down, so that repeated links to an object are equal and cacheable. A
+        link for writing with ``size`` accepts exactly so many bytes. Browsers save the object as
+        ``filename``.
         """
         if not 1 <= expires_s <= MAX_EXPIRY_S or method not in METHODS:
             raise ValueError(f"a link is for GET or PUT and 1 to {MAX_EXPIRY_S} seconds")
@@ -265,6 +293,15 @@ class S3Presigner:
         now = int(time.time())
         date = datetime.fromtimestamp(now - now % step if step else now, UTC)
         life = timedelta(seconds=expires_s + step)
-        return self._client.get_presigned_url(
-            method, self._bucket, key, expires=life, request_date=date
+        headers: dict[str, str | list[str] | tuple[str]] = {}
+        if filename:
+            headers["response-content-disposition"] = content_disposition(filename)
+        link = self._client.get_presigned_url(
+            method,
+            self._bucket,
+            key,
+            expires=life,
+            request_date=date,
+            response_headers=headers,
         )
+        return link if size is None or method != "PUT" else with_size(link, size, self._secret_key)

@@ -7,13 +7,17 @@ milliseconds only, and a redelivered failure would look like a new one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from storage.errors import InvalidCursor
+import structlog
+
+from storage.errors import InvalidCursor, StorageError
 from storage.jobs.store import Job, StageError, StageState
+
+log = structlog.get_logger()
 
 CURSOR = re.compile(r"(-?\d{1,18})\.([A-Za-z0-9-]{1,64})", re.ASCII)
 TICK = timedelta(microseconds=1)
@@ -41,11 +45,34 @@ def job_document(job: Job) -> dict[str, Any]:
         "stages": {stage: _state_document(state) for stage, state in job.stages.items()},
         "error": None if job.error is None else vars(job.error).copy(),
         "revision": job.revision,
+        "filename": job.filename,
     }
 
 
 def job_from_document(doc: Mapping[str, Any]) -> Job:
-    """Return the job of a document. Ignores unknown fields; missing ones get their defaults."""
+    """Return the job of a document. Ignores unknown fields; missing ones get their defaults.
+
+    Raises `StorageError` if the document is unreadable.
+    """
+    try:
+        return _job(doc)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise StorageError(f"a job's document is unreadable: {error!r}") from error
+
+
+def readable_jobs(docs: Iterable[Mapping[str, Any]]) -> tuple[Job, ...]:
+    """Return the jobs of the documents without the unreadable ones, so that one unreadable document
+    does not hide the others."""
+    jobs = []
+    for doc in docs:
+        try:
+            jobs.append(job_from_document(doc))
+        except StorageError as error:
+            log.warning("job_unreadable", job_id=str(doc.get("job_id"))[:64], reason=str(error))
+    return tuple(jobs)
+
+
+def _job(doc: Mapping[str, Any]) -> Job:
     values = _known(Job, doc)
     values["wanted"] = tuple(values["wanted"])
     values["submitted_at"] = parse_time(values["submitted_at"])

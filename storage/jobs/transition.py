@@ -23,6 +23,10 @@ from storage.jobs.store import (
     Submitted,
 )
 
+MOST_STAGES = 200
+"""Limit of the stages of a job. A state of one more stage is ignored, because the document of a job
+must fit into a database; no installation has that many."""
+
 
 def transition(job: Job | None, update: JobUpdate) -> Job | None:
     """Return ``job`` after ``update``; the same object if the update changes nothing.
@@ -127,6 +131,7 @@ def _submitted(job: Job, update: Submitted) -> Job:
         idempotency_key=update.idempotency_key or job.idempotency_key,
         force=update.force,
         submitted_at=job.submitted_at or update.at,
+        filename=job.filename or update.filename,
     )
 
 
@@ -163,7 +168,7 @@ def _stage_state(update: StageCompleted | StageFailure) -> tuple[str, StageState
 
 def _with_stage(job: Job, stage: str, state: StageState) -> Job:
     known = job.stages.get(stage)
-    if not _supersedes(state, known):
+    if not _supersedes(state, known) or (known is None and len(job.stages) >= MOST_STAGES):
         return job
     if known is not None and state.result is None:
         state = replace(

@@ -47,6 +47,7 @@ class EventProducer:
             "compression.type": "none" if self._broker.embedded else "lz4",
             "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
             "topic.metadata.propagation.max.ms": 5000,
+            "reconnect.backoff.max.ms": 1000,  # events wait for the broker's return
             "partitioner": "murmur2_random",
             "log_level": 3,
         }

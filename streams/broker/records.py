@@ -8,6 +8,11 @@ from uuid import UUID
 
 Headers = tuple[tuple[str, bytes], ...]
 
+HEADER_BYTES = 32_000
+"""Limit of all headers of a record together: names, values, and `HEADER_OVERHEAD` for each."""
+HEADER_OVERHEAD = 10
+"""Bytes that Kafka adds to each header, at most."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -22,8 +27,12 @@ class Record:
 
     @classmethod
     def received(cls, message: Any) -> Record:
-        """Return the record of a confluent-kafka message."""
-        headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        """Return the record of a confluent-kafka message; without headers if the name of one is not
+        UTF-8."""
+        try:
+            headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        except UnicodeDecodeError:
+            headers = ()
         place = message.topic(), message.partition(), message.offset()
         return cls(*place, message.key(), message.value(), headers)
 
@@ -31,6 +40,14 @@ class Record:
         """Return the last header ``name`` (lower case). The case of headers is ignored."""
         found = [value for key, value in self.headers if key.lower() == name]
         return found[-1] if found else None
+
+    @property
+    def header_bytes(self) -> int:
+        """The size of all headers, as `HEADER_BYTES` counts it."""
+        return sum(
+            len(name.encode(errors="replace")) + len(value) + HEADER_OVERHEAD
+            for name, value in self.headers
+        )
 
     def job_id(self) -> str | None:
         """Return the job id in the record's subject or key, or None if neither is a UUID."""

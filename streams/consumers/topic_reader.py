@@ -213,7 +213,13 @@ class TopicFollower(ABC):
                     pause = REFRESH_KNOWN_S if reader.partitions else REFRESH_UNKNOWN_S
                     refresh_at = monotonic() + pause
                 if messages := reader.poll():
-                    self._handle(messages)
+                    self._handle_all(messages)
+
+    def _handle_all(self, messages: Sequence[Message]) -> None:
+        try:
+            self._handle(messages)
+        except Exception:  # one record must not end the thread
+            log.exception("messages_skipped", consumer=self.name, count=len(messages))
 
     def _discover(self, reader: TopicReader) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from streams.broker.records import HEADER_BYTES
 from streams.broker.topics import DEAD_LETTERS, Topic
 from streams.events.codec import event_type
 from streams.events.models import Event
@@ -28,6 +29,10 @@ Lookstream also reads structured content mode.
 
 To submit a photo, publish `image-submitted` with any Kafka client. Lookstream ignores unknown
 fields. Later versions may add fields, so consumers must ignore unknown fields too.
+
+Every text, list and map has a limit. The value of a record has at most 1,000,000 bytes. Its headers
+have at most 32,000 bytes in all: names, values, and 10 bytes for each header. A record over a limit
+is not processed: it becomes a dead letter. A time more than one minute in the future counts as now.
 """
 
 
@@ -128,12 +133,24 @@ def _headers(topic: str) -> dict[str, Any]:
         "required": ["ce_specversion", "ce_id", "ce_source", "ce_type"],
         "properties": {
             "ce_specversion": {"const": "1.0"},
-            "ce_id": {"type": "string", "description": "unique for each ce_source"},
-            "ce_source": {"type": "string", "format": "uri-reference"},
+            "ce_id": {
+                "type": "string",
+                "maxLength": HEADER_BYTES,
+                "description": "unique for each ce_source",
+            },
+            "ce_source": {
+                "type": "string",
+                "format": "uri-reference",
+                "maxLength": HEADER_BYTES,
+            },
             "ce_type": {"const": event_type(topic)},
             "ce_subject": {**_UUID, "description": "the job's id"},
-            "ce_time": {"type": "string", "format": "date-time"},
-            "ce_traceparent": {"type": "string", "description": "W3C Trace Context"},
+            "ce_time": {"type": "string", "format": "date-time", "maxLength": HEADER_BYTES},
+            "ce_traceparent": {
+                "type": "string",
+                "maxLength": 55,
+                "description": "W3C Trace Context; another value is ignored",
+            },
             "content-type": {"const": "application/json"},
         },
     }
@@ -142,7 +159,9 @@ def _headers(topic: str) -> dict[str, Any]:
 _DEAD_LETTER: dict[str, Any] = {
     "name": DEAD_LETTERS,
     "title": "Dead letter",
-    "summary": "A record that could not be processed, unchanged; added headers give the reason.",
+    "summary": "A record that could not be processed; added headers give the reason.",
+    "description": "Key, value and headers are unchanged. `headers.dropped` counts the headers "
+    "over the limit that were dropped. A value that is too large for the broker is dropped.",
     "headers": {
         "type": "object",
         "properties": {
@@ -157,7 +176,7 @@ _DEAD_LETTER: dict[str, Any] = {
                 "exception.stacktrace",
             )
         }
-        | {name: {"type": "string"} for name in ("attempts", "group", "code")},
+        | {name: {"type": "string"} for name in ("attempts", "group", "code", "headers.dropped")},
     },
     "payload": {},
 }

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import uuid_utils
@@ -19,13 +19,16 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from pydantic import ValidationError
 
-from streams.broker.records import Headers, Record
-from streams.errors import UndecodableEvent
+from streams.broker.records import HEADER_BYTES, Headers, Record
+from streams.errors import EventTooLarge, UndecodableEvent
+from streams.events.limits import VALUE_BYTES
 from streams.events.models import Event
 
 _FORMAT = JSONFormat()
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _FAULT_CHARACTERS = 500
+CLOCK_SKEW = timedelta(minutes=1)
+"""A sender's clock may be this much ahead."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,10 @@ def event_type(topic: str) -> str:
 
 
 def encode(event: Event, *, source: str, traceparent: str | None = None) -> Encoded:
-    """Return the record of an event. ``source`` names the sender, such as ``/lookstream/pose``."""
+    """Return the record of an event. ``source`` names the sender, such as ``/lookstream/pose``.
+
+    Raises `EventTooLarge`, and ValueError for values that are not JSON (NaN, half surrogates).
+    """
     attributes: dict[str, Any] = {
         "specversion": "1.0",
         "id": str(uuid_utils.uuid7()),
@@ -67,8 +73,11 @@ def encode(event: Event, *, source: str, traceparent: str | None = None) -> Enco
     if traceparent:
         attributes["traceparent"] = traceparent
     data = event.model_dump(mode="json", exclude_none=True)
+    json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
     message = to_binary(CloudEvent(attributes, data), _FORMAT, lambda _: event.job_id)
     headers = tuple(message.headers.items())
+    if (size := len(message.value or b"")) > VALUE_BYTES:
+        raise EventTooLarge(f"the event has {size} bytes; {VALUE_BYTES} are allowed")
     return Encoded(event.topic, event.job_id.encode(), message.value, headers)
 
 
@@ -80,6 +89,7 @@ class Decoder:
 
     def decode(self, record: Record) -> Envelope:
         """Return the event in a record. Raises `UndecodableEvent` with the reason."""
+        _check_size(record)
         model = self._models.get(record.topic)
         if model is None:
             raise UndecodableEvent(f"topic {record.topic} has no event model")
@@ -91,8 +101,17 @@ class Decoder:
             event = model.model_validate(_data(cloud_event))
         except ValidationError as error:
             raise UndecodableEvent(_first_fault(error)) from error
+        except Exception as error:  # the validators of a custom stage's payload may raise anything
+            raise UndecodableEvent(_printable(f"the event is invalid: {error!r}")) from error
         trace = _traceparent(cloud_event.get_attributes().get("traceparent"))
         return Envelope(event, cloud_event.get_id(), _time(cloud_event), trace)
+
+
+def _check_size(record: Record) -> None:
+    if (size := len(record.value or b"")) > VALUE_BYTES:
+        raise UndecodableEvent(f"the value has {size} bytes; {VALUE_BYTES} are allowed")
+    if (size := record.header_bytes) > HEADER_BYTES:
+        raise UndecodableEvent(f"the headers have {size} bytes; {HEADER_BYTES} are allowed")
 
 
 def _cloud_event(record: Record) -> CloudEvent:
@@ -130,11 +149,17 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def _time(event: CloudEvent) -> datetime:
-    time = event.get_time() or datetime.now(UTC)
+    """Return the event's time; a time after now and `CLOCK_SKEW` becomes now.
+
+    Otherwise the job of an event from the far future would sort first forever.
+    """
+    now = datetime.now(UTC)
+    time = event.get_time() or now
     try:
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except OverflowError as error:
         raise UndecodableEvent(f"the time is out of range: {time.isoformat()}") from error
+    return time if time <= now + CLOCK_SKEW else now
 
 
 def _traceparent(value: Any) -> str | None:

@@ -6,13 +6,36 @@ fields are ignored, so that an older consumer can read a newer producer's events
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from streams.events import embedding
+from streams.events.filenames import Filename
+from streams.events.limits import (
+    DESCRIPTION,
+    ITEMS,
+    KEY,
+    LABEL,
+    LARGEST_NUMBER,
+    LARGEST_RUN,
+    MESSAGE,
+    METADATA_BYTES,
+    METADATA_ITEMS,
+    NAME,
+    STAGES,
+    Count,
+    Key,
+    LabelText,
+    Message,
+    Moment,
+    Name,
+    Pixels,
+    StageNames,
+    few,
+)
 
 Lane = Literal["interactive", "bulk"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -31,15 +54,23 @@ def _canonical_uuid(value: str) -> str:
 
 
 def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Refuse values that databases cannot store: integers over 63 bits, and deep nesting."""
+    """Refuse values that databases cannot store: integers over 63 bits, deep nesting, and more than
+    `METADATA_BYTES` of JSON."""
     level: list[Any] = [metadata]
     for _ in range(_MAX_DEPTH):
         if any(isinstance(value, int) and value.bit_length() > 63 for value in level):
             raise ValueError("whole numbers have at most 63 bits")
         level = [inner for value in level for inner in _inside(value)]
         if not level:
-            return metadata
+            return _small(metadata)
     raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    size = len(json.dumps(metadata, separators=(",", ":"), default=str))
+    if size > METADATA_BYTES:
+        raise ValueError(f"metadata has {size} bytes as JSON; {METADATA_BYTES} are allowed")
+    return metadata
 
 
 def _inside(value: Any) -> list[Any]:
@@ -54,6 +85,12 @@ def _embedding(text: str) -> str:
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
+EventMetadata = Annotated[
+    dict[str, Any],
+    Field(max_length=METADATA_ITEMS),
+    AfterValidator(_storable),
+    few(METADATA_ITEMS),
+]
 JobId = Annotated[
     str,
     Field(max_length=45, json_schema_extra={"format": "uuid"}),
@@ -81,7 +118,7 @@ class Event(Value):
 
     topic: ClassVar[str]
     job_id: JobId
-    run: int = Field(default=1, ge=1, le=2**31 - 1)
+    run: int = Field(default=1, ge=1, le=LARGEST_RUN)
     lane: Lane = "interactive"
 
 
@@ -103,12 +140,16 @@ class ImageSubmitted(Event):
 
     topic: ClassVar[str] = "image-submitted"
     source: Source
-    owner: str | None = None
-    group: str | None = None
-    stages: tuple[str, ...] = ()
-    metadata: Metadata = Field(default_factory=dict)
-    idempotency_key: str | None = None
+    owner: LabelText | None = None
+    group: LabelText | None = None
+    stages: StageNames = ()
+    metadata: EventMetadata = Field(
+        default_factory=dict,
+        description=f"any JSON object of at most {METADATA_BYTES:,} bytes and {_MAX_DEPTH} levels",
+    )
+    idempotency_key: str | None = Field(default=None, max_length=KEY)
     force: bool = False
+    filename: Filename = None
 
     @classmethod
     def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
@@ -124,8 +165,38 @@ class ImageSubmitted(Event):
             "metadata": dict(job.metadata),
             "idempotency_key": job.idempotency_key,
             "force": job.force,
+            "filename": job.filename,
         }
         return cls(**{**fields, **changes})
+
+
+class ImageDownloaded(Event):
+    """The photo of a URL is in quarantine, under ``incoming/<job_id>``, and is validated next.
+
+    ``etag`` and ``last_modified`` are the URL's validators (RFC 9110). With ``sha256``, the URL's
+    content is stored already, and nothing is in quarantine.
+    """
+
+    topic: ClassVar[str] = "image-downloaded"
+    source: Source
+    stages: StageNames = ()
+    force: bool = False
+    sha256: Sha256 | None = None
+    etag: str | None = Field(default=None, max_length=1024)
+    last_modified: str | None = Field(default=None, max_length=1024)
+
+
+class DownloadPostponed(ImageSubmitted):
+    """A download waits: the server is busy, or too many downloads came before. Internal.
+
+    ``due`` is the earliest time of the next try. ``tries`` is the number of tries that found the
+    server busy, the first of them at ``busy_since``.
+    """
+
+    topic: ClassVar[str] = "download-postponed"
+    due: Moment
+    tries: int = Field(default=0, ge=0, le=1_000_000)
+    busy_since: Moment | None = None
 
 
 class StageResult(Event):
@@ -136,10 +207,10 @@ class StageResult(Event):
     """
 
     sha256: Sha256
-    stages: tuple[str, ...] = ()
+    stages: StageNames = ()
     force: bool = False
-    attempts: int = Field(default=1, ge=1)
-    started_at: datetime | None = None
+    attempts: Count = 1
+    started_at: Moment | None = None
     reused: bool = False
 
 
@@ -157,23 +228,27 @@ class Box(Value):
 
 
 class Validated(Payload):
-    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels."""
+    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels.
+
+    ``copy_format`` is the format of the full-size copy without metadata; None without a copy.
+    """
 
     sha256: Sha256
-    perceptual_hash: str
-    original: str
-    working: str
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
-    format: str
-    bytes: int = Field(ge=1)
+    perceptual_hash: Name
+    original: Key
+    working: Key
+    width: Pixels
+    height: Pixels
+    format: Name
+    bytes: int = Field(ge=1, le=LARGEST_NUMBER)
     animated: bool = False
+    copy_format: Name | None = None
 
 
 class Attribute(Value):
     """One attribute of the garment, its probability, and whether a person should check it."""
 
-    value: str
+    value: LabelText
     confidence: Unit
     needs_review: bool = False
 
@@ -182,16 +257,18 @@ class Captioned(Payload):
     """A marketplace title of at most 80 characters, with the attributes it is made from."""
 
     caption: str = Field(max_length=80)
-    description: str = ""
-    attributes: dict[str, Attribute] = Field(default_factory=dict)
+    description: str = Field(default="", max_length=DESCRIPTION)
+    attributes: Annotated[dict[Name, Attribute], Field(max_length=ITEMS), few(ITEMS)] = Field(
+        default_factory=dict
+    )
     needs_review: bool = False
-    model: str
+    model: LabelText
 
 
 class Label(Value):
     """A class and its probability."""
 
-    label: str
+    label: LabelText
     probability: Unit
 
 
@@ -202,15 +279,15 @@ class Classified(Payload):
     Only vectors of the same ``model`` can be compared. It is absent if the model makes none.
     """
 
-    top5: tuple[Label, ...]
-    model: str
+    top5: Annotated[tuple[Label, ...], Field(max_length=ITEMS), few(ITEMS)]
+    model: LabelText
     embedding: Embedding | None = None
 
 
 class Keypoint(Value):
     """A named point in fractions (0–1) of the upright image."""
 
-    name: str
+    name: Name
     x: Unit
     y: Unit
     confidence: Unit
@@ -223,49 +300,49 @@ class Posed(Payload):
     """
 
     subject: Literal["worn", "laid-out", "none"]
-    keypoints: tuple[Keypoint, ...] = ()
+    keypoints: Annotated[tuple[Keypoint, ...], Field(max_length=ITEMS), few(ITEMS)] = ()
     box: Box | None = None
-    cutout: str | None = None
-    model: str
+    cutout: Key | None = None
+    model: LabelText
 
 
 class Shot(Value):
     """One crop of the original: its label, object key, box and reason."""
 
-    label: str
-    key: str
+    label: Name
+    key: Key
     box: Box
-    reason: str
+    reason: Message
     confidence: Unit
 
 
 class ShotsTaken(Payload):
     """All crops that the image allows; none if the stage is not sure."""
 
-    shots: tuple[Shot, ...] = ()
+    shots: Annotated[tuple[Shot, ...], Field(max_length=ITEMS), few(ITEMS)] = ()
 
 
 class Thumbnail(Value):
     """A thumbnail; ``width`` and ``height`` are its own, in pixels."""
 
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
-    key: str
+    width: Pixels
+    height: Pixels
+    key: Key
 
 
 class Thumbnailed(Payload):
     """The thumbnails, and a thumbhash (base64) to show while they load."""
 
-    thumbnails: tuple[Thumbnail, ...]
-    thumbhash: str
+    thumbnails: Annotated[tuple[Thumbnail, ...], Field(max_length=ITEMS), few(ITEMS)]
+    thumbhash: Name
 
 
 class Drawn(Payload):
     """The image with its five most probable classes drawn on it, 1000 px wide."""
 
-    key: str
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
+    key: Key
+    width: Pixels
+    height: Pixels
 
 
 class ImageValidated(Validated, StageResult):
@@ -300,14 +377,14 @@ class StageFailed(Event):
     """A stage failed. ``kind`` is ``rejected`` for invalid input, or ``error`` for all else."""
 
     topic: ClassVar[str] = "stage-failed"
-    stage: str
+    stage: Name
     kind: Literal["rejected", "error"]
-    code: str
-    message: str
-    detail: str = ""
-    attempts: int = Field(default=1, ge=1)
-    started_at: datetime | None = None
-    stages: tuple[str, ...] = ()
+    code: Name
+    message: Message
+    detail: Message = ""
+    attempts: Count = 1
+    started_at: Moment | None = None
+    stages: StageNames = ()
 
 
 class JobDeleted(Event):
@@ -317,21 +394,27 @@ class JobDeleted(Event):
 
 
 class JobUpdated(Event):
-    """The job's new state, as tracking stored it."""
+    """The job's new state, as tracking stored it. Texts over their limits are cut."""
 
     topic: ClassVar[str] = "job-updated"
     status: Literal["pending", "processing", "completed", "failed", "deleted"]
-    revision: int
-    updated_at: datetime
-    group: str | None = None
-    owner: str | None = None
-    stages: dict[str, str] = Field(default_factory=dict)
-    error: dict[str, str] | None = None
+    revision: int = Field(le=LARGEST_NUMBER)
+    updated_at: Moment
+    group: LabelText | None = None
+    owner: LabelText | None = None
+    stages: Annotated[dict[Name, Name], Field(max_length=STAGES), few(STAGES)] = Field(
+        default_factory=dict
+    )
+    error: Annotated[dict[Name, Message], Field(max_length=ITEMS), few(ITEMS)] | None = None
 
     @classmethod
     def of_job(cls, job: Any) -> JobUpdated:
-        """Return the event of a stored job's state (a class that streams cannot import)."""
+        """Return the event of a stored job's state (a class that streams cannot import).
+
+        A job that was stored before the limits existed may exceed them, so everything is cut.
+        """
         error = job.error
+        stages = list(job.stages.items())[:STAGES]
         return cls(
             job_id=job.job_id,
             run=job.run,
@@ -339,10 +422,18 @@ class JobUpdated(Event):
             status=job.status,
             revision=job.revision,
             updated_at=job.updated_at,
-            group=job.group,
-            owner=job.owner,
-            stages={name: state.status for name, state in job.stages.items()},
-            error={"stage": error.stage, "code": error.code, "message": error.message}
+            group=_cut(job.group, LABEL),
+            owner=_cut(job.owner, LABEL),
+            stages={name[:NAME]: state.status for name, state in stages},
+            error={
+                "stage": error.stage[:NAME],
+                "code": error.code[:NAME],
+                "message": error.message[:MESSAGE],
+            }
             if error
             else None,
         )
+
+
+def _cut(text: str | None, characters: int) -> str | None:
+    return None if text is None else text[:characters]

@@ -23,6 +23,8 @@ class StageDeclaration:
     machine has threads of its own. ``uses_network`` marks a stage that uses the garment
     network: `up` runs these stages in one process, and SIGHUP loads them again.
 
+    ``also_consumes`` are events that can take the place of ``consumes``: a job needs one of them.
+
     ``artifacts`` are the key prefixes ``<prefix>/<sha256>/`` that the stage writes. Deleting a job
     deletes them. ``shows`` names the fields of a job in REST that the payload fills. The payload of
     a stage without ``shows`` appears unchanged under ``results.<name>``.
@@ -38,6 +40,7 @@ class StageDeclaration:
     attempts: int = 3
     threads: int = 0
     uses_network: bool = False
+    also_consumes: tuple[type[Event], ...] = ()
     artifacts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
 
@@ -51,4 +54,5 @@ class StageDeclaration:
     @property
     def node(self) -> Node:
         """Return the stage as the graph sees it."""
-        return Node(self.name, self.consumes.topic, self.emits.topic, self.artifacts)
+        also = tuple(event.topic for event in self.also_consumes)
+        return Node(self.name, self.consumes.topic, self.emits.topic, self.artifacts, also)

@@ -10,12 +10,21 @@ from streams.errors import UnknownStage
 
 @dataclass(frozen=True)
 class Node:
-    """A stage as the graph sees it: its topics and its artifact prefixes."""
+    """A stage as the graph sees it: its topics and its artifact prefixes.
+
+    ``alternatives`` are topics that can take the place of ``consumes``. No stage emits them.
+    """
 
     name: str
     consumes: str
     emits: str
     artifacts: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Return all topics that the stage reads."""
+        return (self.consumes, *self.alternatives)
 
 
 class StageGraph:

@@ -6,11 +6,13 @@ from __future__ import annotations
 from streams.events.models import (
     Captioned,
     Classified,
+    DownloadPostponed,
     Drawn,
     Event,
     ImageAnnotated,
     ImageCaptioned,
     ImageClassified,
+    ImageDownloaded,
     ImageSubmitted,
     ImageThumbnailed,
     ImageValidated,
@@ -32,9 +34,11 @@ VALIDATION = Declare(
     ImageSubmitted,
     ImageValidated,
     Validated,
-    version="srgb-1024-q90-1",
+    version="srgb-1024-q90-3",
     batch=4,
     timeout_s=120.0,
+    also_consumes=(ImageDownloaded,),
+    artifacts=("copies",),
     shows=("original",),
 )
 CAPTIONING = Declare(
@@ -110,4 +114,7 @@ EVENTS: tuple[type[Event], ...] = (
     JobUpdated,
     JobDeleted,
 )
-"""All events of an installation without custom stages."""
+"""All events that change a job or report one, of an installation without custom stages."""
+
+DOWNLOADS: tuple[type[Event], ...] = (ImageDownloaded, DownloadPostponed)
+"""The events of downloading, which is no stage of a job: its failures are validation's."""

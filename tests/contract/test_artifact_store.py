@@ -260,6 +260,15 @@ def test_a_copy_lives_its_own_life(store: ArtifactStore) -> None:
     assert store.list() == ["originals/abc"]
 
 
+def test_a_copy_may_have_another_content_type(store: ArtifactStore) -> None:
+    store.put("uploads/1", TEXT, content_type="text/html")
+    store.copy("uploads/1", "originals/abc", content_type="image/gif")
+    assert store.get("originals/abc") == TEXT
+    assert store.stat("originals/abc").content_type == "image/gif"
+    store.copy("originals/abc", "originals/abc", content_type="image/png")
+    assert store.stat("originals/abc").content_type == "image/png"
+
+
 def test_the_last_write_wins_and_changes_the_etag(store: ArtifactStore) -> None:
     first = store.put("a", b"first")
     second = store.put("a", b"secnd")

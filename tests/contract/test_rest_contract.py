@@ -53,12 +53,18 @@ EXCEPTIONS = [
     f"request-body-media-type-removed PUT {ARTIFACT}",
     "request-body-any-of-removed POST /v1/jobs",
     *["request-property-any-of-removed POST /v1/jobs"] * 2,
+    "response-property-type-changed DELETE /v1/jobs/{job_id}",
+    "request-property-max-items-set POST /v1/replays",
+    "response-property-type-changed GET /v1/replays/{replay_id}",
     "request-property-any-of-removed POST /v1/uploads/{upload_id}/complete",
 ]
 """The document names the accepted image types instead of `image/*`, and describes two levels of
 metadata instead of a recursive schema. Client generators can handle neither. Each alternative of
 the JSON body now has the options too, because client generators build one model from each
-alternative. The gateway accepts the same requests as before."""
+alternative. The gateway accepts the same requests as before, except that a replay has at most
+20,000 `job_ids`: a list is measured before its items are validated, and a body has at most 1 MB.
+The two changed types are FastAPI's errors, which the gateway never sent. Unknown query parameters
+are refused now; the document cannot express this."""
 
 
 def test_nothing_breaks_old_clients(oasdiff: Path) -> None:

@@ -3,10 +3,11 @@
     python -m tests.integration.ledger_worker --kafka URL --prefix P --topic T --ledger FILE …
 
 Each record takes ``--each`` seconds. The processor writes a line (partition, offset, value) to
-``FILE.begun`` before a record, and to the ledger after it. Unless ``--tame``, four values are
-commands: ``raise`` (an exception escapes), ``hang`` (the batch never ends), ``block`` (the event
-loop blocks) and ``wait`` (the processor waits for a store). When all consumers run, the process
-prints one line of JSON about them.
+``FILE.begun`` before a record, and to the ledger after it. Unless ``--tame``, five values are
+commands: ``raise`` (an exception escapes), ``die`` (the process is killed), ``hang`` (the batch
+never ends), ``block`` (the event loop blocks) and ``wait`` (the processor waits for a store). With
+``--parallel N``, N records are processed side by side. With ``--barrier`` each processor has a
+`Barrier`. When all consumers run, the process prints one line of JSON about them.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
+from agents.runtime.barrier import Barrier
 from agents.runtime.consumer import ProcessorConsumer
 from agents.runtime.health import HealthServer
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.side_by_side import SideBySideConsumer
+from agents.runtime.turns import Turns
 from agents.runtime.watchdog import WatchdogLimits
 from agents.runtime.worker import Worker
 from streams.broker.connection import BrokerUrl
+from streams.broker.producer import EventProducer
 from streams.broker.records import Record
 
 FOR_EVER = 3600.0
@@ -43,7 +47,8 @@ class LedgerProcessor:
     def __init__(self, options: argparse.Namespace, number: int) -> None:
         self.name = f"toy{number}"
         self.topics = (options.topic,)
-        self.batch = options.batch
+        self.batch = 1 if options.parallel else options.batch
+        self.parallel = options.parallel
         self.waiting_for: str | None = None
         self._each = options.each
         self._tame = options.tame
@@ -62,6 +67,8 @@ class LedgerProcessor:
     async def _obey(self, order: bytes | None) -> None:
         if order == b"raise":
             raise RuntimeError("this escapes")
+        if order == b"die":
+            os.kill(os.getpid(), signal.SIGKILL)
         if order == b"block":
             time.sleep(FOR_EVER)  # noqa: ASYNC251 - the command is to block the loop
         if order == b"wait":
@@ -107,7 +114,9 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     for name in ("kafka", "prefix", "topic", "ledger"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--tame", action="store_true")
+    parser.add_argument("--barrier", action="store_true")
     parser.add_argument("--acknowledged", action="store_true")
+    parser.add_argument("--parallel", type=int, default=0)
     parser.add_argument("--each", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--consumers", type=int, default=1)
@@ -121,13 +130,21 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 async def run(chosen: argparse.Namespace) -> None:
     broker = BrokerUrl.parse(chosen.kafka)
     CountingConsumer.acknowledged = chosen.acknowledged
-    consumers = [
-        CountingConsumer(LedgerProcessor(chosen, number), broker, prefix=chosen.prefix)
-        for number in range(chosen.consumers)
-    ]
+    turns = Turns()
+    producer = EventProducer(broker, source="/tests") if chosen.barrier else None
+
+    def consumer(processor: LedgerProcessor) -> ProcessorConsumer:
+        barrier = producer and Barrier(processor, producer, StageMetrics(), fails_jobs=True)
+        kind = SideBySideConsumer if chosen.parallel else CountingConsumer
+        return kind(
+            processor, broker, prefix=chosen.prefix, barrier=barrier, turns=turns, crash_limit=2
+        )
+
+    consumers = [consumer(LedgerProcessor(chosen, each)) for each in range(chosen.consumers)]
     limits = WatchdogLimits(chosen.unassigned, chosen.stalled, chosen.blocked)
-    worker = Worker(consumers, limits=limits, drain_s=chosen.drain)
-    health = HealthServer("127.0.0.1", 0, worker.not_ready, CollectorRegistry())
+    metrics = StageMetrics()
+    worker = Worker(consumers, metrics=metrics, limits=limits, drain_s=chosen.drain)
+    health = HealthServer("127.0.0.1", 0, worker.not_ready, metrics.registry)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     reporting = asyncio.create_task(report(worker, consumers, health.port))
     try:

@@ -11,7 +11,8 @@ from typing import Any
 
 
 class Misbehaving(ThreadingHTTPServer):
-    """Answers by path; ``seen`` has the path and the headers of every request."""
+    """Answers by path; ``seen`` has the path and the headers of every request, and
+    ``extra`` has headers for every answer."""
 
     daemon_threads = True
 
@@ -20,6 +21,7 @@ class Misbehaving(ThreadingHTTPServer):
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.body = b"a picture"
         self.etag = '"one"'
+        self.extra: dict[str, str] = {}
         self.busy_since = 0.0
         self.closing = threading.Event()
 
@@ -103,7 +105,7 @@ class _Answers(BaseHTTPRequestHandler):
 
     def _head(self, status: int, **headers: str) -> None:
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in {**headers, **self.server.extra}.items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Connection", "close")
         self.end_headers()

@@ -25,7 +25,7 @@ from tests.servers import FerretServer, KafkaServer, give_up, serving
 
 pytestmark = pytest.mark.real_servers
 WITHIN_S = 240.0
-STAGES = (*(node.name for node in PIPELINE), "tracking", "intake")
+STAGES = (*(node.name for node in PIPELINE), "downloading", "tracking", "intake")
 
 
 class ComposedMinio(Minio):

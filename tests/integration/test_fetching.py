@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -14,7 +20,7 @@ from typing import Any
 import pytest
 
 from agents.inputs.connector import system_resolver
-from agents.inputs.fetching import Fetcher
+from agents.inputs.fetching import Fetcher, TryLater
 from agents.stages.errors import Rejected
 from tests.integration.misbehaving_server import Misbehaving, serving
 
@@ -50,14 +56,14 @@ def test_asks_conditionally(fetcher: Fetcher, server: Misbehaving) -> None:
     url = server.url("/picture/conditional")
     assert fetcher.fetch(url, etag='"one"').data is None
     assert fetcher.fetch(url, etag='"another"').data == b"a picture"
-    fetcher.fetch(url, last_modified="Mon, 01 Jan 2024 00:00:00 GMT")
+    assert fetcher.fetch(url, last_modified="Mon, 01 Jan 2024 00:00:00 GMT").data
     headers = [seen for path, seen in server.seen if path == "/picture/conditional"]
     assert [h.get("if-none-match") for h in headers] == ['"one"', '"another"', None]
     assert headers[2]["if-modified-since"] == "Mon, 01 Jan 2024 00:00:00 GMT"
 
 
 def test_sends_nothing_that_identifies_us(fetcher: Fetcher, server: Misbehaving) -> None:
-    fetcher.fetch(server.url("/picture/headers"))
+    assert fetcher.fetch(server.url("/picture/headers")).data
     headers = next(seen for path, seen in server.seen if path == "/picture/headers")
     assert set(headers) <= {"host", "user-agent", "accept", "accept-encoding"}
     assert headers["host"] == server.url("").removeprefix("http://")
@@ -78,7 +84,6 @@ def test_ignores_proxies_of_the_environment(
         ("/status/410", "url-not-found"),
         ("/status/401", "url-refused"),
         ("/status/403", "url-refused"),
-        ("/status/429", "url-refused"),
         ("/status/500", "url-unreachable"),
         ("/status/204", "url-refused"),
         ("/garbage", "url-unreachable"),
@@ -114,23 +119,136 @@ def test_an_endless_look_up_ends_at_the_deadline() -> None:
 
     try:
         fetcher = Fetcher(timeout_s=0.2, resolve=stuck)
-        assert code_of(fetcher, "http://shop.example/a.jpg") == "url-timeout"
+        assert later(fetcher, "http://shop.example/a.jpg").refused.code == "url-unreachable"
     finally:
         done.set()
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_temporary_failures_are_tried_twice(
-    fetcher: Fetcher, server: Misbehaving, status: int
+def later(fetcher: Fetcher, url: str) -> TryLater:
+    with pytest.raises(TryLater) as told:
+        fetcher.fetch(url)
+    return told.value
+
+
+def test_a_server_error_is_tried_twice_and_reported(fetcher: Fetcher, server: Misbehaving) -> None:
+    with pytest.raises(Rejected, match="HTTP 500"):
+        fetcher.fetch(server.url("/status/500?again"))
+    assert [asked for asked, _ in server.seen].count("/status/500?again") == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (408, "url-refused"),
+        (425, "url-refused"),
+        (429, "url-refused"),
+        (502, "url-unreachable"),
+        (503, "url-unreachable"),
+        (504, "url-unreachable"),
+    ],
+)
+def test_a_busy_server_is_left_alone_at_once(
+    fetcher: Fetcher, server: Misbehaving, status: int, code: str
 ) -> None:
-    path = f"/status/{status}?again"
-    code_of(fetcher, server.url(path))
-    assert [asked for asked, _ in server.seen].count(path) == 2
+    """The caller waits, because waiting in the fetch would occupy a thread."""
+    path = f"/status/{status}?busy"
+    told = later(fetcher, server.url(path))
+    assert (told.refused.code, told.retry_after_s) == (code, 0.0)
+    assert f"HTTP {status}" in told.refused.message
+    assert [asked for asked, _ in server.seen].count(path) == 1
 
 
-def test_retry_after_is_respected(fetcher: Fetcher, server: Misbehaving) -> None:
+def test_retry_after_is_reported(fetcher: Fetcher, server: Misbehaving) -> None:
     """For example, a shop may throttle forty requests at once."""
-    assert fetcher.fetch(server.url("/busy")).data == b"a picture"
+    assert later(fetcher, server.url("/busy")).retry_after_s == 1.0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", (120, 120)),
+        ("9" * 400, (999_999, 999_999)),
+        ("soon", (0, 0)),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), (3_000, 3_600)),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", (0, 0)),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(
+    fetcher: Fetcher, server: Misbehaving, header: str, seconds: tuple[float, float]
+) -> None:
+    server.extra = {"Retry-After": header}
+    try:
+        told = later(fetcher, server.url("/status/503?asks"))
+    finally:
+        server.extra = {}
+    assert seconds[0] <= told.retry_after_s <= seconds[1]
+
+
+PICTURE = b"a picture, well compressed " * 1_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent"),
+    [
+        ("gzip", gzip.compress(PICTURE)),
+        ("X-GZIP", gzip.compress(PICTURE)),
+        ("deflate", zlib.compress(PICTURE)),
+        ("deflate", zlib.compress(PICTURE)[2:-4]),
+        ("identity", PICTURE),
+    ],
+    ids=["gzip", "x-gzip", "deflate", "raw deflate", "identity"],
+)
+def test_compressed_responses_are_decompressed(
+    fetcher: Fetcher, server: Misbehaving, encoding: str, sent: bytes
+) -> None:
+    """Some servers compress although the request does not accept it."""
+    with answering(server, sent, encoding):
+        assert fetcher.fetch(server.url("/picture")).data == PICTURE
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent", "code"),
+    [
+        ("gzip", gzip.compress(bytes(1_000_001)), "url-too-large"),
+        ("deflate", zlib.compress(bytes(200_000_000)), "url-too-large"),
+        ("gzip", gzip.compress(PICTURE)[:-20], "url-unreachable"),
+        ("gzip", b"this is no gzip", "url-unreachable"),
+        ("br", b"anything", "url-refused"),
+        ("gzip, gzip", gzip.compress(gzip.compress(PICTURE)), "url-refused"),
+    ],
+    ids=["too large", "bomb", "truncated", "broken", "brotli", "twice"],
+)
+def test_compressed_responses_have_limits(
+    fetcher: Fetcher, server: Misbehaving, encoding: str, sent: bytes, code: str
+) -> None:
+    with answering(server, sent, encoding):
+        assert code_of(fetcher, server.url("/picture")) == code
+
+
+@contextmanager
+def answering(server: Misbehaving, body: bytes, encoding: str) -> Iterator[None]:
+    before = server.body
+    server.body, server.extra = body, {"Content-Encoding": encoding}
+    try:
+        yield
+    finally:
+        server.body, server.extra = before, {}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/picture/red dress.jpg", "/picture/red%20dress.jpg"),
+        ("/picture/a%20b c.jpg?size=1 2", "/picture/a%20b%20c.jpg?size=1%202"),
+        ("/picture/kléid.jpg ", "/picture/kl%C3%A9id.jpg"),
+        ("/to//picture/sent to.jpg", "/picture/sent%20to.jpg"),
+    ],
+)
+def test_spaces_in_a_url_are_encoded(
+    fetcher: Fetcher, server: Misbehaving, path: str, asked: str
+) -> None:
+    assert fetcher.fetch(server.url(path)).data == b"a picture"
+    assert server.seen[-1][0] == asked
 
 
 @pytest.mark.parametrize(
@@ -161,6 +279,8 @@ def test_refuses_invalid_urls(fetcher: Fetcher, url: str) -> None:
         "http://[64:ff9b::7f00:1]/",
         "http://[2002:7f00:1::]/",
         "http://169.254.169.254/latest/meta-data/",
+        "http://168.63.129.16/machine",
+        "http://[::ffff:168.63.129.16]/",
         "http://100.64.0.1/",
         "http://10.0.0.1/",
         "http://localhost/",
@@ -217,6 +337,14 @@ def test_an_unknown_host_is_unreachable() -> None:
         raise OSError("Name or service not known")
 
     assert code_of(Fetcher(resolve=unknown), "http://shop.example/") == "url-unreachable"
+
+
+def test_a_name_server_that_fails_is_asked_later() -> None:
+    def failing(host: str, port: int) -> Sequence[str]:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    told = later(Fetcher(resolve=failing), "http://shop.example/")
+    assert told.refused.code == "url-unreachable"
 
 
 def test_a_closed_port_is_unreachable(fetcher: Fetcher) -> None:

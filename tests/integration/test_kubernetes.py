@@ -27,6 +27,7 @@ MANIFESTS = ROOT / "deploy" / "kubernetes"
 PLACES = ("base", "overlays/example")
 CONSUMES = {
     **{node.name: node.consumes for node in PIPELINE},
+    "downloading": None,
     "tracking": None,
     "intake": "object-created",
 }

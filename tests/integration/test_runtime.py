@@ -79,6 +79,23 @@ def test_readiness_names_the_unavailable_dependency(playground: Playground) -> N
     assert page(port, "/elsewhere")[0] == 404
 
 
+def test_the_lag_counts_each_record_once(playground: Playground) -> None:
+    """Two records are in the batch in work, and four wait in the buffers."""
+    done, waiting = [f"job-{number}" for number in range(4)], ["a", "b", "c", "d", "e"]
+    playground.publish(*done, "hang", *waiting, partition=0)
+    port = playground.worker(batch=2, stalled=60.0).ready()["health"]
+    until(lambda: "hang" in playground.begun())
+
+    def lag() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        found = [line for line in lines if line.startswith("lookstream_stage_lag{")]
+        return found[0].rpartition(" ")[2] if found else ""
+
+    first = until(lambda: (now := lag()) not in ("", "0.0") and now)
+    assert first == "6.0"
+
+
 def test_a_worker_runs_several_consumers(playground: Playground) -> None:
     worker = playground.worker(consumers=3)
     worker.ready()
@@ -86,3 +103,35 @@ def test_a_worker_runs_several_consumers(playground: Playground) -> None:
     until(lambda: playground.done() == ["once"] * 3)
     worker.terminate()
     assert worker.ended() == 0
+
+
+def test_records_side_by_side_do_not_wait_for_a_slow_one(playground: Playground) -> None:
+    """Nothing is committed past the unfinished record, so a killed worker loses nothing."""
+    values = [f"{number}" for number in range(60)]
+    playground.publish("before", "hang", *values, partition=0)
+    first = playground.worker(parallel=20)
+    playground.all_done(["before", *values])
+    assert "hang" not in playground.done()
+    until(lambda: playground.committed()[0] == 1)
+    first.kill()
+    second = playground.worker(parallel=20, tame=True)
+    playground.all_done(["hang"])
+    until(lambda: playground.committed()[0] == len(values) + 2)
+    second.terminate()
+    assert second.ended() == 0
+
+
+def test_a_stop_does_not_wait_for_records_side_by_side(playground: Playground) -> None:
+    playground.publish("hang", "a", "b", partition=0)
+    worker = playground.worker(parallel=2)
+    playground.all_done(["a", "b"])
+    worker.terminate()
+    assert worker.ended() == 0
+    assert playground.committed()[0] == 0
+
+
+def test_an_exception_beside_other_records_ends_the_worker(playground: Playground) -> None:
+    playground.publish("hang", "raise", partition=0)
+    worker = playground.worker(parallel=5)
+    assert worker.ended() != 0
+    assert "this escapes" in worker.log

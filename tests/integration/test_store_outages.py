@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +17,12 @@ import pytest
 
 from deploy.local.server import free_port
 from storage.artifacts.links import LinkSigner
+from storage.artifacts.s3 import READ_S
 from storage.artifacts.store import ArtifactStore
 from storage.errors import StorageError, StoreUnavailable
 from storage.jobs.store import JobQuery, JobStore, Submitted
 from storage.urls import open_artifacts, open_jobs
+from streams.stages.registry import BUILT_IN
 from tests.servers import FerretServer, MinioServer
 
 SIGNER = LinkSigner(b"0123456789abcdef", "")
@@ -58,6 +63,35 @@ def test_no_minio_at_the_address() -> None:
         with pytest.raises(StoreUnavailable) as failure:
             call()
         assert "hush" not in str(failure.value)
+
+
+def test_a_frozen_store_is_unavailable_after_one_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server accepts connections and never answers. A second try would double the time."""
+    monkeypatch.setattr("storage.artifacts.s3.READ_S", 0.2)
+    connections: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    connections.append(server.accept()[0])
+
+        threading.Thread(target=accept, daemon=True).start()
+        store = open_artifacts(f"s3://key:hush@127.0.0.1:{port}/bucket?secure=false", SIGNER)
+        for number, call in enumerate(artifact_calls(store), 1):
+            with pytest.raises(StoreUnavailable):
+                call()
+            assert len(connections) == number
+        server.shutdown(socket.SHUT_RDWR)
+    for each in connections:
+        each.close()
+
+
+def test_a_stage_outlasts_a_frozen_store() -> None:
+    """Otherwise a frozen store is a time-out of the stage, and the photo fails."""
+    for stage in BUILT_IN:
+        assert stage.timeout_s >= 3 * READ_S, stage.name
 
 
 def test_minio_stops_and_restarts(minio_server: MinioServer) -> None:

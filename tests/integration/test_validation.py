@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
+from agents.downloads.download import download, downloaded
 from agents.inputs.decoding import Decoder
 from agents.inputs.fetching import Fetcher
 from agents.stages.errors import Rejected, Unavailable
@@ -30,6 +31,7 @@ from tests.integration.misbehaving_server import Misbehaving, serving
 
 PHOTO = jpeg(tshirt())
 SHA = hashlib.sha256(PHOTO).hexdigest()
+FETCHER = Fetcher(allowed_networks=[ip_network("127.0.0.0/8")], timeout_s=5)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,7 @@ def decoder() -> Iterator[Decoder]:
 
 @pytest.fixture
 def stage(decoder: Decoder) -> Stage:
-    fetcher = Fetcher(allowed_networks=[ip_network("127.0.0.0/8")], timeout_s=5)
-    return validation_stage(decoder=decoder, fetcher=fetcher, max_bytes=5_000_000)
+    return validation_stage(decoder=decoder, max_bytes=5_000_000)
 
 
 @pytest.fixture
@@ -68,7 +69,13 @@ def linked(url: str, *, force: bool = False) -> ImageSubmitted:
 
 
 def outcome(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Outcome:
-    return stage.handle([event], store)[0]
+    """Validate the event; download the photo of a URL before."""
+    if event.source.url is None:
+        return stage.handle([event], store)[0]
+    try:
+        return stage.handle([download(event, FETCHER, store)], store)[0]
+    except Rejected as error:
+        return error
 
 
 def new(stage: Stage, event: ImageSubmitted, store: ArtifactStore) -> Validated:
@@ -139,6 +146,26 @@ def test_a_redelivery_answers_from_the_stored_source_record(
     assert reused(stage, event, store) == payload
 
 
+@pytest.mark.parametrize("stated", ["text/html", "image/jpeg", "application/octet-stream"])
+@pytest.mark.parametrize(
+    ("kind", "content_type"),
+    [("PNG", "image/png"), ("GIF", "image/gif"), ("WEBP", "image/webp"), ("AVIF", "image/avif")],
+)
+def test_the_content_decides_the_type_of_the_original(
+    stage: Stage, store: DirectoryArtifacts, stated: str, kind: str, content_type: str
+) -> None:
+    job_id = str(uuid4())
+    data = encoded(tshirt((60, 80)), kind)
+    store.put(keys.upload(job_id), data, content_type=stated)
+    event = ImageSubmitted(job_id=job_id, source=Source(object=keys.upload(job_id)))
+    original = new(stage, event, store).original
+    assert store.stat(original).content_type == content_type
+    store.put(original, data, content_type=stated)  # as an earlier version stored it
+    new(stage, uploaded(store, data, force=True), store)
+    assert store.stat(original).content_type == content_type
+    assert store.get(original) == data
+
+
 def put_by_link(store: ArtifactStore, data: bytes) -> ImageSubmitted:
     job_id = str(uuid4())
     store.put(keys.upload(job_id), data)
@@ -180,6 +207,35 @@ def test_a_photo_may_replace_a_rejected_upload(stage: Stage, store: DirectoryArt
     assert new(stage, event, store).sha256 == SHA
 
 
+def test_another_submission_of_a_job_does_not_change_its_photo(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    """Any producer can name another client's job."""
+    event = uploaded(store, PHOTO)
+    payload = new(stage, event, store)
+    evil = uploaded(store, jpeg(dress())).source
+    stolen = event.model_copy(update={"run": 2, "source": evil})
+    assert code_of(stage, stolen, store) == "source-changed"
+    again = Source(object=payload.original)
+    for source in (again, event.source, Source(url=server.url("/picture/the-same.jpg"))):
+        assert (
+            reused(stage, event.model_copy(update={"run": 2, "source": source}), store) == payload
+        )
+
+
+def test_a_urls_new_content_replaces_the_old_in_a_later_run(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    event = linked(server.url("/picture/changing.jpg"))
+    first = new(stage, event, store)
+    forced = event.model_copy(
+        update={"run": 2, "force": True, "source": Source(object=first.original)}
+    )
+    assert new(stage, forced, store) == first
+    server.body, server.etag = jpeg(dress()), '"two"'
+    assert new(stage, event.model_copy(update={"run": 3}), store).sha256 != SHA
+
+
 class Dying:
     """A store whose process is killed at the n-th write. Later writes do not happen."""
 
@@ -195,13 +251,13 @@ class Dying:
         return getattr(self._store, name)
 
 
-@pytest.mark.parametrize("writes", range(7))
+@pytest.mark.parametrize("writes", range(9))
 def test_a_redelivery_after_a_kill_at_any_write_gives_the_same_result(
     stage: Stage, store: DirectoryArtifacts, writes: int
 ) -> None:
     event = uploaded(store, PHOTO)
     dying = outcome(stage, event, Dying(store, writes))  # type: ignore[arg-type]
-    assert isinstance(dying, StoreUnavailable) == (writes < 6)
+    assert isinstance(dying, StoreUnavailable) == (writes < 8)
     found = outcome(stage, event, store)
     payload = found.payload if isinstance(found, CachedResult) else found
     assert isinstance(payload, Validated)
@@ -313,6 +369,36 @@ def test_an_unchanged_url_is_fetched_again_if_the_content_is_gone(
     store.delete(keys.result(SHA, stage.name, stage.version))
     assert new(stage, linked(url), store) == first
     assert store.get(first.original) == PHOTO
+
+
+def test_submissions_of_urls_are_left_to_downloading(stage: Stage) -> None:
+    event = linked("http://shop.example/shirt.jpg")
+    assert not stage.wants(event)
+    assert stage.wants(downloaded(event))
+    assert stage.wants(ImageSubmitted(job_id=event.job_id, source=Source(object="uploads/a")))
+
+
+def test_a_redelivered_download_answers_from_the_stored_source_record(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    event = linked(server.url("/picture/shirt.jpg"))
+    found = download(event, FETCHER, store)
+    (first,) = stage.handle([found], store)
+    assert isinstance(first, Validated)
+    assert not store.list("incoming/")
+    (again,) = stage.handle([found], store)
+    assert again == CachedResult(first)
+
+
+def test_a_forged_download_gets_no_content_of_another_job(
+    stage: Stage, store: DirectoryArtifacts
+) -> None:
+    """Downloading claims stored content for its job before it names the content in an event."""
+    new(stage, uploaded(store, PHOTO), store)
+    forged = downloaded(linked("http://shop.example/unknown.jpg"), sha256=SHA)
+    (refused,) = stage.handle([forged], store)
+    assert isinstance(refused, Rejected)
+    assert refused.code == "object-not-found"
 
 
 def test_a_missing_url_is_rejected(

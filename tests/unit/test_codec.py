@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import field_validator
 
-from streams.broker.records import Headers, Record
-from streams.errors import UndecodableEvent
-from streams.events.codec import Decoder, Encoded, Envelope, encode, event_type
-from streams.events.models import Event, ImageSubmitted, JobUpdated, StageFailed
+from streams.broker.records import HEADER_BYTES, Headers, Record
+from streams.errors import EventTooLarge, UndecodableEvent
+from streams.events.codec import CLOCK_SKEW, Decoder, Encoded, Envelope, encode, event_type
+from streams.events.limits import METADATA_BYTES, VALUE_BYTES
+from streams.events.models import Event, ImageSubmitted, JobDeleted, JobUpdated, StageFailed
 from streams.stages.registry import RESULT_EVENTS
 from tests.golden_records import golden_record
 
-EVENTS: tuple[type[Event], ...] = (ImageSubmitted, *RESULT_EVENTS, StageFailed, JobUpdated)
+EVENTS: tuple[type[Event], ...] = (
+    ImageSubmitted,
+    *RESULT_EVENTS,
+    StageFailed,
+    JobUpdated,
+    JobDeleted,
+)
 DECODER = Decoder(EVENTS)
 JOB = "01941f29-7c00-7000-8000-000000000001"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -152,6 +161,16 @@ WRONG: dict[str, tuple[Record, str]] = {
         )),
         "nested deeper",
     ),
+    "a value over the limit": (
+        binary({**SUBMITTED, "note": "x" * VALUE_BYTES}), "bytes; 1000000 are allowed"
+    ),
+    "headers over the limit": (binary(x=b"x" * HEADER_BYTES), "bytes; 32000 are allowed"),
+    "a group over its limit": (binary({**SUBMITTED, "group": "g" * 257}), "group"),
+    "too many stages": (binary({**SUBMITTED, "stages": ["pose"] * 201}), "stages"),
+    "a stage over its limit": (binary({**SUBMITTED, "stages": ["p" * 101]}), "stages.0"),
+    "metadata over its limit": (
+        binary({**SUBMITTED, "metadata": {"a": "x" * METADATA_BYTES}}), "bytes as JSON"
+    ),
     "a topic of others": (record(b"{}", (), topic="elsewhere"), "has no event model"),
 }  # fmt: skip
 
@@ -204,3 +223,95 @@ def test_no_structured_record_raises_anything_else(
     attributes: dict[str, Any], data: dict[str, Any]
 ) -> None:
     attempt(structured(**{**attributes, "data": data}))
+
+
+FIELDS = {model.topic: json.loads(golden_record(model.topic).value or b"") for model in EVENTS}
+poisonous = st.one_of(
+    json_values,
+    st.sampled_from(
+        [2**31, 2**63, 10**400, -1, 0, 1e308, "x" * 3_000, ["x"] * 300, {"x" * 200: "x"}]
+    ),
+    st.sampled_from(["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00", 1e20, "\ud800"]),
+)
+
+
+@given(data=st.data(), model=st.sampled_from(EVENTS))
+def test_no_value_in_any_field_of_any_event_raises_anything_else(
+    data: st.DataObject, model: type[Event]
+) -> None:
+    fields = FIELDS[model.topic]
+    changed = data.draw(st.dictionaries(st.sampled_from(sorted(fields)), poisonous, max_size=3))
+    headers = tuple(golden_record(model.topic).headers)
+    attempt(record(json.dumps({**fields, **changed}).encode(), headers, model.topic))
+
+
+@given(data=st.data(), model=st.sampled_from(EVENTS))
+def test_no_value_inside_any_event_raises_anything_else(
+    data: st.DataObject, model: type[Event]
+) -> None:
+    """Replace one value at any depth."""
+    fields = json.loads(json.dumps(FIELDS[model.topic]))
+    place: Any = fields
+    while isinstance(place, dict | list) and place:
+        keys = sorted(place) if isinstance(place, dict) else range(len(place))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(st.booleans()):
+            place[key] = data.draw(poisonous)
+            break
+        place = place[key]
+    attempt(record(json.dumps(fields).encode(), golden_record(model.topic).headers, model.topic))
+
+
+def test_a_time_from_the_future_is_now() -> None:
+    before = datetime.now(UTC)
+    far = binary(ce_time=b"9999-12-31T00:00:00Z")
+    assert before <= decoded(far).time <= datetime.now(UTC)
+
+
+def test_a_clock_may_be_a_little_ahead() -> None:
+    soon = datetime.now(UTC) + CLOCK_SKEW / 2
+    assert decoded(binary(ce_time=soon.isoformat().encode())).time == soon
+
+
+def test_an_event_that_is_too_large_is_not_encoded() -> None:
+    class Wordy(ImageSubmitted):
+        words: str
+
+    with pytest.raises(EventTooLarge):
+        encode(Wordy.model_validate({**SUBMITTED, "words": "x" * VALUE_BYTES}), source="/tests")
+
+
+AMPLIFIED: dict[str, tuple[str, Any]] = {
+    "stages": ("image-submitted", {"stages": [1] * 300_000}),
+    "metadata": ("image-submitted", {"metadata": {f"{n}": {} for n in range(50_000)}}),
+    "attributes": ("image-captioned", {"attributes": {f"{n}": 1 for n in range(80_000)}}),
+    "top5": ("image-classified", {"top5": [{}] * 200_000}),
+    "keypoints": ("pose-estimated", {"keypoints": [{}] * 200_000}),
+    "shots": ("shots-cut", {"shots": [{}] * 200_000}),
+    "thumbnails": ("image-thumbnailed", {"thumbnails": [{}] * 200_000}),
+    "states": ("job-updated", {"stages": {f"{n}": 1 for n in range(80_000)}}),
+    "error": ("job-updated", {"error": {f"{n}": 1 for n in range(80_000)}}),
+}
+
+
+@pytest.mark.parametrize("name", AMPLIFIED)
+def test_long_lists_are_refused_before_their_items_are_read(name: str) -> None:
+    topic, fields = AMPLIFIED[name]
+    value = json.dumps({**FIELDS[topic], **fields}).encode()
+    found = reason(record(value, golden_record(topic).headers, topic))
+    assert re.search(r"has \d+ items; \d+ are allowed", found)
+
+
+def test_an_error_of_a_custom_validator_is_undecodable() -> None:
+    class Odd(ImageSubmitted):
+        topic: ClassVar[str] = "odd"
+
+        @field_validator("group")
+        @classmethod
+        def _broken(cls, value: str) -> str:
+            raise KeyError(value)
+
+    value = json.dumps({**SUBMITTED, "group": "g"}).encode()
+    headers = {**BINARY, "ce_type": b"lookstream.odd.v1"}
+    with pytest.raises(UndecodableEvent, match="KeyError"):
+        Decoder([Odd]).decode(record(value, tuple(headers.items()), "odd"))

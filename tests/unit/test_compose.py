@@ -10,7 +10,7 @@ from streams.stages.registry import PIPELINE
 from tests.composing import FILE, REQUIRED, ROOT, Service, raw_services
 
 SERVICES = raw_services()
-STAGES = {*(node.name for node in PIPELINE), "tracking", "intake"}
+STAGES = {*(node.name for node in PIPELINE), "downloading", "tracking", "intake"}
 OURS = {*STAGES, "gateway", "topics"}
 ONCE = {"topics", "buckets"}
 
@@ -33,7 +33,7 @@ def test_only_the_gateway_is_published_and_on_loopback() -> None:
 
 def test_only_two_services_reach_the_outside() -> None:
     outward = {name for name, service in SERVICES.items() if "outside" in service["networks"]}
-    assert outward == {"gateway", "validation"}
+    assert outward == {"gateway", "downloading"}
 
 
 @every

@@ -56,4 +56,17 @@ async def test_queued_work_continues_after_hanging_work(over: threading.Event) -
     await eventually(lambda: all(task.done() for task in queued))
     assert [task.result() for task in queued] == ["done"] * 3
     assert pool.abandoned == 2
+    over.set()
+    await eventually(lambda: pool.abandoned == 0)
+    pool.close()
+
+
+async def test_late_work_that_ended_does_not_count_as_hanging(over: threading.Event) -> None:
+    pool = ComputePool(threads=1)
+    for _ in range(5):
+        over.clear()
+        with pytest.raises(TimeoutError):
+            await pool.run(lambda: over.wait(20), 0.01)
+        over.set()
+        await eventually(lambda: pool.abandoned == 0)
     pool.close()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from agents.runtime.dead_letters import dead_letter
+from dataclasses import replace
+
+from agents.runtime.dead_letters import DeadLetterPublisher, dead_letter
+from agents.runtime.metrics import StageMetrics
+from agents.runtime.retry import RetryPolicy, UnavailableRetry
 from streams.broker.records import Record
+from tests.publishing import MemoryPublisher
 
 RECORD = Record(
     topic="image-validated",
@@ -65,3 +70,29 @@ def test_a_record_without_key_and_value_can_be_a_dead_letter() -> None:
     empty = Record("image-submitted", 0, 0, None, None)
     letter = dead_letter(empty, raised("no"), stage="s", attempts=1, code="c")
     assert (letter.key, letter.value) == (None, None)
+
+
+def test_headers_over_the_limit_are_dropped_and_counted() -> None:
+    big = replace(RECORD, headers=(("ce_id", b"1"), ("x", b"x" * 3_000_000), ("y", b"2")))
+    headers = headers_of(raised("no"), big)
+    assert headers["ce_id"] == b"1"
+    assert headers["headers.dropped"] == b"2"
+    assert sum(len(value) for value in headers.values()) < 20_000
+
+
+def test_an_error_without_text_has_a_letter() -> None:
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    headers = headers_of(Unprintable())
+    assert headers["__connect.errors.exception.message"] == b"Unprintable"
+
+
+async def test_a_letter_gets_smaller_until_the_broker_accepts_it() -> None:
+    published, retry = MemoryPublisher(), UnavailableRetry("pose", RetryPolicy())
+    published.too_large = lambda letter: letter.key is not None
+    publisher = DeadLetterPublisher("pose", published, retry, StageMetrics())
+    await publisher.publish(RECORD, raised("no"), code="stage-error")
+    (letter,) = published.letters
+    assert (letter.key, letter.value, dict(letter.headers)["code"]) == (None, None, b"stage-error")

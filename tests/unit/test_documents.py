@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.errors import StorageError
 from storage.jobs.documents import (
     cursor_after,
     job_document,
     job_from_document,
     parse_cursor,
     parse_time,
+    readable_jobs,
     timestamp,
 )
 from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
@@ -69,3 +73,15 @@ def test_a_cursor_names_a_position() -> None:
     doc = job_document(JOB)
     assert parse_cursor(cursor_after(doc)) == (doc["sort_at"], "job")
     assert "=" not in cursor_after(doc)
+
+
+@pytest.mark.parametrize("field", ["job_id", "wanted", "stages", "updated_at", "status"])
+@pytest.mark.parametrize("value", [None, 7, "no", [1], {"a": 1}])
+def test_an_unreadable_document_raises_nothing_else(field: str, value: object) -> None:
+    with suppress(StorageError):
+        job_from_document({**job_document(JOB), field: value})
+
+
+def test_an_unreadable_document_does_not_hide_the_others() -> None:
+    good = job_document(JOB)
+    assert readable_jobs([good, {}, {**good, "stages": 7}, good]) == (JOB, JOB)

@@ -17,10 +17,12 @@ from streams.events.codec import Decoder
 from streams.events.models import (
     Attribute,
     Box,
+    DownloadPostponed,
     Event,
     ImageAnnotated,
     ImageCaptioned,
     ImageClassified,
+    ImageDownloaded,
     ImageSubmitted,
     ImageThumbnailed,
     ImageValidated,
@@ -55,16 +57,33 @@ RUN = {"job_id": JOB, "run": 2, "lane": "bulk"}
 RESULT = {**RUN, "sha256": SHA, "stages": STAGES, "started_at": BEGAN}
 LABELS = (("dress", 0.6), ("skirt", 0.2), ("blouse", 0.1), ("coat", 0.06), ("shirt", 0.04))
 
+SUBMITTED = ImageSubmitted(
+    **RUN,
+    source=Source(url="https://shop.example/dress.jpg"),
+    owner="ann",
+    group="spring",
+    stages=("captioning", "shots"),
+    metadata={"sku": "D-7", "sizes": [36, 38], "price": {"eur": 59.9}},
+    idempotency_key="upload-17",
+    force=True,
+)
+
 EXPECTED: tuple[Event, ...] = (
-    ImageSubmitted(
+    SUBMITTED,
+    ImageDownloaded(
         **RUN,
-        source=Source(url="https://shop.example/dress.jpg"),
-        owner="ann",
-        group="spring",
-        stages=("captioning", "shots"),
-        metadata={"sku": "D-7", "sizes": [36, 38], "price": {"eur": 59.9}},
-        idempotency_key="upload-17",
+        source=SUBMITTED.source,
+        stages=SUBMITTED.stages,
         force=True,
+        sha256="ab" * 32,
+        etag='"33a64df5"',
+        last_modified="Mon, 01 Jan 2024 00:00:00 GMT",
+    ),
+    DownloadPostponed(
+        **{name: getattr(SUBMITTED, name) for name in ImageSubmitted.model_fields},
+        due=datetime(2026, 1, 2, 3, 4, 36, 500000, tzinfo=UTC),
+        tries=3,
+        busy_since=datetime(2026, 1, 2, 3, 4, 6, 500000, tzinfo=UTC),
     ),
     ImageValidated(
         **RESULT,

@@ -52,3 +52,10 @@ def test_far_specks_are_no_garment() -> None:
 def test_nothing_decided_is_nothing(level: int) -> None:
     picture, _ = photo(200, 200)
     assert find_garment(picture, SoftMask(SIDE, bytes([level]) * SIDE * SIDE)) is None
+
+
+def test_a_picture_of_a_few_pixels_may_have_no_garment() -> None:
+    for size in [(8, 8), (17, 40), (2, 40)]:
+        picture, truth = photo(*size)
+        found = find_garment(picture, soft(truth))
+        assert found is None or found.mask.any()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.live.event_stream import JobEvent, JobEventId
 from gateway.views.examples import JOB_EVENTS
-from storage.jobs.store import StageCompleted, StageError, StageFailure, Submitted
+from storage.jobs.store import StageCompleted, StageError, StageFailure, StageState, Submitted
 from storage.jobs.transition import fold
+from streams.events.codec import encode
 from streams.events.models import JobUpdated
 
 JOB = "01a20801-845d-768b-82dd-f448762e99cb"
@@ -51,3 +53,14 @@ def test_the_documented_example_is_a_valid_stream() -> None:
     assert len(data) == 2
     for line in data:
         assert JobEvent.model_validate_json(line).model_dump_json() == line
+
+
+def test_a_job_stored_before_the_limits_has_a_shortened_event() -> None:
+    job = fold(None, [Submitted(JOB, 1, NOW, {"url": "http://a/b"}, WANTED)])
+    assert job is not None
+    stages = {f"{n:03}" + "s" * 200: StageState("completed", 1) for n in range(500)}
+    error = StageError("s" * 700_000, "error", "c" * 700_000, "m" * 700_000)
+    old = replace(job, group="g" * 2_000_000, owner="o" * 2_000_000, stages=stages, error=error)
+    event = JobUpdated.of_job(old)
+    assert (len(event.group or ""), len(event.stages)) == (256, 200)
+    assert len(encode(event, source="/tests").value or b"") < 100_000

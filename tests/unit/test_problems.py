@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from gateway.http.byte_range import ByteRange, parse_range
 from gateway.http.problem_responses import as_problem, documented, render
 from gateway.http.problems import PROBLEMS, Problem
-from gateway.submissions.photos import Remote, Upload, decoded, remote, uploaded
+from gateway.submissions.photos import Remote, remote, uploaded
 from storage import errors as storage_errors
 from streams.errors import BrokerUnavailable, EventTooLarge, UnknownStage
 
@@ -131,22 +131,6 @@ def test_web_addresses_are_taken_as_they_are() -> None:
     assert remote(" HTTPS://example.com/a%20b.jpg?c=d ") == Remote(
         "HTTPS://example.com/a%20b.jpg?c=d"
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "code"), [("", "empty-file"), ("a", "base64-invalid"), ("A" * 16, "too-large")]
-)
-def test_base64_that_is_refused(text: str, code: str) -> None:
-    with pytest.raises(Problem) as refused:
-        decoded(text, max_bytes=10)
-    assert refused.value.code == code
-
-
-def test_base64_may_be_wrapped_and_in_a_data_url() -> None:
-    for text in ("AAEC\r\nAwQF\n", "data:image/png;base64,AAECAwQF"):
-        photo = decoded(text, max_bytes=10)
-        assert isinstance(photo, Upload)
-        assert photo.file.read() == bytes(range(6))
 
 
 def test_sizes_up_to_the_limit_are_taken(tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ def test_default_stores_are_in_the_data_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("notifications", "artifacts", "beside"),
     [
-        (False, "s3://a:b@host/bucket", ["tracking"]),
-        (True, "file:///tmp/a", ["tracking"]),
-        (True, "s3://a:b@host/bucket", ["tracking", "intake"]),
+        (False, "s3://a:b@host/bucket", ["downloading", "tracking"]),
+        (True, "file:///tmp/a", ["downloading", "tracking"]),
+        (True, "s3://a:b@host/bucket", ["downloading", "tracking", "intake"]),
     ],
 )
 def test_intake_runs_only_with_upload_notifications(

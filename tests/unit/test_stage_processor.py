@@ -253,3 +253,60 @@ async def test_a_hanging_stage_times_out_and_other_items_continue(sewing: Sewing
     assert (number_of(failure), failure.code, failure.attempts) == (1, "stage-timeout", 3)
     assert {number_of(each) for each in events if isinstance(each, ClothSewn)} == {2, 3, 4}
     assert dict(sewing.letters[0])["code"] == b"stage-timeout"
+
+
+# -- poison --------------------------------------------------------------------------------------
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+POISON: dict[str, tuple[Exception, dict[str, str]]] = {
+    "a code that is a number": (
+        Rejected(404, "gone"),  # type: ignore[arg-type]
+        {"code": "404", "message": "gone", "detail": ""},
+    ),
+    "no detail": (
+        Rejected("gone", "Gone.", None),  # type: ignore[arg-type]
+        {"code": "gone", "message": "Gone.", "detail": ""},
+    ),
+    "no message": (
+        Rejected("gone", None),  # type: ignore[arg-type]
+        {"code": "gone", "message": "", "detail": ""},
+    ),
+    "texts over the limits": (
+        Rejected("c" * 9_000, "m" * 9_000, "d" * 9_000),
+        {"code": "c" * 100, "message": "m" * 2_000, "detail": "d" * 2_000},
+    ),
+    "half a surrogate": (
+        Rejected("gone", "\ud800"),
+        {"code": "gone", "message": "\\ud800", "detail": ""},
+    ),
+    "a delay that is no number": (
+        Rejected("gone", "Gone.", Unprintable()),  # type: ignore[arg-type]
+        {"detail": "(Unprintable without text: RuntimeError)"},
+    ),
+    "an error without text": (Unprintable(), {"code": "stage-error"}),
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+async def test_no_error_of_a_stage_escapes(sewing: Sewing, name: str) -> None:
+    error, expected = POISON[name]
+    events = await sewing.process(raising(error, 2), cut(1), cut(2), cut(3))
+    assert sorted(number_of(event) for event in events) == [1, 2, 3]
+    failure = the_failure(events).model_dump()
+    assert {field: failure[field] for field in expected} == expected
+
+
+async def test_a_result_that_is_not_json_fails_its_own_event(sewing: Sewing) -> None:
+    def unfit(event: Cut, _: ArtifactStore) -> Sewn:
+        return Sewn(seam="\ud800" if number_of(event) == 2 else "seam")
+
+    events = await sewing.process(one_by_one(unfit), cut(1), cut(2), cut(3))
+    assert sorted(number_of(event) for event in events) == [1, 2, 3]
+    assert number_of(the_failure(events)) == 2

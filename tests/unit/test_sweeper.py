@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -162,3 +163,25 @@ async def test_an_unpublished_deletion_is_published(
     assert await sweeper.republish_deletions(before=now - timedelta(hours=1)) == 0
     assert await sweeper.republish_deletions(before=now + timedelta(hours=1)) == 1
     assert published.events == [JobDeleted(job_id=job_id(1), run=1)]
+
+
+async def test_a_submission_that_cannot_be_published_does_not_block_others(
+    jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper
+) -> None:
+    await jobs.apply([submitted(1), submitted(2), submitted(3)])
+    published.too_large = lambda event: event.job_id == job_id(2)
+    assert await sweeper.sweep(before=LATER, at=LATER) == 2
+    assert swept(published) == {job_id(1), job_id(3)}
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"stages": 7}'])
+async def test_an_unreadable_document_does_not_end_the_sweeper(
+    tmp_path: Path, jobs: SqliteJobs, published: MemoryPublisher, sweeper: Sweeper, body: str
+) -> None:
+    await jobs.apply([submitted(1), submitted(2), submitted(3)])
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as connection:
+        change = "UPDATE jobs SET body = ? WHERE job_id = ?"
+        connection.execute(change, (body, job_id(2)))
+    connection.close()
+    assert await sweeper.sweep(before=LATER, at=LATER) == 2
+    assert swept(published) == {job_id(1), job_id(3)}

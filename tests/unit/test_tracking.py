@@ -348,3 +348,14 @@ async def test_a_claim_of_a_deleted_job_keeps_nothing(tracking: Tracking) -> Non
     await tracking.process(JobDeleted(job_id=job_id(2)))
     await tracking.process(submitted(1), validated(1), JobDeleted(job_id=job_id(1)))
     assert tracking.artifacts.list() == []
+
+
+# -- poison --------------------------------------------------------------------------------------
+
+
+def test_a_start_after_its_event_becomes_the_time_of_the_event() -> None:
+    far = datetime(9999, 12, 31, tzinfo=UTC)
+    for event in (captioned(started_at=far), failed(started_at=far)):
+        update = change(event)
+        assert isinstance(update, states.StageCompleted | states.StageFailure)
+        assert update.started_at == NOON

@@ -19,7 +19,7 @@ from storage.jobs.store import (
     StageFailure,
     Submitted,
 )
-from storage.jobs.transition import fold, transition
+from storage.jobs.transition import MOST_STAGES, fold, transition
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 WANTED = ("validation", "captioning", "pose", "shots")
@@ -294,3 +294,14 @@ def test_a_deletion_holds_wherever_it_comes(
     assert fold(tombstone, [*later, Deleted("job", run, at(99))]) is tombstone
     first = after(Deleted("job", 1, at(60)), *before)
     assert replace(tombstone, revision=1) == replace(first, revision=1)
+
+
+def test_a_job_has_a_limited_number_of_stages() -> None:
+    failures = [
+        StageFailure("job", 1, NOON, StageError(f"s{n}", "error", "c", "m"), ("s0",))
+        for n in range(MOST_STAGES + 50)
+    ]
+    job = fold(None, failures)
+    assert job is not None
+    assert len(job.stages) == MOST_STAGES
+    assert fold(job, failures) is job

@@ -53,7 +53,10 @@ def find_garment(picture: Picture, soft: SoftMask) -> Garment | None:
     refined = cv2.ximgproc.guidedFilter(guide, rough, _RADIUS, _SMOOTH) * near
     large = cv2.resize(np.clip(refined, 0, 1), (width, height), interpolation=cv2.INTER_CUBIC)
     alpha = np.asarray(np.clip((large - _SLACK) / (1 - 2 * _SLACK), 0, 1), np.float32)
-    return Garment(alpha, np.asarray(alpha > 0.5), confidence)
+    mask = np.asarray(alpha > 0.5)
+    if not mask.any():  # in a picture of a few pixels, the filter may leave nothing
+        return None
+    return Garment(alpha, mask, confidence)
 
 
 def _main_parts(mask: Mask) -> Mask | None:

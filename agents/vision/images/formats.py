@@ -15,6 +15,8 @@ _ISO_BRANDS = {
     b"hevc": "HEIF",
     b"hevx": "HEIF",
 }
+_HEAD = 65_536
+"""Bytes in which a file of the general brand ``mif1`` names its pictures' coding."""
 _SEQUENCE_BRANDS = (b"avis", b"hevc", b"hevx")
 _OTHERS = (
     (b"BM", "BMP"),
@@ -45,7 +47,9 @@ def sniff(data: bytes) -> str | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
-        return next((_ISO_BRANDS[b] for b in _brands(data) if b in _ISO_BRANDS), "ISO media")
+        brands = _brands(data)
+        general = "HEIF" if b"mif1" in brands and b"hvc1" in data[:_HEAD] else "ISO media"
+        return next((_ISO_BRANDS[brand] for brand in brands if brand in _ISO_BRANDS), general)
     return next((name for magic, name in _OTHERS if data.startswith(magic)), None)
 
 
@@ -54,37 +58,7 @@ def is_sequence(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and _brands(data)[0] in _SEQUENCE_BRANDS
 
 
-def ends_early(data: bytes, kind: str) -> bool:
-    """Tell whether the container shows that bytes are missing at the end.
-
-    Some decoders fill missing parts with grey without an error.
-    """
-    if kind == "WEBP":
-        return int.from_bytes(data[4:8], "little") + 8 > len(data)
-    if kind == "PNG":
-        return b"IEND" not in data[-65_536:]
-    if kind == "GIF":
-        return not data.rstrip(b"\0").endswith(b";")
-    if kind in ("AVIF", "HEIF"):
-        return _boxes_end_early(data)
-    return False
-
-
 def _brands(data: bytes) -> list[bytes]:
     end = min(int.from_bytes(data[:4], "big"), 256)
     compatible = [data[at : at + 4] for at in range(16, end, 4)]
     return [data[8:12], *compatible]
-
-
-def _boxes_end_early(data: bytes) -> bool:
-    at = 0
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        elif size == 0:  # "to the end of the file"
-            return False
-        if size < 8:
-            return True
-        at += size
-    return at > len(data)

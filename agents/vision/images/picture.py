@@ -12,14 +12,22 @@ from dataclasses import dataclass
 from operator import mul
 from statistics import median
 
-from PIL import Image
-from pillow_heif import register_heif_opener
+from PIL import (
+    AvifImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+from pillow_heif import HeifImageFile
 
 from agents.stages.errors import Rejected
-from agents.vision.images import formats
+from agents.vision.images import containers, formats, jpeg_ends
 from agents.vision.images.colour import to_srgb
+from agents.vision.images.metadata import without_metadata
 
-register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # this module checks its own limit before decoding
 
 Fractions = tuple[float, float, float, float]
@@ -30,6 +38,20 @@ _DECODERS_RAISE = (
     OverflowError, ArithmeticError, RuntimeError, NotImplementedError, AssertionError, MemoryError,
     struct.error, zlib.error,
 )  # fmt: skip
+_OPENERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,  # of an MPO, the first picture
+    "PNG": PngImagePlugin.PngImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "HEIF": HeifImageFile,
+}
+_MIN_SIDE = 17
+"""The shortest side in pixels. Smaller pictures are icons and tracking pixels; no garment shows."""
+_MAX_SCANS, _MAX_SCANNED_PIXELS = 100, 1_500_000_000
+"""Limits of a JPEG's scans; each scan costs time for all pixels. Usual files have 1 to 12."""
+_MAX_WEBP_PIXELS = 50_000_000
+"""Pillow's WebP decoder needs 16 bytes for each pixel, four times as many as the others."""
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,9 +64,27 @@ _UPRIGHT = {
 }
 
 
+@dataclass
+class _Opened:
+    """A file that is open and not decoded yet.
+
+    ``data`` has nothing after the image's end. Decoding may reduce ``image``; ``size`` stays.
+    """
+
+    data: bytes
+    kind: str
+    image: ImageFile.ImageFile
+    size: tuple[int, int]
+    turn: int
+    cicp: containers.Cicp | None
+
+
 @dataclass(frozen=True)
 class Inspected:
-    """A picture's properties and its working copy. Sizes are of the upright original, in pixels."""
+    """A picture's properties, its working copy, and its full-size copy without metadata.
+
+    Sizes are of the upright original, in pixels.
+    """
 
     format: str
     width: int
@@ -52,6 +92,8 @@ class Inspected:
     animated: bool
     perceptual_hash: str
     working: bytes
+    copy: bytes
+    copy_format: str
 
 
 def inspect(data: bytes, *, max_pixels: int, long_side: int = 1024) -> Inspected:
@@ -60,28 +102,58 @@ def inspect(data: bytes, *, max_pixels: int, long_side: int = 1024) -> Inspected
     The working copy is an upright sRGB JPEG without metadata, its long side at most
     ``long_side``. Raises `Rejected`.
     """
-    image, kind = _open(data, max_pixels)
-    turn = _orientation(image)
-    width, height = _swapped(image.size, turn)
-    animated = _is_animated(image, data, kind)
-    scale = min(1.0, long_side / max(image.size))
-    target = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    with _decoders_errors():
-        if kind == "JPEG":
-            image.draft(None, target)  # decodes at 1/2, 1/4 or 1/8, never below the target
-        image.load()
-    picture = to_srgb(_resized(image, target))
-    if turn in _UPRIGHT:
-        picture = picture.transpose(_UPRIGHT[turn])
+    opened = _open(data, max_pixels)
+    width, height = _swapped(opened.image.size, opened.turn)
+    if min(width, height) < _MIN_SIDE:
+        raise Rejected(
+            "too-small",
+            f"The image has {width} × {height} pixels; each side needs at least {_MIN_SIDE}.",
+        )
+    scale = min(1.0, long_side / max(width, height))
+    animated = _is_animated(opened)
+    stored = opened.size
+    target = (max(1, round(stored[0] * scale)), max(1, round(stored[1] * scale)))
+    image = _resized(_loaded(opened, target), target)
+    picture = _upright(to_srgb(image, opened.cicp), opened.turn)
+    working = _jpeg(picture, quality=90)
+    copy, copy_format = _copy(opened, max_pixels)
     return Inspected(
-        kind, width, height, animated, perceptual_hash(picture), _jpeg(picture, quality=90)
+        opened.kind,
+        width,
+        height,
+        animated,
+        perceptual_hash(picture),
+        working,
+        copy,
+        copy_format,
     )
+
+
+def _copy(opened: _Opened, max_pixels: int) -> tuple[bytes, str]:
+    """Return the photo without metadata, and its format.
+
+    The photo is encoded again, as an upright sRGB JPEG, only if its structure is unusual. Both
+    values are empty if that needs too much memory.
+    """
+    try:
+        found = without_metadata(opened.data, opened.kind, opened.turn)
+        if opened.kind in ("PNG", "GIF"):  # opening decodes all pixels of a PNG
+            return found, opened.kind
+        again = _open(found, max_pixels)
+        if again.image.size == opened.size and again.turn == opened.turn:
+            return found, opened.kind
+    except (Rejected, ValueError, IndexError, struct.error):
+        pass
+    try:
+        return crops(opened.data, [(0.0, 0.0, 1.0, 1.0)], max_pixels=max_pixels)[0], "JPEG"
+    except (Rejected, MemoryError):
+        return b"", ""
 
 
 def measure(data: bytes, *, max_pixels: int) -> tuple[int, int]:
     """Return the upright picture's width and height, in pixels. Raises `Rejected`."""
-    image, _ = _open(data, max_pixels)
-    return _swapped(image.size, _orientation(image))
+    opened = _open(data, max_pixels)
+    return _swapped(opened.image.size, opened.turn)
 
 
 def crops(data: bytes, boxes: Sequence[Fractions], *, max_pixels: int) -> list[bytes]:
@@ -89,18 +161,21 @@ def crops(data: bytes, boxes: Sequence[Fractions], *, max_pixels: int) -> list[b
 
     A box of less than one pixel gives one pixel. Raises `Rejected`.
     """
-    image, _ = _open(data, max_pixels)
-    turn = _orientation(image)
-    with _decoders_errors():
-        image.load()
+    opened = _open(data, max_pixels)
+    image = _loaded(opened)
     cut = []
     for box in boxes:
-        piece = to_srgb(image.crop(_pixels(_unturned(box, turn), image.size)))
-        cut.append(_jpeg(piece.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else piece, 92))
+        piece = image.crop(_pixels(_unturned(box, opened.turn), image.size))
+        cut.append(_jpeg(_upright(to_srgb(piece, opened.cicp), opened.turn), quality=92))
     return cut
 
 
-def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
+def pixel_limit(kind: str, max_pixels: int) -> int:
+    """Return the most pixels that a picture of this format may have."""
+    return min(max_pixels, _MAX_WEBP_PIXELS) if kind == "WEBP" else max_pixels
+
+
+def _open(data: bytes, max_pixels: int) -> _Opened:
     if not data:
         raise Rejected("empty-file", "The file is empty.")
     kind = formats.sniff(data)
@@ -111,17 +186,65 @@ def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
             "unsupported-format",
             f"{kind} is not supported; send JPEG, PNG, GIF, WebP, AVIF or HEIC.",
         )
-    if formats.ends_early(data, kind):
+    max_pixels = pixel_limit(kind, max_pixels)
+    container = containers.read(data, kind)
+    if container.incomplete:
         raise Rejected("truncated-image", "The image is incomplete: its end is missing.")
+    if container.size:
+        _check_pixels(container.size, max_pixels)
+    data = data[: container.end]
     with _decoders_errors():
-        image = Image.open(io.BytesIO(data), formats=[kind])
-    if image.width * image.height > max_pixels:
+        image = _OPENERS[kind](io.BytesIO(data))
+    _check_pixels(image.size, max_pixels)
+    if kind == "PNG":  # its EXIF may follow the pixels
+        with _decoders_errors():
+            image.load()
+    if kind == "JPEG":
+        _check_scans(jpeg_ends.scans(data), image.size)
+    turn = _orientation(image, kind, container)
+    return _Opened(data, kind, image, image.size, turn, container.cicp)
+
+
+def _check_pixels(size: tuple[int, int], most: int) -> None:
+    if size[0] * size[1] > most:
         raise Rejected(
             "too-many-pixels",
-            f"The image has {image.width} × {image.height} pixels; "
-            f"at most {max_pixels:,} are allowed.",
+            f"The image has {size[0]} × {size[1]} pixels; at most {most:,} are allowed.",
         )
-    return image, kind
+
+
+def _check_scans(count: int, size: tuple[int, int]) -> None:
+    most = min(_MAX_SCANS, max(1, _MAX_SCANNED_PIXELS // max(1, size[0] * size[1])))
+    if count > most:
+        raise Rejected(
+            "too-many-scans",
+            f"The JPEG has {count:,} scans; at most {most} are allowed for its size.",
+        )
+
+
+def _loaded(opened: _Opened, target: tuple[int, int] | None = None) -> Image.Image:
+    """Decode the pixels; those of a JPEG at reduced size, but never smaller than ``target``."""
+    image = opened.image
+    try:
+        with _decoders_errors():
+            if opened.kind == "JPEG":
+                image.draft(None, target)
+            image.load()
+    except Rejected as error:
+        if opened.kind != "JPEG" or error.code != "truncated-image":
+            raise
+        with _decoders_errors():
+            whole = jpeg_ends.with_end(opened.data)
+            if whole is None:
+                raise
+            image = JpegImagePlugin.JpegImageFile(io.BytesIO(whole))
+            image.draft(None, target)
+            image.load()
+    return image
+
+
+def _upright(image: Image.Image, turn: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else image
 
 
 @contextmanager
@@ -138,21 +261,34 @@ def _decoders_errors() -> Iterator[None]:
         raise Rejected("decode-failed", "The image cannot be decoded.", detail) from error
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, kind: str, container: containers.Container) -> int:
+    """Return how the decoded picture is turned: EXIF's numbers 1–8."""
     try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+        turn = image.getexif().get(_ORIENTATION_TAG, 1)
+        if kind == "HEIF":  # the decoder turns by the container and drops EXIF's number
+            turn = 1 if container.turned else image.info["original_orientation"]
+        elif kind == "AVIF" and not container.turned:
+            turn = _from_exif(container.exif)
+        return turn if turn in _UPRIGHT else 1
     except _DECODERS_RAISE:
         return 1  # broken metadata does not make a picture invalid
 
 
-def _is_animated(image: Image.Image, data: bytes, kind: str) -> bool:
-    if kind == "JPEG":
+def _from_exif(item: bytes) -> int | None:
+    """Return the orientation of an Exif item, which begins with the TIFF header's offset."""
+    exif = Image.Exif()
+    exif.load(item[4 + int.from_bytes(item[:4], "big") :])
+    return exif.get(_ORIENTATION_TAG)
+
+
+def _is_animated(opened: _Opened) -> bool:
+    if opened.kind == "JPEG":
         return False  # the other pictures of an MPO are previews and second views
-    if kind in ("AVIF", "HEIF"):
-        return formats.is_sequence(data)
+    if opened.kind in ("AVIF", "HEIF"):
+        return formats.is_sequence(opened.data)
     try:
-        animated = bool(getattr(image, "is_animated", False))
-        image.seek(0)
+        animated = bool(getattr(opened.image, "is_animated", False))
+        opened.image.seek(0)
     except _DECODERS_RAISE:
         return False
     return animated
@@ -161,8 +297,9 @@ def _is_animated(image: Image.Image, data: bytes, kind: str) -> bool:
 def _resized(image: Image.Image, target: tuple[int, int]) -> Image.Image:
     if image.size == target:
         return image
-    if image.mode not in ("L", "RGB", "LA", "RGBA", "CMYK", "I;16"):
-        image = image.convert(_full_colour(image)) if image.mode in ("1", "P", "PA") else image
+    coloured = image.mode in ("1", "P", "PA")
+    if coloured or ("transparency" in image.info and image.mode != "I;16"):
+        image = image.convert(_full_colour(image))
     method = Image.Resampling.BOX if image.mode == "I;16" else Image.Resampling.LANCZOS
     return image.resize(target, method, reducing_gap=None if image.mode == "I;16" else 2.0)
 

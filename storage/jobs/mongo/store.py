@@ -24,8 +24,8 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from storage.errors import StorageError, StoreUnavailable
-from storage.jobs.documents import cursor_after, job_from_document, timestamp
+from storage.errors import StorageError, StorageFull, StoreUnavailable
+from storage.jobs.documents import cursor_after, job_from_document, readable_jobs, timestamp
 from storage.jobs.mongo.queries import count, find_documents, vectors
 from storage.jobs.mongo.schema import create_indexes, from_stored, to_stored
 from storage.jobs.store import (
@@ -48,6 +48,7 @@ WRITE_BATCH = 20
 ATTEMPTS = 50
 CLAIM_ATTEMPTS = 20
 DUPLICATE_KEY = 11000
+OUT_OF_DISK_SPACE = 14031
 NOT_ALLOWED = frozenset({13, 18})  # Unauthorized, AuthenticationFailed: an operator can fix these
 # Temporary errors by MongoDB's error_codes.yml: elections, shutdowns, full disks, networks.
 TEMPORARY = frozenset({
@@ -94,7 +95,7 @@ class MongoJobs:
             found = await find_documents(await self._jobs(), query)
             docs = [from_stored(doc) for doc in found[: query.limit]]
         more = cursor_after(docs[-1]) if len(found) > query.limit else None
-        return JobPage(tuple(job_from_document(doc) for doc in docs), more)
+        return JobPage(readable_jobs(docs), more)
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         with _translated():
@@ -109,6 +110,10 @@ class MongoJobs:
     ) -> IdempotencyRecord:
         with _translated():
             return await _claim((await self._database())["requests"], request, expired)
+
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        with _translated():
+            return await _record((await self._database())["requests"], key)
 
     async def check(self) -> None:
         with _translated():
@@ -213,13 +218,19 @@ async def _claim(
         try:
             await requests.insert_one(doc)
         except DuplicateKeyError:
-            known = await requests.find_one({"_id": request.key})
+            known = await _record(requests, request.key)
             if known is not None:  # another process may have just deleted it as expired
-                at = datetime.fromisoformat(known["at"])
-                return IdempotencyRecord(request.key, known["fingerprint"], at)
+                return known
         else:
             return request
     raise StoreUnavailable("other writers keep changing the same idempotency key")
+
+
+async def _record(requests: AsyncCollection[Document], key: str) -> IdempotencyRecord | None:
+    found = await requests.find_one({"_id": key})
+    if found is None:
+        return None
+    return IdempotencyRecord(key, found["fingerprint"], datetime.fromisoformat(found["at"]))
 
 
 @contextmanager
@@ -234,6 +245,8 @@ def _translated() -> Iterator[None]:
             raise StoreUnavailable(
                 "the job database refused the login or the permission"
             ) from error
+        if error.code == OUT_OF_DISK_SPACE:
+            raise StorageFull("the disk of the job database is full") from error
         if _is_temporary(error):
             raise StoreUnavailable(f"the job database failed: code {error.code}") from error
         raise StorageError(f"the job database refused: code {error.code}") from error

@@ -74,9 +74,18 @@ def find_documents(connection: sqlite3.Connection, query: JobQuery) -> list[dict
     if not arms:
         return []
     union = " UNION ALL ".join(sql for sql, _ in arms)
-    sql = f"SELECT body FROM ({union}) AS place CROSS JOIN jobs USING (job_id) {ORDER}"  # noqa: S608
+    tables = f"({union}) AS place CROSS JOIN jobs USING (job_id)"
+    sql = f"SELECT body, place.sort_at, job_id FROM {tables} {ORDER}"  # noqa: S608
     values = [value for _, own in arms for value in own]
-    return [json.loads(body) for (body,) in connection.execute(sql, [*values, limit])]
+    return [_document(*row) for row in connection.execute(sql, [*values, limit])]
+
+
+def _document(body: str, sort_at: str, job_id: str) -> dict[str, Any]:
+    """Return a document; without its other fields if ``body`` is unreadable."""
+    try:
+        return {**json.loads(body), "sort_at": sort_at, "job_id": job_id}
+    except (ValueError, TypeError, RecursionError):
+        return {"sort_at": sort_at, "job_id": job_id}
 
 
 def count(connection: sqlite3.Connection, query: JobQuery, at_most: int) -> int:

@@ -15,8 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from storage.errors import StorageError, StoreUnavailable
-from storage.jobs.documents import cursor_after, job_document, job_from_document, timestamp
+from storage.errors import StorageError, StorageFull, StoreUnavailable, is_disk_full
+from storage.jobs.documents import (
+    cursor_after,
+    job_document,
+    job_from_document,
+    readable_jobs,
+    timestamp,
+)
+from storage.jobs.sqlite.files import Reserve, make_private
 from storage.jobs.sqlite.queries import count, find_documents, vectors
 from storage.jobs.sqlite.schema import (
     ADD_TERM,
@@ -26,6 +33,7 @@ from storage.jobs.sqlite.schema import (
     transaction,
 )
 from storage.jobs.store import (
+    Deleted,
     IdempotencyRecord,
     Job,
     JobPage,
@@ -52,10 +60,14 @@ class SqliteJobs:
     A batch is one IMMEDIATE transaction: it takes the write lock before it reads, so no update of
     another process is lost. Batches that arrive during a transaction share the next one, which
     saves syncs and switches between threads.
+
+    The file is readable by its owner only. On a full disk, a file of 1 MB beside it makes room for
+    deletions; all other updates raise `StorageFull`.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._reserve = Reserve(path.with_name(f"{path.name}-reserve"))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-jobs")
         self._open: sqlite3.Connection | None = None
         self._closed = False
@@ -86,7 +98,7 @@ class SqliteJobs:
         docs = await self._run(lambda connection: find_documents(connection, query))
         page = docs[: query.limit]
         more = cursor_after(page[-1]) if len(docs) > query.limit else None
-        return JobPage(tuple(job_from_document(doc) for doc in page), more)
+        return JobPage(readable_jobs(page), more)
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         return await self._run(lambda connection: count(connection, query, at_most))
@@ -99,8 +111,12 @@ class SqliteJobs:
     ) -> IdempotencyRecord:
         return await self._run(lambda connection: _claim(connection, request, expired))
 
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        return await self._run(lambda connection: _record(connection, key))
+
     async def check(self) -> None:
         await self._run(lambda connection: connection.execute("SELECT 1 FROM jobs LIMIT 1"))
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._reserve.fill)
 
     async def close(self) -> None:
         if self._closed:
@@ -127,7 +143,7 @@ class SqliteJobs:
             batches, self._waiting = self._waiting, []
         try:
             with _translated():
-                _apply_batches(self._connection(), batches)
+                _apply_batches(self._connection(), batches, self._reserve)
         except Exception as error:  # noqa: BLE001 - each caller raises it
             for batch in batches:
                 batch.error = error
@@ -137,7 +153,7 @@ class SqliteJobs:
 
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._path)
             connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None)
             try:
                 # FULL: an accepted job must survive a power cut. The embedded broker loses its
@@ -149,6 +165,7 @@ class SqliteJobs:
                 connection.close()
                 raise
             self._open = connection
+            self._reserve.fill()
         return self._open
 
     def _disconnect(self) -> None:
@@ -166,6 +183,11 @@ class _Batch:
     loop: asyncio.AbstractEventLoop
     changed: list[Job] = field(default_factory=list)
     error: Exception | None = None
+
+    @property
+    def deletes(self) -> bool:
+        """Tell whether all updates are deletions, for which space is kept."""
+        return all(isinstance(update, Deleted) for update in self.updates)
 
     def outcome(self) -> list[Job]:
         if self.error is not None:
@@ -186,16 +208,26 @@ def _report(batches: Sequence[_Batch]) -> None:
             batch.written.set_result(None)
 
 
-def _apply_batches(connection: sqlite3.Connection, batches: Sequence[_Batch]) -> None:
+def _apply_batches(
+    connection: sqlite3.Connection, batches: Sequence[_Batch], reserve: Reserve
+) -> None:
     """Write all batches in one transaction. A batch that is refused does not fail the others."""
     try:
         with _translated(), transaction(connection):
             for batch in batches:
                 batch.changed = _apply(connection, batch.updates)
+    except StorageFull as error:
+        for batch in batches:
+            batch.error = error
+        deletions = [each for each in batches if each.deletes]
+        if deletions and reserve.release():
+            for batch in deletions:
+                batch.error = None
+            _apply_batches(connection, deletions, reserve)
     except StorageError as error:
         if len(batches) > 1 and not isinstance(error, StoreUnavailable):
             for batch in batches:
-                _apply_batches(connection, [batch])
+                _apply_batches(connection, [batch], reserve)
             return
         for batch in batches:
             batch.error = error
@@ -245,11 +277,26 @@ def _claim(
     return IdempotencyRecord(request.key, stored[0], datetime.fromisoformat(stored[1]))
 
 
+def _record(connection: sqlite3.Connection, key: str) -> IdempotencyRecord | None:
+    found = connection.execute(
+        "SELECT fingerprint, at FROM requests WHERE key = ?", (key,)
+    ).fetchone()
+    return found and IdempotencyRecord(key, found[0], datetime.fromisoformat(found[1]))
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
     except (sqlite3.OperationalError, OSError) as error:
+        if _is_full(error):
+            raise StorageFull("the disk of the job file is full") from error
         raise StoreUnavailable(f"the job file failed: {error}") from error
     except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
         raise StorageError(f"the job file refused: {error}") from error
+
+
+def _is_full(error: sqlite3.OperationalError | OSError) -> bool:
+    if isinstance(error, OSError):
+        return is_disk_full(error)
+    return error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)

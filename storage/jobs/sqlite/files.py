@@ -1,0 +1,48 @@
+"""The files beside a job file: private to their owner, with space kept for deletions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+RESERVE_BYTES = 1_048_576
+
+
+def make_private(path: Path) -> None:
+    """Create the job file if it is missing, readable by its owner only, in a private directory.
+
+    An existing directory keeps its mode: it may hold other files. SQLite gives the mode of the job
+    file to the files that it creates beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            each.chmod(0o600)
+
+
+class Reserve:
+    """A file that keeps disk space, so that jobs can be deleted on a full disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def fill(self) -> None:
+        """Create the file if it is missing; do nothing on a full disk."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+            except OSError:
+                self._path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+
+    def release(self) -> bool:
+        """Free the space; return False if it is free already."""
+        try:
+            self._path.unlink()
+        except OSError:
+            return False
+        return True
