@@ -9,7 +9,8 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from agents.vision.networks.weights import SHIPPED
-from agents.vision.text.caption import EXTRA_WORDS
+from agents.vision.text import garments
+from agents.vision.text.caption import EXTRA_WORDS, RETIRED_WORDS, WEARERS
 from agents.vision.text.vocabulary import PLAIN, SECTIONS, Vocabulary, VocabularyError
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
@@ -20,7 +21,12 @@ def open_vocabulary(settings: Settings) -> Vocabulary:
     if not settings.vocabulary:
         return PLAIN
     try:
-        return Vocabulary.load(Path(settings.vocabulary), classes(settings), EXTRA_WORDS)
+        known = classes(settings)
+        # Captions also use broader words, and files may name classes of earlier networks.
+        known["type"] = [*dict.fromkeys([*known["type"], *garments.every_word()])]
+        known["colour"] = [*dict.fromkeys([*known["colour"], *garments.COLOUR_MEMBERS])]
+        known["gender"] = [*dict.fromkeys([*known["gender"], *WEARERS])]
+        return Vocabulary.load(Path(settings.vocabulary), known, [*EXTRA_WORDS, *RETIRED_WORDS])
     except VocabularyError as error:
         raise CannotStart(f"LOOKSTREAM_VOCABULARY: {error}") from error
 

@@ -40,3 +40,10 @@ def test_a_file_is_checked_from_the_command_line(tmp_path: Path) -> None:
     refused = CliRunner().invoke(command_line(), ["vocabulary", "--check", str(path)])
     assert refused.exit_code == 2
     assert "dreß" in refused.output
+
+
+def test_a_file_may_name_broader_words_and_words_of_earlier_networks(tmp_path: Path) -> None:
+    text = "types: {bottoms: [pants], layer: [outerwear]}\nwords: {pique: [polo]}\n"
+    own = open_vocabulary(settings(tmp_path, text))
+    assert own.word("types", "pants") == "bottoms"
+    assert own.word("types", "outerwear") == "layer"

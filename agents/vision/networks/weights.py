@@ -16,7 +16,7 @@ from agents.vision.networks.mask import MaskDecoder
 from agents.vision.networks.residual import ResidualNet
 from agents.vision.networks.title import TitleDecoder
 
-SHIPPED = Path(__file__).parents[1] / "weights" / "garment-2.safetensors"
+SHIPPED = Path(__file__).parents[1] / "weights" / "garment-3.safetensors"
 
 
 EMBEDDING = 128

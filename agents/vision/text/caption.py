@@ -42,7 +42,7 @@ UNCOUNTED = {
 SMALL_WORDS = {"and", "of"}
 SLEEVE_WORDS = {"long": "long-sleeved", "short": "short-sleeved", "sleeveless": "sleeveless"}
 NECK_WORDS = {
-    "v-neck": "v-neck", "round neck": "round-neck", "hood": "hooded", "polo collar": "polo",
+    "v-neck": "v-neck", "round neck": "round-neck", "hood": "hooded",
 }  # fmt: skip
 # Words that the title network may add, and the types that each word can describe. A photo can
 # show each of them.
@@ -61,16 +61,17 @@ EXTRA_WORDS: dict[str, tuple[str, ...]] = {
     "hooded": ("outerwear", "top", "dress"), "quilted": ("outerwear", "bag"),
     "knitted": ("top", "dress", "headwear", "scarf", "gloves", "socks"), "lace": _ANY,
     "laptop": ("bag",), "messenger": ("bag",), "sling": ("bag",), "tote": ("bag",),
-    "polo": ("t-shirt",), "round-neck": ("top", "dress"), "v-neck": ("top", "dress"),
+    "round-neck": ("top", "dress"), "v-neck": ("top", "dress"),
     "long-sleeved": ("top", "dress", "one-piece"), "short-sleeved": ("top", "dress", "one-piece"),
     "sleeveless": ("top", "dress", "one-piece"),
 }  # fmt: skip
+RETIRED_WORDS = {"polo"}
+"""Words that captions no longer add, because they name a type. Vocabularies may still map them."""
 # Types whose name already says the word.
 IMPLIED = {
     "long-sleeved": below("long sleeve top") | below("outerwear"),
     "sleeveless": below("sleeveless top"),
     "hooded": below("hoodie"),
-    "polo": below("polo shirt"),
     "casual": {"casual shoes"},
     "formal": {"formal shoes"},
     "laptop": {"laptop bag"},
