@@ -142,7 +142,9 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
         )
     if kind == "WEBP":
         max_pixels = min(max_pixels, _MAX_WEBP_PIXELS)
-    container = containers.read(data, kind)
+    with _decoders_errors():
+        container = containers.read(data, kind)
+        scans = jpeg_ends.scans(data) if kind == "JPEG" else 1
     if container.incomplete:
         raise Rejected("truncated-image", "The image is incomplete: its end is missing.")
     if container.size:
@@ -155,7 +157,7 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
         with _decoders_errors():
             image.load()
     if kind == "JPEG":
-        _check_scans(jpeg_ends.scans(data), image.size)
+        _check_scans(scans, image.size)
     return _Opened(data, kind, image, _orientation(image, kind, container), container.cicp)
 
 
