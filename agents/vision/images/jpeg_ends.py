@@ -21,7 +21,7 @@ _RESTARTS = re.compile(rb"\xff[\xd0-\xd7]")
 _SOS = 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STRIP = 256
-_MAX_SEGMENTS, _MAX_FILL = 100_000, 65_536
+MAX_SEGMENTS, _MAX_FILL = 100_000, 65_536
 """Pillow reads each segment, and each fill byte between segments, in Python."""
 
 
@@ -86,7 +86,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     at, count, pixels = 2, 0, False
     while marker := _MARKER.search(data, at):
         count += 1
-        if count > _MAX_SEGMENTS or (marker.start() - at > _MAX_FILL and not pixels):
+        if count > MAX_SEGMENTS or (marker.start() - at > _MAX_FILL and not pixels):
             raise SyntaxError("too many segments or fill bytes")
         at, kind = marker.end(), marker[1][0]
         if kind == 0xD9:
