@@ -24,7 +24,8 @@ class InspectedImage:
     """A decoded photo. ``width`` and ``height`` are pixels of the upright original.
 
     ``format`` is JPEG, PNG, GIF, WEBP, AVIF or HEIF. ``perceptual_hash`` has 16 hex digits.
-    ``working`` is an upright sRGB JPEG without metadata, long side at most 1024 px.
+    ``working`` is an upright sRGB JPEG without metadata, long side at most 1024 px. ``copy`` is the
+    photo in full size without metadata, in ``copy_format``; both are empty if there is none.
     """
 
     format: str
@@ -33,6 +34,8 @@ class InspectedImage:
     animated: bool
     perceptual_hash: str
     working: bytes
+    copy: bytes
+    copy_format: str
 
 
 class Decoder:
@@ -75,7 +78,7 @@ class Decoder:
     def inspect(self, data: bytes) -> InspectedImage:
         """Decode a photo; return its properties and its working copy."""
         header, blobs = self._ask({"ask": "inspect", "long_side": self._long_side}, data)
-        return InspectedImage(**header["facts"], working=blobs[0])
+        return InspectedImage(**header["facts"], working=blobs[0], copy=blobs[1])
 
     def measure(self, data: bytes) -> tuple[int, int]:
         """Return width and height of the upright photo in pixels, read from its header."""

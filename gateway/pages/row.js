@@ -101,7 +101,7 @@ function pictures(job, name) {
     link(shot.url, [picture(shot.url, ""), element("span", { text: shot.label })],
       `${shot.label} of ${name}`),
   ] }));
-  const links = [["annotated", job.annotated], ["cut-out", job.cutout], ["original", job.original]]
+  const links = [["annotated", job.annotated], ["cut-out", job.cutout], ["full size", job.original]]
     .filter(([, artifact]) => artifact)
     .map(([text, artifact]) => element("li", { children: [
       link(artifact.url, [document.createTextNode(text)], `${text} picture of ${name}`),

@@ -112,7 +112,7 @@ def _derived_name(job: Job, kind: str, key: str) -> str:
     return f"{stem_of(name)}-{kind}{PurePosixPath(key).suffix or '.jpg'}" if name else ""
 
 
-def _original_name(job: Job, format_: str) -> str:
+def original_name(job: Job, format_: str) -> str:
     """Return the file name of the original, with a suffix that fits its content."""
     name = filename(job) or ""
     suffixes = SUFFIXES.get(format_, (f".{format_.lower()}",))
@@ -225,10 +225,14 @@ def _thumbnails(job: Job, link: Link) -> dict[str, Any]:
 
 
 def _original(job: Job, validated: Validated | None, link: Link) -> Original | None:
+    """Link the copy in full size; without one, the working copy. Both have no metadata."""
     if validated is None:
         return None
+    key = keys.working(validated.sha256)
+    if validated.copy_format:
+        key = keys.copy(validated.sha256, validated.copy_format)
     return Original(
-        url=link(keys.original(validated.sha256), _original_name(job, validated.format)),
+        url=link(key, original_name(job, validated.copy_format or "JPEG")),
         width=validated.width,
         height=validated.height,
         sha256=validated.sha256,

@@ -228,7 +228,10 @@ class Box(Value):
 
 
 class Validated(Payload):
-    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels."""
+    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels.
+
+    ``copy_format`` is the format of the full-size copy without metadata; None without a copy.
+    """
 
     sha256: Sha256
     perceptual_hash: Name
@@ -239,6 +242,7 @@ class Validated(Payload):
     format: Name
     bytes: int = Field(ge=1, le=LARGEST_NUMBER)
     animated: bool = False
+    copy_format: Name | None = None
 
 
 class Attribute(Value):

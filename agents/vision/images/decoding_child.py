@@ -44,7 +44,7 @@ def _decoded(header: dict[str, Any], data: bytes, reserve: Reserve) -> Message:
     if ask == "inspect":
         found = picture.inspect(data, max_pixels=limit, long_side=header["long_side"])
         facts = dataclasses.asdict(found)
-        return {"facts": facts}, [facts.pop("working")]
+        return {"facts": facts}, [facts.pop("working"), facts.pop("copy")]
     if ask == "measure":
         return {"size": picture.measure(data, max_pixels=limit)}, []
     return {}, picture.crops(data, boxes, max_pixels=limit)
