@@ -178,7 +178,14 @@ class _Validation:
             format=found.format,
             bytes=len(data),
             animated=found.animated,
+            copy_format=found.copy_format or None,
         )
+        if found.copy_format:
+            artifacts.put(
+                keys.copy(sha256, found.copy_format),
+                found.copy,
+                content_type=media_types.content_type(found.copy_format),
+            )
         artifacts.put(payload.working, found.working, content_type="image/jpeg")
         _store_original(payload, data, artifacts, uploaded)
         artifacts.put(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -30,7 +30,7 @@ from gateway.services import (
 from gateway.submissions.idempotency import checked_key
 from gateway.submissions.options import StageNames, stage_names
 from gateway.views.examples import JOB, RUN, SIMILAR, SUBMISSION
-from gateway.views.jobs import job_view, links, payload, similar_view
+from gateway.views.jobs import job_view, links, original_name, payload, similar_view
 from gateway.views.models import (
     AcceptedEntry,
     JobView,
@@ -147,6 +147,33 @@ async def read(
     response.headers["Cache-Control"] = "no-store"
     job = await wait_for_job(gateway.deps, request, canonical_id(job_id), wait)
     return job_view(job, gateway.link)
+
+
+@router.get(
+    "/{job_id}/original",
+    status_code=307,
+    response_class=RedirectResponse,
+    responses={
+        307: {
+            "description": "the photo is at the link in `Location`",
+            "headers": {"Location": {"description": "a signed link", "schema": {"type": "string"}}},
+        },
+        **documented("job-not-found", "artifact-not-found", "store-unavailable"),
+    },
+    operation_id="readOriginal",
+    summary="Get the untouched photo, with its metadata",
+)
+async def original(gateway: Gateway, job_id: JobIdPath) -> RedirectResponse:
+    """Redirect to the file as it was submitted, with place, time and camera.
+
+    `original.url` of the job leads to a copy in full size without metadata.
+    """
+    job = await get_job(gateway.deps, canonical_id(job_id))
+    validated = payload(job, VALIDATION.name, Validated)
+    if validated is None:
+        raise Problem("artifact-not-found", "validation has not accepted the photo")
+    link = gateway.link(keys.original(validated.sha256), original_name(job, validated.format))
+    return RedirectResponse(link, 307, {"Cache-Control": "no-store"})
 
 
 @router.get(
@@ -274,11 +301,15 @@ async def _next_run(gateway: Services, job: Job, asked: RunRequest) -> NextRun:
 
 
 def _stored_copies(gateway: Services, job: Job) -> tuple[bool, bool]:
-    """Tell whether the working copy is stored, and whether any copy of the photo is."""
+    """Tell whether the copies without metadata are stored, and whether the photo itself is.
+
+    Results of earlier versions have no copy in full size. The next run makes one.
+    """
     artifacts = gateway.deps.artifacts
     if validated := payload(job, VALIDATION.name, Validated):
         original = artifacts.exists(keys.original(validated.sha256))
-        return original and artifacts.exists(keys.working(validated.sha256)), original
+        copies = validated.copy_format and artifacts.exists(keys.working(validated.sha256))
+        return original and bool(copies), original
     if uploaded := job.source.get("object"):
         with suppress(InvalidKey):  # any producer may have named it
             return False, artifacts.exists(uploaded)

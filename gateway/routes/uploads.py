@@ -29,7 +29,6 @@ from storage.jobs.store import Job, Submitted
 from streams.events.models import ImageSubmitted, Source, known_lane
 
 LINK_LIFE_S = 3600
-NO_OPTIONS = Options()
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
@@ -51,6 +50,7 @@ class UploadRequest(BaseModel):
     )
 
 
+NO_OPTIONS = Options()
 BODY_PROBLEMS = (
     "malformed-body",
     "too-large",
@@ -211,6 +211,7 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
         metadata=dict(job.metadata),
         lane=known_lane(job.lane),
         force=job.force,
+        filename=job.filename,
     )
     changes = {name: getattr(asked, name) for name in asked.model_fields_set}
     event = _event(gateway, job.job_id, known.model_copy(update=changes)).model_copy(
@@ -223,7 +224,8 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
 
 def _event(gateway: Services, job_id: str, options: Options) -> ImageSubmitted:
     source = Source(object=keys.upload(job_id))
-    return submission_event(job_id, source, options, gateway.deps.graph.closure(options.names))
+    wanted = gateway.deps.graph.closure(options.names)
+    return submission_event(job_id, source, options, wanted, filename=options.filename)
 
 
 def _is_upload(job: Job) -> bool:

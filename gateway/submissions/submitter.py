@@ -129,8 +129,15 @@ class Submitter:
         new = await self._unknown(taken) if replayed else taken
         sources = await self._store(new)
         events = [
-            submission_event(job_id, source, submission.options, wanted, key.text if key else None)
-            for (job_id, _), source in zip(new, sources, strict=True)
+            submission_event(
+                job_id,
+                source,
+                submission.options,
+                wanted,
+                key.text if key else None,
+                photo.filename if isinstance(photo, Upload) else None,
+            )
+            for (job_id, photo), source in zip(new, sources, strict=True)
         ]
         if events:
             await self.publisher.submit(events, kept.at, traceparent)
@@ -195,6 +202,7 @@ def submission_event(
     options: Options,
     wanted: tuple[str, ...],
     key: str | None = None,
+    filename: str | None = None,
 ) -> ImageSubmitted:
     """Return a new job's first event. ``wanted`` are the stages with those that they need."""
     return ImageSubmitted(
@@ -206,4 +214,5 @@ def submission_event(
         lane=options.lane,
         idempotency_key=key,
         force=options.force,
+        filename=filename,
     )

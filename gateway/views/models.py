@@ -51,7 +51,12 @@ class SizedPicture(Picture):
 
 
 class Original(SizedPicture):
-    """The photo as submitted. ``width`` and ``height`` are of the upright picture, in pixels."""
+    """The photo as submitted. ``width`` and ``height`` are of the upright picture, in pixels.
+
+    ``url`` leads to a copy in full size without metadata (place, time, camera). Jobs of earlier
+    versions have no such copy until they run again; their ``url`` leads to a copy of at most 1024
+    px. ``sha256``, ``format`` and ``bytes`` are those of the untouched file.
+    """
 
     sha256: str
     format: str
@@ -116,6 +121,9 @@ class JobView(Shape):
     models: dict[str, str] = Field(description="the model of each stage")
     results: dict[str, Any] = Field(description="the payloads of added stages, by stage")
     source: dict[str, str]
+    filename: str | None = Field(
+        description="the name that the client gave to the photo, or the name in its URL"
+    )
     group: str | None
     metadata: dict[str, Any]
     submitted_at: datetime | None
@@ -183,6 +191,7 @@ class SimilarView(Shape):
     job_id: str
     similarity: float = Field(ge=-1, le=1, description="the cosine; 1 for the same photo")
     caption: str | None
+    filename: str | None
     group: str | None
     thumbnails: list[SizedPicture]
     thumbhash: str | None

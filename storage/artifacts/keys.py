@@ -6,6 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable
 
+from storage.artifacts import media_types
 from storage.errors import InvalidKey
 
 INCOMING, UPLOADS, ORIGINALS = "incoming/", "uploads/", "originals/"
@@ -27,6 +28,11 @@ def upload(job_id: str) -> str:
 
 def original(sha256: str) -> str:
     return f"{ORIGINALS}{sha256}"
+
+
+def copy(sha256: str, photo_format: str) -> str:
+    """The photo in full size without metadata."""
+    return f"copies/{sha256}/photo{media_types.extension(photo_format)}"
 
 
 def working(sha256: str) -> str:

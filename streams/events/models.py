@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from streams.events import embedding
+from streams.events.filenames import Filename
 from streams.events.limits import (
     DESCRIPTION,
     ITEMS,
@@ -148,6 +149,7 @@ class ImageSubmitted(Event):
     )
     idempotency_key: str | None = Field(default=None, max_length=KEY)
     force: bool = False
+    filename: Filename = None
 
     @classmethod
     def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
@@ -163,6 +165,7 @@ class ImageSubmitted(Event):
             "metadata": dict(job.metadata),
             "idempotency_key": job.idempotency_key,
             "force": job.force,
+            "filename": job.filename,
         }
         return cls(**{**fields, **changes})
 
@@ -225,7 +228,10 @@ class Box(Value):
 
 
 class Validated(Payload):
-    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels."""
+    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels.
+
+    ``copy_format`` is the format of the full-size copy without metadata; None without a copy.
+    """
 
     sha256: Sha256
     perceptual_hash: Name
@@ -236,6 +242,7 @@ class Validated(Payload):
     format: Name
     bytes: int = Field(ge=1, le=LARGEST_NUMBER)
     animated: bool = False
+    copy_format: Name | None = None
 
 
 class Attribute(Value):

@@ -34,10 +34,11 @@ VALIDATION = Declare(
     ImageSubmitted,
     ImageValidated,
     Validated,
-    version="srgb-1024-q90-2",
+    version="srgb-1024-q90-3",
     batch=4,
     timeout_s=120.0,
     also_consumes=(ImageDownloaded,),
+    artifacts=("copies",),
     shows=("original",),
 )
 CAPTIONING = Declare(

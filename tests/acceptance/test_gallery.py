@@ -173,7 +173,7 @@ def test_a_job_has_a_page_of_its_own(system: System, browser: Browser) -> None:
     click(browser, ".card a")
     wait(browser, lambda driver: texts(driver, "h1") == [job["caption"]])
     assert texts(browser, ".shots figcaption")[0].startswith(job["shots"][0]["label"])
-    assert {"original", "annotated", "all results as JSON"} <= set(texts(browser, ".links a"))
+    assert {"full size", "annotated", "all results as JSON"} <= set(texts(browser, ".links a"))
     assert count(browser, ".top5 li") == 5
     loaded = "return document.querySelector('.large img').naturalWidth === 1000"
     wait(browser, lambda driver: driver.execute_script(loaded))

@@ -115,7 +115,7 @@ def test_a_photos_progress_is_shown_live(system: System, browser: Browser, tmp_p
     assert browser.find_element(By.CSS_SELECTOR, ".caption").text
     loaded = "return [...document.querySelectorAll('.frame img')].every(i => i.naturalWidth > 0)"
     wait(browser, lambda driver: driver.execute_script(loaded))
-    assert {"annotated", "original"} <= set(texts(browser, ".links a"))
+    assert {"annotated", "full size"} <= set(texts(browser, ".links a"))
 
     steps = browser.execute_script("return window.steps")
     assert steps[-1] == 7

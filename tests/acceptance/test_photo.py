@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -20,11 +21,12 @@ STAGES = {
     "validation", "captioning", "classification", "pose", "shots", "thumbnailing", "annotation",
 }  # fmt: skip
 ORIENTATION, SOFTWARE, ROTATED = 0x0112, 0x0131, 6
+SOFTWARE_NAME = "a camera with a name"
 
 
 def test_a_photo_is_made_ready_for_a_listing(system: System) -> None:
     exif = Image.Exif()
-    exif[ORIENTATION], exif[SOFTWARE] = ROTATED, "a camera with a name"
+    exif[ORIENTATION], exif[SOFTWARE] = ROTATED, SOFTWARE_NAME
     content = jpeg(tshirt((800, 600), "crimson", textured((800, 600))), exif=exif, quality=90)
     (job,) = system.completed(content)
 
@@ -41,7 +43,13 @@ def test_a_photo_is_made_ready_for_a_listing(system: System) -> None:
     original = job["original"]
     # The pixels of the file are rotated by 90°. The API gives the size of the upright picture.
     assert (original["width"], original["height"]) == (600, 800)
-    assert original["sha256"] == sha256(content) == sha256(fetched(original["url"]))
+    assert original["sha256"] == sha256(content)
+    copy = fetched(original["url"])
+    assert SOFTWARE_NAME.encode() in content
+    assert SOFTWARE_NAME.encode() not in copy
+    assert Image.open(io.BytesIO(copy)).tobytes() == Image.open(io.BytesIO(content)).tobytes()
+    untouched = f"{system.gateway}/v1/jobs/{job['job_id']}/original"
+    assert sha256(httpx.get(untouched, follow_redirects=True).content) == sha256(content)
 
 
 def test_where_a_garment_is_and_its_views(system: System) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -335,3 +336,20 @@ def test_a_heic_may_have_the_general_brand_only(decoder: Decoder) -> None:
     assert head != data[:28]
     assert decoder.inspect(head + data[28:]).working == decoder.inspect(data).working
     assert code_of(decoder, head.replace(b"mif1", b"isom") + data[28:]) == "unsupported-format"
+
+
+@pytest.mark.parametrize(("kind", "at", "block", "count"), [
+    ("JPEG", 2, b"\xff\xfe\0\2", 2_000_000),
+    ("JPEG", 2, b"\xff", 2_000_000),
+    ("PNG", 33, struct.pack(">I4sI", 0, b"zzZz", zlib.crc32(b"zzZz")), 1_000_000),
+    ("GIF", 781, b"\x21\xfe\0", 4_000_000),
+    ("HEIF", 28, struct.pack(">I4s", 8, b"free"), 1_000_000),
+    ("AVIF", 32, struct.pack(">I4s", 8, b"free"), 1_000_000),
+])  # fmt: skip
+def test_millions_of_empty_blocks_are_refused(
+    decoder: Decoder, kind: str, at: int, block: bytes, count: int
+) -> None:
+    """Each costs a regular expression, a loop in Python or a decoder a little time."""
+    data = encoded(SHIRT, kind)
+    data = data[:at] + block * count + data[at:]
+    assert code_of(decoder, data) == "decode-failed"

@@ -56,6 +56,25 @@ def test_a_deleted_job_is_gone_with_its_artifacts(gateway: Serving, http: httpx.
     assert json.loads(event.value() or b"")["job_id"] == job_id
 
 
+def test_the_link_of_a_job_leads_to_the_copy_without_metadata(
+    gateway: Serving, http: httpx.Client
+) -> None:
+    content = b"a photo with its place"
+    [entry] = submit(http, content)
+    job_id = str(entry["job_id"])
+    assert problem(http.get(f"/v1/jobs/{job_id}/original")) == (404, "artifact-not-found")
+    result = {**validated(gateway, content), "copy_format": "JPEG"}
+    gateway.artifacts.put(keys.copy(result["sha256"], "JPEG"), b"clean", content_type="image/jpeg")
+    apply(gateway, *completed(job_id, validation=result))
+    original = http.get(f"/v1/jobs/{job_id}").json()["original"]
+    assert http.get(original["url"]).content == b"clean"
+    untouched = http.get(f"/v1/jobs/{job_id}/original")
+    assert untouched.status_code == 307
+    assert http.get(untouched.headers["location"]).content == content
+    assert http.delete(f"/v1/jobs/{job_id}").status_code == 204
+    assert not gateway.artifacts.exists(keys.copy(result["sha256"], "JPEG"))
+
+
 def test_a_photo_that_another_job_has_stays_until_that_goes(
     gateway: Serving, http: httpx.Client
 ) -> None:

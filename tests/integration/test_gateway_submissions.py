@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,26 @@ def test_what_is_said_with_a_photo_is_kept_and_published(
         for name, value in said.items():
             assert job[name] == value
             assert event[name] == value
+
+
+def test_the_file_name_is_kept_published_and_found(gateway: Serving, http: httpx.Client) -> None:
+    name = "../Kleid äöü-vorne.jpg"
+    form = http.post("/v1/jobs", files={"files": (name, JPEG)})
+    inline = {"image_base64": base64.b64encode(JPEG).decode(), "filename": name}
+    for answer in (form, http.post("/v1/jobs", json=inline)):
+        (job_id,) = ids(answer)
+        assert http.get(f"/v1/jobs/{job_id}").json()["filename"] == "Kleid äöü-vorne.jpg"
+        event = json.loads(first_message(gateway.broker, "image-submitted", job_id).value() or b"")
+        assert event["filename"] == "Kleid äöü-vorne.jpg"
+        found = http.get("/v1/jobs", params={"q": "vorne kleid"}).json()["jobs"]
+        assert job_id in [job["job_id"] for job in found]
+
+
+def test_a_url_gives_the_file_name(http: httpx.Client) -> None:
+    (job_id,) = ids(
+        http.post("/v1/jobs", json={"url": "https://example.com/p/red%20dress.jpg?w=1"})
+    )
+    assert http.get(f"/v1/jobs/{job_id}").json()["filename"] == "red dress.jpg"
 
 
 @pytest.mark.parametrize(

@@ -251,13 +251,13 @@ class Dying:
         return getattr(self._store, name)
 
 
-@pytest.mark.parametrize("writes", range(8))
+@pytest.mark.parametrize("writes", range(9))
 def test_a_redelivery_after_a_kill_at_any_write_gives_the_same_result(
     stage: Stage, store: DirectoryArtifacts, writes: int
 ) -> None:
     event = uploaded(store, PHOTO)
     dying = outcome(stage, event, Dying(store, writes))  # type: ignore[arg-type]
-    assert isinstance(dying, StoreUnavailable) == (writes < 7)
+    assert isinstance(dying, StoreUnavailable) == (writes < 8)
     found = outcome(stage, event, store)
     payload = found.payload if isinstance(found, CachedResult) else found
     assert isinstance(payload, Validated)

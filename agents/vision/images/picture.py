@@ -26,6 +26,7 @@ from pillow_heif import HeifImageFile
 from agents.stages.errors import Rejected
 from agents.vision.images import containers, formats, jpeg_ends
 from agents.vision.images.colour import to_srgb
+from agents.vision.images.metadata import without_metadata
 
 Image.MAX_IMAGE_PIXELS = None  # this module checks its own limit before decoding
 
@@ -65,18 +66,25 @@ _UPRIGHT = {
 
 @dataclass
 class _Opened:
-    """A file that is open and not decoded yet. ``data`` has nothing after the image's end."""
+    """A file that is open and not decoded yet.
+
+    ``data`` has nothing after the image's end. Decoding may reduce ``image``; ``size`` stays.
+    """
 
     data: bytes
     kind: str
     image: ImageFile.ImageFile
+    size: tuple[int, int]
     turn: int
     cicp: containers.Cicp | None
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """A picture's properties and its working copy. Sizes are of the upright original, in pixels."""
+    """A picture's properties, its working copy, and its full-size copy without metadata.
+
+    Sizes are of the upright original, in pixels.
+    """
 
     format: str
     width: int
@@ -84,6 +92,8 @@ class Inspected:
     animated: bool
     perceptual_hash: str
     working: bytes
+    copy: bytes
+    copy_format: str
 
 
 def inspect(data: bytes, *, max_pixels: int, long_side: int = 1024) -> Inspected:
@@ -101,12 +111,43 @@ def inspect(data: bytes, *, max_pixels: int, long_side: int = 1024) -> Inspected
         )
     scale = min(1.0, long_side / max(width, height))
     animated = _is_animated(opened)
-    stored = opened.image.size
+    stored = opened.size
     target = (max(1, round(stored[0] * scale)), max(1, round(stored[1] * scale)))
     image = _resized(_loaded(opened, target), target)
     picture = _upright(to_srgb(image, opened.cicp), opened.turn)
     working = _jpeg(picture, quality=90)
-    return Inspected(opened.kind, width, height, animated, perceptual_hash(picture), working)
+    copy, copy_format = _copy(opened, max_pixels)
+    return Inspected(
+        opened.kind,
+        width,
+        height,
+        animated,
+        perceptual_hash(picture),
+        working,
+        copy,
+        copy_format,
+    )
+
+
+def _copy(opened: _Opened, max_pixels: int) -> tuple[bytes, str]:
+    """Return the photo without metadata, and its format.
+
+    The photo is encoded again, as an upright sRGB JPEG, only if its structure is unusual. Both
+    values are empty if that needs too much memory.
+    """
+    try:
+        found = without_metadata(opened.data, opened.kind, opened.turn)
+        if opened.kind in ("PNG", "GIF"):  # opening decodes all pixels of a PNG
+            return found, opened.kind
+        again = _open(found, max_pixels)
+        if again.image.size == opened.size and again.turn == opened.turn:
+            return found, opened.kind
+    except (Rejected, ValueError, IndexError, struct.error):
+        pass
+    try:
+        return crops(opened.data, [(0.0, 0.0, 1.0, 1.0)], max_pixels=max_pixels)[0], "JPEG"
+    except (Rejected, MemoryError):
+        return b"", ""
 
 
 def measure(data: bytes, *, max_pixels: int) -> tuple[int, int]:
@@ -129,6 +170,11 @@ def crops(data: bytes, boxes: Sequence[Fractions], *, max_pixels: int) -> list[b
     return cut
 
 
+def pixel_limit(kind: str, max_pixels: int) -> int:
+    """Return the most pixels that a picture of this format may have."""
+    return min(max_pixels, _MAX_WEBP_PIXELS) if kind == "WEBP" else max_pixels
+
+
 def _open(data: bytes, max_pixels: int) -> _Opened:
     if not data:
         raise Rejected("empty-file", "The file is empty.")
@@ -140,9 +186,10 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
             "unsupported-format",
             f"{kind} is not supported; send JPEG, PNG, GIF, WebP, AVIF or HEIC.",
         )
-    if kind == "WEBP":
-        max_pixels = min(max_pixels, _MAX_WEBP_PIXELS)
-    container = containers.read(data, kind)
+    max_pixels = pixel_limit(kind, max_pixels)
+    with _decoders_errors():
+        container = containers.read(data, kind)
+        scans = jpeg_ends.scans(data) if kind == "JPEG" else 1
     if container.incomplete:
         raise Rejected("truncated-image", "The image is incomplete: its end is missing.")
     if container.size:
@@ -155,8 +202,9 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
         with _decoders_errors():
             image.load()
     if kind == "JPEG":
-        _check_scans(jpeg_ends.scans(data), image.size)
-    return _Opened(data, kind, image, _orientation(image, kind, container), container.cicp)
+        _check_scans(scans, image.size)
+    turn = _orientation(image, kind, container)
+    return _Opened(data, kind, image, image.size, turn, container.cicp)
 
 
 def _check_pixels(size: tuple[int, int], most: int) -> None:
