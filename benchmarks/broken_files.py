@@ -235,6 +235,25 @@ _TEXTS = (
 )
 
 
+_BLOCKS = (
+    ("jpeg", b"\xff\xfe\0\2"),
+    ("jpeg", b"\xff"),
+    ("png", struct.pack(">I4sI", 0, b"zzZz", zlib.crc32(b"zzZz"))),
+    ("gif", b"\x21\xfe\0"),
+    ("gif", b"\x21\xfe" + b"\1a" * 50_000 + b"\0"),
+    ("heic", struct.pack(">I4s", 8, b"free")),
+    ("avif", struct.pack(">I4s", 8, b"free")),
+)
+"""Blocks that a decoder skips."""
+
+
+def _blocks(name: str, block: bytes, count: int) -> bytes:
+    """Insert many blocks before the pixels; in HEIC and AVIF, after them."""
+    data = intact(name)
+    start = {"jpeg": 2, "png": 33, "gif": 13 + (3 << (data[10] & 7) + 1)}.get(name, len(data))
+    return data[:start] + block * count + data[start:]
+
+
 def _bombs() -> Iterator[Case]:
     for size in ((30_000, 30_000), (10_000, 10_000), (100_000, 1_000), (1_000, 100_000)):
         for bits, colour in ((1, 0), (8, 2), (8, 6), (16, 2), (4, 3)):
@@ -258,6 +277,9 @@ def _bombs() -> Iterator[Case]:
             yield Case("bomb", "png", partial(_png_with, kind, before, partial(_packed, unpacked)))
     for size in ((65_535, 65_535), (30_000, 3_000), (9_000, 9_000)):
         yield Case("bomb", "gif", partial(_gif_frame, *size))
+    for name, block in _BLOCKS:
+        for count in (10_000, 40_000_000 // len(block)):
+            yield Case("bomb", name, partial(_blocks, name, block, count))
     for nested in (10, 1_000, 100_000):
         yield Case("bomb", "heic", partial(_nested_boxes, nested))
         yield Case("bomb", "avif", partial(_nested_boxes, nested, b"avif"))

@@ -26,6 +26,7 @@ MOTION_PHOTO = (
 TAILS = {
     "line feed": b"\r\n",
     "zeros": bytes(4096),
+    "erased flash": b"\xff" * 100_000,
     "junk": b"\x01\x02junk",
     "samsung": SAMSUNG,
     "motion photo": MOTION_PHOTO,

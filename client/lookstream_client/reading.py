@@ -215,8 +215,8 @@ def _beside(target: Path) -> Path:
 def _pictures(found: Job) -> Iterator[tuple[str, str, str]]:
     """Yield the stem, suffix and URL of each artifact."""
     if original := found.original:
-        suffix = SUFFIXES.get(original.format, f".{original.format.lower()}")
-        yield ORIGINAL, suffix, original.url
+        submitted = SUFFIXES.get(original.format, f".{original.format.lower()}")
+        yield ORIGINAL, Path(urlsplit(original.url).path).suffix or submitted, original.url
     for name, picture in (("annotated", found.annotated), ("cutout", found.cutout)):
         if picture:
             yield name, _suffix(picture.url), picture.url

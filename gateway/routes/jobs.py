@@ -301,11 +301,15 @@ async def _next_run(gateway: Services, job: Job, asked: RunRequest) -> NextRun:
 
 
 def _stored_copies(gateway: Services, job: Job) -> tuple[bool, bool]:
-    """Tell whether the working copy is stored, and whether any copy of the photo is."""
+    """Tell whether the copies without metadata are stored, and whether the photo itself is.
+
+    Results of earlier versions have no copy in full size. The next run makes one.
+    """
     artifacts = gateway.deps.artifacts
     if validated := payload(job, VALIDATION.name, Validated):
         original = artifacts.exists(keys.original(validated.sha256))
-        return original and artifacts.exists(keys.working(validated.sha256)), original
+        copies = validated.copy_format and artifacts.exists(keys.working(validated.sha256))
+        return original and bool(copies), original
     if uploaded := job.source.get("object"):
         with suppress(InvalidKey):  # any producer may have named it
             return False, artifacts.exists(uploaded)

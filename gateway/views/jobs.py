@@ -225,13 +225,14 @@ def _thumbnails(job: Job, link: Link) -> dict[str, Any]:
 
 
 def _original(job: Job, validated: Validated | None, link: Link) -> Original | None:
+    """Link the copy in full size; without one, the working copy. Both have no metadata."""
     if validated is None:
         return None
-    key = keys.original(validated.sha256)
+    key = keys.working(validated.sha256)
     if validated.copy_format:
         key = keys.copy(validated.sha256, validated.copy_format)
     return Original(
-        url=link(key, original_name(job, validated.copy_format or validated.format)),
+        url=link(key, original_name(job, validated.copy_format or "JPEG")),
         width=validated.width,
         height=validated.height,
         sha256=validated.sha256,

@@ -54,7 +54,8 @@ class Original(SizedPicture):
     """The photo as submitted. ``width`` and ``height`` are of the upright picture, in pixels.
 
     ``url`` leads to a copy in full size without metadata (place, time, camera). Jobs of earlier
-    versions have no copy until they are validated again; their ``url`` leads to the untouched file.
+    versions have no such copy until they run again; their ``url`` leads to a copy of at most 1024
+    px. ``sha256``, ``format`` and ``bytes`` are those of the untouched file.
     """
 
     sha256: str

@@ -31,7 +31,7 @@ class Record:
         UTF-8."""
         try:
             headers = tuple((name, value or b"") for name, value in message.headers() or ())
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, SystemError):  # the library raises both for such a name
             headers = ()
         place = message.topic(), message.partition(), message.offset()
         return cls(*place, message.key(), message.value(), headers)

@@ -69,6 +69,7 @@ def validated(gateway: Serving, content: bytes) -> dict[str, Any]:
     made = (
         keys.original(sha256),
         keys.working(sha256),
+        keys.copy(sha256, "JPEG"),
         keys.thumbnail(sha256, 128, 128),
         keys.shot(sha256, "v1", "neck"),
         keys.annotated(sha256, "v1"),
@@ -87,4 +88,5 @@ def validated(gateway: Serving, content: bytes) -> dict[str, Any]:
         "format": "JPEG",
         "bytes": len(content),
         "animated": False,
+        "copy_format": "JPEG",
     }

@@ -17,7 +17,7 @@ CASES = cases(4000, seed=2)
 CHEAP = ("truncated", "false header", "bits flipped", "bytes moved", "cut and continued")
 CODES = {
     "truncated-image", "decode-failed", "not-an-image", "unsupported-format", "too-many-pixels",
-    "too-small", "too-many-scans",
+    "too-small", "too-many-scans", "too-much-memory",
 }  # fmt: skip
 
 

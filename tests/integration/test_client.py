@@ -172,12 +172,13 @@ def test_streaming_a_job_that_is_done(client: Client, gateway: Serving, photo: P
 
 def test_downloading(client: Client, gateway: Serving, photo: Path, tmp_path: Path) -> None:
     entry = client.submit(photo)
-    pictures = {f"originals/{SHA}": b"o", f"shots/{SHA}/1/neck.jpg": b"neck"}
+    pictures = {f"copies/{SHA}/photo.png": b"copy", f"shots/{SHA}/1/neck.jpg": b"neck"}
     for key, content in pictures.items():
         gateway.artifacts.put(key, content)
     validated = {
         **{"sha256": SHA, "perceptual_hash": "0", "original": f"originals/{SHA}"},
         **{"working": f"working/{SHA}.jpg", "width": 3, "height": 4, "format": "PNG", "bytes": 1},
+        "copy_format": "PNG",
     }
     box = {"left": 0, "top": 0, "right": 1, "bottom": 1}
     shot = {"key": f"shots/{SHA}/1/neck.jpg", "box": box, "reason": "r", "confidence": 1}
@@ -186,6 +187,7 @@ def test_downloading(client: Client, gateway: Serving, photo: Path, tmp_path: Pa
     files = client.download(entry.job_id, tmp_path / "out" / "deep")
     names = ["a-dress.png", "a-dress-neck.jpg", "a-dress-neck-2.jpg", "job.json"]
     assert [file.name for file in files] == names
+    assert files[0].read_bytes() == b"copy", "the photo without metadata"
     assert (tmp_path / "out/deep/a-dress-neck.jpg").read_bytes() == b"neck"
     assert json.loads(files[-1].read_text())["job_id"] == entry.job_id
     assert sorted(files) == sorted((tmp_path / "out" / "deep").iterdir())

@@ -295,3 +295,9 @@ def test_an_idle_child_is_small_bare_and_secretless(monkeypatch: pytest.MonkeyPa
         assert not any(heavy in mapped for heavy in ("torch", "mediapipe", "numpy", "cv2"))
     finally:
         decoder.close()
+
+
+def test_many_fill_bytes_take_no_quadratic_time(decoder: Decoder) -> None:
+    """A pattern that begins with any number of 0xFF needs hours; the child ends after 20 s."""
+    photo = jpeg(SHIRT).removesuffix(b"\xff\xd9") + b"\xff" * 5_000_000 + b"\0\xff\xd9"
+    assert decoder.inspect(photo).copy_format == "JPEG"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import math
 import struct
+import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 from pillow_heif import register_heif_opener
 
 from agents.inputs.decoding import Decoder
@@ -335,3 +337,43 @@ def test_a_heic_may_have_the_general_brand_only(decoder: Decoder) -> None:
     assert head != data[:28]
     assert decoder.inspect(head + data[28:]).working == decoder.inspect(data).working
     assert code_of(decoder, head.replace(b"mif1", b"isom") + data[28:]) == "unsupported-format"
+
+
+@pytest.mark.parametrize(("kind", "at", "block", "count"), [
+    ("JPEG", 2, b"\xff\xfe\0\2", 2_000_000),
+    ("JPEG", 2, b"\xff", 2_000_000),
+    ("PNG", 33, struct.pack(">I4sI", 0, b"zzZz", zlib.crc32(b"zzZz")), 1_000_000),
+    ("GIF", 781, b"\x21\xfe\0", 4_000_000),
+    ("HEIF", 28, struct.pack(">I4s", 8, b"free"), 1_000_000),
+    ("AVIF", 32, struct.pack(">I4s", 8, b"free"), 1_000_000),
+])  # fmt: skip
+def test_millions_of_empty_blocks_are_refused(
+    decoder: Decoder, kind: str, at: int, block: bytes, count: int
+) -> None:
+    """Each costs a regular expression, a loop in Python or a decoder a little time."""
+    data = encoded(SHIRT, kind)
+    data = data[:at] + block * count + data[at:]
+    assert code_of(decoder, data) == "decode-failed"
+
+
+ODD: dict[str, Callable[[], bytes]] = {
+    "jpeg without its end": lambda: jpeg(SHIRT).removesuffix(EOI),
+    "ycck": lambda: ycck(SHIRT),
+}
+for _name, _make in PLAIN.items():
+    ODD[f"{_name} with a tail"] = lambda make=_make: make() + SAMSUNG  # type: ignore[misc]
+for _name, _turned in TURNED.items():
+    ODD[f"{_name}, turned"] = partial(_turned, 6)
+for _name, _coloured in WITH_COLOURS.items():
+    ODD[f"{_name} in HDR"] = partial(_coloured, SHIRT, 9, 16)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_copy_without_metadata_looks_the_same(decoder: Decoder, name: str) -> None:
+    found = decoder.inspect(ODD[name]())
+    again = decoder.inspect(found.copy)
+    one, other = pixels(found.working), pixels(again.working)
+    assert one.size == other.size
+    difference = ImageStat.Stat(ImageChops.difference(one, other)).mean
+    assert max(difference) < 3
+    assert SAMSUNG not in found.copy

@@ -206,4 +206,4 @@ async def test_tracking_stores_no_key_of_other_content(
     assert set(job.stages) == {"validation"}
     view = job_view(job, lambda key, filename="": f"link:{key}")
     assert view.original is not None
-    assert view.original.url == f"link:originals/{'0' * 64}"
+    assert view.original.url == f"link:working/{'0' * 64}.jpg"

@@ -98,6 +98,24 @@ def test_previews_and_makers_segments_go_too() -> None:
     assert pixels(clean, "JPEG") == pixels(data, "JPEG")
 
 
+@pytest.mark.parametrize(
+    "segment",
+    [
+        (0xE0, b"CIFF\0\0" + SECRET),
+        (0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\x08\x01" + SECRET),
+        (0xEE, b"Maker\0" + SECRET),
+        (0xEE, b"Adobe\0\x64\0\0\0\0\x01" + SECRET),
+    ],
+    ids=["another APP0", "preview of JFIF", "another APP14", "bytes after Adobe"],
+)
+def test_only_what_a_decoder_needs_stays(segment: tuple[int, bytes]) -> None:
+    data, (marker, body) = photo("JPEG", 1), segment
+    between = bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+    clean = without_metadata(data[:2] + between + data[2:], "JPEG", 1)
+    assert SECRET not in clean
+    assert pixels(clean, "JPEG") == pixels(data, "JPEG")
+
+
 def test_a_progressive_jpeg_keeps_all_scans() -> None:
     buffer = io.BytesIO()
     drawn().save(buffer, "JPEG", progressive=True, exif=exif(1))

@@ -144,7 +144,7 @@ def test_only_keys_of_the_jobs_own_content_are_signed(key: str) -> None:
 
     stages = {name: done(result) for name, result in forged.items()}
     view = job_view(job(status="completed", stages=stages), link)
-    assert signed == [f"originals/{SHA}"]
+    assert signed == [f"working/{SHA}.jpg"]
     assert (view.shots, view.thumbnails, view.annotated, view.cutout) == ([], [], None, None)
 
 
@@ -197,7 +197,7 @@ def test_a_completed_job_has_every_result_and_its_links() -> None:
         "width": 1000,
         "height": 1333,
     }
-    original = {"url": f"link:originals/{SHA}", "width": 3000, "height": 4000, "sha256": SHA}
+    original = {"url": f"link:working/{SHA}.jpg", "width": 3000, "height": 4000, "sha256": SHA}
     assert original.items() <= view["original"].items()
     assert view["models"] == {
         "captioning": "captioner@2",
@@ -206,6 +206,18 @@ def test_a_completed_job_has_every_result_and_its_links() -> None:
     }
     assert view["stages"]["shots"]["finished_at"] == "2026-01-02T03:04:05Z"
     assert view["results"] == {}
+
+
+def test_no_link_leads_to_the_untouched_file() -> None:
+    """Jobs of earlier versions, and photos that cannot be copied in full size, have no copy."""
+    for copy_format, expected in (
+        (None, f"link:working/{SHA}.jpg"),
+        ("PNG", f"link:copies/{SHA}/photo.png"),
+    ):
+        result = {**RESULTS["validation"], "copy_format": copy_format}
+        view = shown(job(stages={"validation": done(result)}))
+        assert view["original"]["url"] == expected
+        assert "originals/" not in str(view)
 
 
 def test_a_failed_stage_leaves_the_others_results() -> None:
@@ -318,5 +330,5 @@ def test_artifacts_are_saved_under_the_photos_name(
     stages = {name: done(RESULTS[name]) for name in ("validation", "shots")}
     of = replace(job(status="completed", stages=stages), filename=filename, source=source)
     job_view(of, link)
-    assert names[f"originals/{SHA}"] == original
+    assert names[f"working/{SHA}.jpg"] == original
     assert [name for key, name in names.items() if key.startswith("shots/")] == [shot]

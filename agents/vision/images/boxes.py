@@ -94,7 +94,11 @@ def read(data: bytes) -> BoxedFile:
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[Box]:
     """Yield boxes until the first that is none. The last one may end after ``end``."""
+    count = 0
     while at + 8 <= end:
+        count += 1
+        if count > _MAX_ENTRIES:
+            raise SyntaxError("too many boxes")
         size, kind = struct.unpack_from(">I4s", data, at)
         head = 8
         if size == 1 and at + 16 <= end:

@@ -34,8 +34,17 @@ class Container:
     exif: bytes = b""
 
 
+_MAX_BLOCKS = 1_000_000
+"""A crafted file has millions of empty blocks. A photo of 50 MB in GIF has 200,000."""
+_MAX_CHUNKS = 100_000
+"""The same for PNG, whose decoder needs more time for each chunk."""
+
+
 def read(data: bytes, kind: str) -> Container:
-    """Read the structure of ``data``, a file of one of `formats.ACCEPTED`."""
+    """Read the structure of ``data``, a file of one of `formats.ACCEPTED`.
+
+    Raises SyntaxError for a file of too many blocks.
+    """
     if kind == "PNG":
         return _png(data)
     if kind == "GIF":
@@ -51,8 +60,11 @@ _IEND = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
 def _png(data: bytes) -> Container:
-    at, cicp, pixels = 8, None, False
+    at, cicp, pixels, count = 8, None, False, 0
     while at + 12 <= len(data):
+        count += 1
+        if count > _MAX_CHUNKS:
+            raise SyntaxError("too many chunks")
         size, kind = struct.unpack_from(">I4s", data, at)
         if not kind.isalpha():
             return Container(len(data))
@@ -69,12 +81,12 @@ def _png(data: bytes) -> Container:
 
 def _gif(data: bytes) -> Container:
     try:
-        at, frames = 13 + _colours(data[10]), 0
+        at, frames, count = 13 + _colours(data[10]), 0, 0
         while at < len(data):
             if data[at] == 0x21:  # an extension
-                at = _after_blocks(data, at + 2)
+                at, count = _after_blocks(data, at + 2, count)
             elif data[at] == 0x2C:  # a frame
-                at = _after_blocks(data, at + 11 + _colours(data[at + 9]))
+                at, count = _after_blocks(data, at + 11 + _colours(data[at + 9]), count)
                 frames += 1
             elif data[at] == 0x3B:
                 return Container(at + 1)
@@ -90,10 +102,16 @@ def _colours(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _after_blocks(data: bytes, at: int) -> int:
+def _after_blocks(data: bytes, at: int, count: int) -> tuple[int, int]:
+    """Return the position after the blocks at ``at``, and ``count`` plus their number."""
     while size := data[at]:
         at += size + 1
-    return at + 1
+        count += 1
+        if count > _MAX_BLOCKS:
+            raise SyntaxError("too many blocks")
+    if count >= _MAX_BLOCKS:
+        raise SyntaxError("too many blocks")
+    return at + 1, count + 1
 
 
 def _webp(data: bytes) -> Container:

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import AvifImagePlugin
 from pillow_heif import HeifImageFile
 
-from agents.vision.images import formats, picture
+from agents.vision.images import formats, jpeg_ends, picture
 
 _LEAST, _FILE_COPIES = 16 << 20, 3
 _DECODED = {"JPEG": 4, "PNG": 4, "GIF": 4, "WEBP": 16, "AVIF": 12, "HEIF": 12}
@@ -80,8 +80,11 @@ def _area(box: Sequence[Any]) -> float:
 
 def _jpeg(data: bytes) -> Header:
     """Read the frame header, and whether a second scan follows the first."""
-    frame, scans, at = None, 0, 2
+    frame, scans, at, count = None, 0, 2, 0
     while scans < 2 and (marker := _MARKER.search(data, at)):
+        count += 1
+        if count > jpeg_ends.MAX_SEGMENTS:
+            raise ValueError("too many segments")
         code, at = marker[1][0], marker.end()
         if code == _END:
             break

@@ -21,6 +21,8 @@ _RESTARTS = re.compile(rb"\xff[\xd0-\xd7]")
 _SOS = 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STRIP = 256
+MAX_SEGMENTS, _MAX_FILL = 100_000, 65_536
+"""Pillow reads each segment, and each fill byte between segments, in Python."""
 
 
 def _junk(seed: int) -> bytes:
@@ -72,20 +74,27 @@ def _picture(data: bytes) -> int | None:
 
 
 def scans(data: bytes) -> int:
-    """Count the scans of a JPEG up to its first end marker."""
+    """Count the scans of a JPEG up to its first end marker.
+
+    Raises SyntaxError for a file of more than 100,000 segments or with a gap between them.
+    """
     return sum(kind == _SOS for kind, _ in _segments(data))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield each segment's marker and content up to the end marker; skip coded pixels."""
-    at = 2
+    at, count, pixels = 2, 0, False
     while marker := _MARKER.search(data, at):
+        count += 1
+        if count > MAX_SEGMENTS or (marker.start() - at > _MAX_FILL and not pixels):
+            raise SyntaxError("too many segments or fill bytes")
         at, kind = marker.end(), marker[1][0]
         if kind == 0xD9:
             return
         if kind == 0x01 or kind == 0xD8:
             continue
         size = max(int.from_bytes(data[at : at + 2], "big"), 2)
+        pixels = pixels or kind == _SOS
         yield kind, data[at + 2 : at + size]
         at += size
 

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 
 from agents.vision.images import boxes
 
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-_SOS, _APP0, _APP1, _APP2, _APP14, _COMMENT = 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_SOS = 0xDA
+_DECODED = frozenset((*range(0xC0, 0xD0), _SOS, 0xDB, 0xDC, 0xDD))
+"""Markers of a JPEG's frames, tables, scans and restart intervals."""
 # Parts of a PNG that describe pixels, colours or frames. All others are left out.
 _PNG_PARTS = frozenset(
     (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB",
@@ -57,13 +59,13 @@ def _jpeg(data: bytes, turn: int) -> bytes:
         exif = b"Exif\0\0" + _orientation(turn)
         parts.append(b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif)
     for kind, segment in _segments(data):
-        if kind not in range(_APP0, _APP14 + 2) and kind != _COMMENT:
+        name = segment[4:]
+        if kind in _DECODED or (kind == 0xE2 and name.startswith(b"ICC_PROFILE\0")):
             parts.append(segment)
-        elif kind in (_APP0, _APP14) or (
-            kind == _APP2 and segment[4:].startswith(b"ICC_PROFILE\0")
-        ):
-            # JFXX, a preview, is an APP0 too.
-            parts += [] if segment[4:].startswith(b"JFXX") else [segment]
+        elif kind == 0xE0 and name.startswith(b"JFIF\0") and len(name) >= 14:
+            parts.append(b"\xff\xe0\0\x10" + name[:12] + b"\0\0")  # without its preview
+        elif kind == 0xEE and name.startswith(b"Adobe") and len(name) >= 12:
+            parts.append(b"\xff\xee\0\x0e" + name[:12])  # the colours' transform
     return b"".join(parts) + b"\xff\xd9"
 
 
@@ -153,6 +155,8 @@ def _boxed(data: bytes, turn: int) -> bytes:
     for item in boxes.read(data).items.values():
         if item.kind not in _TEXT_ITEMS:
             continue
+        if sum(size for _, size in item.extents) > len(data):
+            raise ValueError("parts of an item overlap")
         for at, size in item.extents:
             clean[at : at + size] = bytes(len(clean[at : at + size]))
         exif = b"\0\0\0\0" + _orientation(turn)

@@ -187,7 +187,9 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
             f"{kind} is not supported; send JPEG, PNG, GIF, WebP, AVIF or HEIC.",
         )
     max_pixels = pixel_limit(kind, max_pixels)
-    container = containers.read(data, kind)
+    with _decoders_errors():
+        container = containers.read(data, kind)
+        scans = jpeg_ends.scans(data) if kind == "JPEG" else 1
     if container.incomplete:
         raise Rejected("truncated-image", "The image is incomplete: its end is missing.")
     if container.size:
@@ -200,7 +202,7 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
         with _decoders_errors():
             image.load()
     if kind == "JPEG":
-        _check_scans(jpeg_ends.scans(data), image.size)
+        _check_scans(scans, image.size)
     turn = _orientation(image, kind, container)
     return _Opened(data, kind, image, image.size, turn, container.cicp)
 
