@@ -92,7 +92,7 @@ def caption(seen: Prediction, own: Vocabulary = PLAIN) -> str:
     if sure.is_nothing:
         return ""
     noun = sure.type or _unsure_noun(seen)
-    words = _title_words(sure, _agreeing(seen.titles, sure), own)
+    words = _title_words(seen, sure, own)
     return shortened([capitals(word) for word in (*words, own.word("types", noun))], TITLE_LENGTH)
 
 
@@ -196,8 +196,9 @@ def can_describe(word: str, type_: str | None) -> bool:
     return bool(true.intersection(EXTRA_WORDS[word])) and word not in type_.split()
 
 
-def _title_words(sure: Named, title: Title | None, own: Vocabulary) -> list[str]:
+def _title_words(seen: Prediction, sure: Named, own: Vocabulary) -> list[str]:
     """Return wearer, colour, pattern and further words of the title; not the noun."""
+    title = _agreeing(seen.titles, sure)
     words: list[str] = []
     if sure.wearer:
         words.append(own.said.get("genders", {}).get(sure.wearer, WEARERS[sure.wearer][0]))
@@ -206,18 +207,27 @@ def _title_words(sure: Named, title: Title | None, own: Vocabulary) -> list[str]
         words.extend(_second_colour(title, sure.colour, own))
     if sure.pattern:
         words.append(own.word("patterns", sure.pattern))
-    words.extend(own.word("words", word) for word in _extra_words(sure, title))
+    words.extend(own.word("words", word) for word in _extra_words(seen, sure, title))
     return [word for word in words if word.lower() not in own.leave_out]
 
 
-def _extra_words(sure: Named, title: Title | None) -> list[str]:
-    """Return the further words: of the title, then of sleeve and neckline, each once."""
+def _extra_words(seen: Prediction, sure: Named, title: Title | None) -> list[str]:
+    """Return the further words: of the title, then of sleeve and neckline, each once.
+
+    A word of sleeves or neckline needs the agreement of the head, if the head has an answer.
+    """
     details = dict(sure.details)
+    shares = {"sleeve": dict(seen.sleeves), "neckline": dict(seen.necklines)}
     said = [word for word, share in title.words if share >= SURE_WORD] if title else []
     for head, table in (("sleeve", SLEEVE_WORDS), ("neckline", NECK_WORDS)):
+        doubted = {
+            word for class_, word in table.items() if shares[head].get(class_, 1.0) < SURE_WORD
+        }
         if head in details:  # the head's word replaces the title's
-            said = [word for word in said if word not in table.values()]
-            said += [table[details[head]]] if details[head] in table else []
+            doubted = set(table.values())
+        said = [word for word in said if word not in doubted]
+        if details.get(head) in table:
+            said.append(table[details[head]])
     wanted = [word for word in said if can_describe(word, sure.type) and word != sure.pattern]
     return list(dict.fromkeys(wanted))
 
