@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from agents.vision.networks.colour_evidence import Joint, garment_alone, measured_table
+from agents.vision.networks.colour_evidence import Joint, garment_alone, measured_table, on_white
 
 WORDS = ("black", "red", "white")
 
@@ -50,3 +50,13 @@ def test_all_evidence_counts() -> None:
 def test_numbers_without_a_word_are_refused() -> None:
     with pytest.raises(KeyError):
         Joint.of_json('{"sharpness": 1, "measured": 1, "bias": {"red": 0}}', WORDS)
+
+
+def test_only_photos_on_white_are_on_white() -> None:
+    photos = torch.ones(3, 3, 32, 32)
+    photos[:, :, 8:24, 8:24] = 0.2
+    photos[1] = 0.5
+    photos[2, :, :12] = 0.3
+    masks = torch.zeros(3, 1, 32, 32)
+    masks[..., 8:24, 8:24] = 1.0
+    assert on_white(photos, masks).tolist() == [True, False, False]

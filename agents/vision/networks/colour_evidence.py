@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from agents.vision.networks.prediction import Ranking
 
 WHITE, SURE_PIXEL, LEAST_PIXELS, FLOOR = 0.98, 0.5, 200, 0.03
+WHITE_PIXEL, WHITE_SHARE = 0.9, 0.8
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,18 @@ def garment_alone(photos: Tensor, masks: Tensor) -> Tensor:
         box = white[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         found.append(F.interpolate(box[None], photo.shape[1:], mode="bilinear")[0])
     return torch.stack(found)
+
+
+def on_white(photos: Tensor, masks: Tensor) -> Tensor:
+    """Tell for each photo whether its surroundings are white, (n,).
+
+    On white, the garment alone is no further evidence: the networks learnt colours from such
+    photos.
+    """
+    outside = masks[:, 0] <= SURE_PIXEL
+    white = outside & (photos.amin(dim=1) > WHITE_PIXEL)
+    share = white.sum(dim=(1, 2)) / outside.sum(dim=(1, 2)).clamp(min=1)
+    return share > WHITE_SHARE
 
 
 def measured_table(measured: Sequence[Ranking], words: Sequence[str]) -> Tensor:

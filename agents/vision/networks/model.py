@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from agents.vision.images.garment_colour import Named, measured_colours
 from agents.vision.networks.blend import Blend
-from agents.vision.networks.colour_evidence import Joint, garment_alone, measured_table
+from agents.vision.networks.colour_evidence import Joint, garment_alone, measured_table, on_white
 from agents.vision.networks.garment_net import HEADS
 from agents.vision.networks.prediction import Prediction, Ranking, SoftMask, ranking
 from agents.vision.networks.title import Seen
@@ -116,8 +116,12 @@ class GarmentModel:
         seen = Seen(places(levels), facts(shares))
         titles = beam_search(parts.title, self._card.title_words, seen)
         if self._card.joint:
-            whole = logits["colour"].lerp(second["colour"], self._card.blend.shares["colour"])
-            shares = {**shares, "colour": self._colours(photos, soft, whole, measured)}
+            rest = torch.nonzero(~on_white(photos, soft))[:, 0].tolist()
+            if rest:
+                whole = logits["colour"].lerp(second["colour"], self._card.blend.shares["colour"])
+                shares["colour"][rest] = self._colours(
+                    photos[rest], soft[rest], whole[rest], [measured[place] for place in rest]
+                )
         rows = {head: share.double().tolist() for head, share in shares.items()}
         return [
             self._prediction(
