@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import signal
 import socket
@@ -62,13 +63,12 @@ def _answer_one(answer: Answer, link: socket.socket) -> bool:
         except NotGranted:
             reply = {}, []
         del blobs
+        if need > _LARGE:
+            _give_memory_back()  # before the answer: then the parent looks at this process's size
         send(link, *reply)
     except (EOFError, OSError):
         return False
     _set_alarms(0, 0)
-    del reply
-    if need > _LARGE:
-        _give_memory_back()
     return True
 
 
@@ -82,7 +82,11 @@ def _set_alarms(wall_s: float, cpu_s: float) -> None:
 
 
 def _give_memory_back() -> None:
-    """Return freed memory to the system, so that an idle child stays small (glibc only)."""
+    """Return freed memory to the system, so that an idle child stays small (glibc only).
+
+    Decoders of some formats are part of reference cycles.
+    """
+    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -37,7 +37,7 @@ _BOOT = (
     "import_module(sys.argv[1]).main(int(sys.argv[2]), sys.argv[3])"
 )
 _ALARMS = (-signal.SIGALRM, -signal.SIGPROF)
-_WORKING = 64 << 20
+_WORKING = 96 << 20
 """Bytes of address space beside the reserved memory: Python's own objects while a child works."""
 
 

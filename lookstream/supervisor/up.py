@@ -43,6 +43,11 @@ STOP_S = 8.0
 SETTLED_S = 30.0
 """After this time a child process has finished its start, the sweep of all jobs included."""
 
+STARTS = 3
+"""How often a child process may end before all processes were ready once. A signal, and the
+watchdog's exit code, do not count."""
+STUCK = 70
+
 
 class ChildProcess:
     """A child process that is restarted whenever it ends, after a growing pause."""
@@ -53,26 +58,39 @@ class ChildProcess:
         self._environment = {**os.environ, **environment, SUPERVISED: "1"}
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
+        self.was_ready = False
 
     async def keep_alive(self) -> None:
-        """Run until `stop`."""
-        pause = 0.5
+        """Run until `stop`. Raises `CannotStart`."""
+        pause, failed = 0.5, 0
         while not self._stopping:
             began = time.monotonic()
-            self._process = await asyncio.create_subprocess_exec(
-                *self._arguments,
-                env=self._environment,
-                stdin=asyncio.subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C must reach `up` only, which stops the children
-            )
+            self._process = await self._start()
             code = await self._process.wait()
             if self._stopping:
                 return
+            failed += code > 0 and code != STUCK
+            if failed == STARTS and not self.was_ready:
+                raise CannotStart(
+                    f"the {self.name} ended {STARTS} times before it was ready, at last with exit "
+                    f"code {code}; its messages above say why"
+                )
             pause = 0.5 if time.monotonic() - began > SETTLED_S else min(pause * 2, 15.0)
             log.warning("process_died", process=self.name, code=code, pause_s=pause)
             if time.monotonic() - began > SETTLED_S:
                 self._environment[RESTARTED] = "1"
             await asyncio.sleep(pause)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._arguments,
+                env=self._environment,
+                stdin=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C must reach `up` only, which stops the children
+            )
+        except OSError as error:
+            raise CannotStart(f"the {self.name} cannot be executed: {error}") from error
 
     def reload(self) -> None:
         """Make a running worker load its networks again."""
@@ -133,19 +151,28 @@ async def _supervise(settings: Settings, insecure: bool, ready: Callable[[str], 
     own = [f"{wiring.own_url(settings)}/health/ready"]
     pages = own + [f"http://127.0.0.1:{port}/health/ready" for port in ports]
     reloading = asyncio.create_task(_reload_workers(hangup, dict(zip(ports, workers, strict=True))))
-    reporting = asyncio.create_task(_report_ready(pages, lambda: ready(settings.public_url)))
+
+    def all_ready() -> None:
+        for child in children:
+            child.was_ready = True
+        ready(settings.public_url)
+
+    reporting = asyncio.create_task(_report_ready(pages, all_ready))
     await stop.wait()
     reporting.cancel()
     reloading.cancel()
     await asyncio.gather(*(child.stop() for child in children))
+    failures = [run.exception() for run in runs if run.done() and not run.cancelled()]
     for run in runs:
         run.cancel()
+    for failure in filter(None, failures):
+        raise failure
 
 
 def _stop_on_failure(run: asyncio.Task[None], stop: asyncio.Event) -> None:
-    """Stop all processes when one cannot be executed."""
+    """Stop all processes when one cannot start."""
     if not run.cancelled() and (error := run.exception()):
-        log.error("process_not_started", exc_info=error)
+        log.error("process_not_started", reason=str(error))
         stop.set()
 
 

@@ -162,3 +162,15 @@ def test_a_header_that_lies_about_the_size_gets_no_more_memory(small: Decoder) -
     lie = frame[:6] + (10).to_bytes(2, "little") * 2 + frame[10:]
     assert code_of(small, lie) in ("too-much-memory", "decode-failed", "truncated-image")
     assert small.budget.free == small.budget.total
+
+
+def test_one_child_decodes_many_large_photos(small: Decoder) -> None:
+    """A child that kept the memory of its last photo would be replaced."""
+    photo = tshirt((3000, 2000))
+    files = [encoded(photo, "AVIF", speed=10), encoded(photo, "GIF"), jpeg(photo)]
+    before = children()
+    small.warm_up()
+    (first,) = children() - before
+    for data in files * 2:
+        assert small.inspect(data).width == 3000
+    assert children() - before == {first}

@@ -7,9 +7,10 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 from pillow_heif import register_heif_opener
 
 from agents.inputs.decoding import Decoder
@@ -353,3 +354,26 @@ def test_millions_of_empty_blocks_are_refused(
     data = encoded(SHIRT, kind)
     data = data[:at] + block * count + data[at:]
     assert code_of(decoder, data) == "decode-failed"
+
+
+ODD: dict[str, Callable[[], bytes]] = {
+    "jpeg without its end": lambda: jpeg(SHIRT).removesuffix(EOI),
+    "ycck": lambda: ycck(SHIRT),
+}
+for _name, _make in PLAIN.items():
+    ODD[f"{_name} with a tail"] = lambda make=_make: make() + SAMSUNG  # type: ignore[misc]
+for _name, _turned in TURNED.items():
+    ODD[f"{_name}, turned"] = partial(_turned, 6)
+for _name, _coloured in WITH_COLOURS.items():
+    ODD[f"{_name} in HDR"] = partial(_coloured, SHIRT, 9, 16)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_copy_without_metadata_looks_the_same(decoder: Decoder, name: str) -> None:
+    found = decoder.inspect(ODD[name]())
+    again = decoder.inspect(found.copy)
+    one, other = pixels(found.working), pixels(again.working)
+    assert one.size == other.size
+    difference = ImageStat.Stat(ImageChops.difference(one, other)).mean
+    assert max(difference) < 3
+    assert SAMSUNG not in found.copy
