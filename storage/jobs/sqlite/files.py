@@ -16,7 +16,10 @@ def make_private(path: Path) -> None:
     file to the files that it creates beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # Never open an existing job file: closing a descriptor drops all POSIX locks of this process on
+    # the file. Another process would then delete the write-ahead log that this process writes to.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
         with contextlib.suppress(FileNotFoundError, PermissionError):
             each.chmod(0o600)
