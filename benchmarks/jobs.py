@@ -3,7 +3,8 @@
     python -m benchmarks.jobs                                 SQLite, 1,000 and 100,000 jobs
     python -m benchmarks.jobs --jobs mongodb://host/ --json   MongoDB, in new databases
 
-A time is that of one call of the job store, which returns one page of 50 jobs or one count.
+Each time is the 95th percentile of 200 calls of the job store (``--times``). A call returns one
+page of at most 50 jobs, or one count.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ class GatewayDeps:
     """Everything that the gateway needs.
 
     The caller closes the stores and the publisher. The app starts and stops ``job_updates``,
-    because it notifies waiting requests on the app's event loop. ``events`` is the AsyncAPI
+    because
+    ``job_updates`` notifies waiting requests on the app's event loop. ``events`` is the AsyncAPI
     document. ``hosts`` are the allowed host names, None for any.
     """
 

@@ -235,7 +235,9 @@ def _is_from(source: str, note: str, artifacts: ArtifactStore) -> bool:
 def _store_original(
     payload: Validated, data: bytes, artifacts: ArtifactStore, uploaded: ArtifactInfo | None
 ) -> None:
-    """Store the original under its content's key, by a copy inside the store if possible.
+    """Store the original under the key made from its SHA-256.
+
+    If possible, the store copies the uploaded object itself.
 
     The uploader could change the quarantined object between our read and the copy. If the copy has
     another ETag, write the bytes that we read instead. The content decides the type, not the

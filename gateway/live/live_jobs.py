@@ -107,8 +107,9 @@ class LiveJobs:
         """Send every change of the group's jobs from now on; of all jobs if ``group`` is None.
 
         With ``since``, and after a gap in the job updates, a backfill from the store comes first.
-        Event ids are the times when the gateway received the updates. During a backfill the event
-        id stays the same, so a client that is cut off repeats the backfill.
+        Event ids are the times when the gateway received the updates. The event id does not change
+        during a backfill. If a client loses its connection during a backfill, the gateway sends
+        the whole backfill again after the reconnect.
         """
         with self.feed.subscribe_to_group(group) as mailbox:
             event_id = since or TimeEventId.now()

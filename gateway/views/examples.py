@@ -45,7 +45,7 @@ JOB: dict[str, Any] = {
     },
     "caption": "Women's red floral midi dress",
     "description": "A midi dress in red with a floral print.",
-    "attributes": {"colour": {"value": "red", "confidence": 0.93}},
+    "attributes": {"colour": {"value": "red", "confidence": 0.93, "needs_review": False}},
     "needs_review": False,
     "listings": {
         "ebay": {

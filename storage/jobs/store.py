@@ -249,7 +249,7 @@ class JobStore(Protocol):
         """Return the number of jobs that match, or ``at_most``. Ignores cursor and limit."""
 
     async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
-        """Return the vectors of at most ``limit`` jobs, including deleted ones.
+        """Return the vectors of at most ``limit`` jobs. A deleted job has no embedding.
 
         Order: by ``written_at``, then by ``job_id``. ``after`` is such a pair: the position to
         continue from. A job that was written again is returned again. Times are by the writers'

@@ -57,7 +57,7 @@ def event_type(topic: str) -> str:
 
 
 def encode(event: Event, *, source: str, traceparent: str | None = None) -> Encoded:
-    """Return the record of an event. ``source`` names the sender, such as ``/lookstream/pose``.
+    """Return the record of an event. ``source`` names the sender, such as ``/lookstream/gateway``.
 
     Raises `EventTooLarge`, and ValueError for values that are not JSON (NaN, half surrogates).
     """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,3 +59,35 @@ async def test_an_older_job_file_becomes_private_and_its_directory_keeps_its_mod
         assert mode(older.parent) == 0o755
     finally:
         await jobs.close()
+
+
+def test_making_the_file_private_drops_no_locks(tmp_path: Path) -> None:
+    """POSIX locks of a process end when any descriptor of the file is closed. Then a second process
+    deletes the write-ahead log that the first one still uses, and jobs vanish."""
+    path = tmp_path / "jobs.sqlite"
+    count = "SELECT count(*) FROM jobs"
+    program = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+        "print(c.execute(sys.argv[2]).fetchone()[0]); c.close()"
+    )
+
+    def seen_elsewhere() -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(path), count],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    async def use_twice() -> None:
+        first, second = SqliteJobs(path), SqliteJobs(path)
+        await first.apply([Submitted("one", 1, NOW, {"url": "x"}, ("a",))])
+        await second.get("one")
+        assert seen_elsewhere() == 1
+        await first.apply([Submitted("two", 1, NOW, {"url": "x"}, ("a",))])
+        assert seen_elsewhere() == 2
+        await first.close()
+        await second.close()
+
+    asyncio.run(use_twice())

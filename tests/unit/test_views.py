@@ -175,7 +175,8 @@ def test_a_completed_job_has_every_result_and_its_links() -> None:
     view = shown(job(status="completed", stages=stages))
     assert view["caption"] == "Red floral midi dress"
     assert view["needs_review"] is True
-    assert view["attributes"] == {"colour": {"value": "red", "confidence": 0.9}}
+    colour = {"value": "red", "confidence": 0.9, "needs_review": False}
+    assert view["attributes"] == {"colour": colour}
     assert view["top5"] == [{"label": "dress", "probability": 0.6}]
     assert view["pose"]["subject"] == "worn"
     assert view["pose"]["box"] == BOX

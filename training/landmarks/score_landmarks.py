@@ -45,7 +45,11 @@ class Marked:
 
 @dataclass
 class Tally:
-    """Numbers of points marked, marked and found, hit, found but not marked; and the misses."""
+    """Counts of points.
+
+    ``marked``: marked points. ``found``: marked points that the finder found. ``within``: hits.
+    ``not_marked``: found points without a mark. ``misses`` has one line for each miss.
+    """
 
     marked: int = 0
     found: int = 0

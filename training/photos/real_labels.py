@@ -111,7 +111,7 @@ SAME = {"rompers": "romper", "booties": "boots", "bootie": "boots", "hat": "hat"
 RELATIVES = {
     "hoodie": "sweatshirt", "polo shirt": "t-shirt", "tank top": "undershirt", "blouse": "top",
     "cardigan": "sweater", "coat": "outerwear", "jacket": "outerwear", "boots": "casual shoes",
-    "sneakers": "casual shoes", "loafers": "formal shoes", "bodysuit": "babydoll",
+    "sneakers": "casual shoes", "loafers": "formal shoes", "bodysuit": "undershirt",
     "romper": "dress", "jumpsuit": "dress", "beanie": "cap", "suit": "outerwear",
     "blazer": "outerwear", "baby": "girls",
 }  # fmt: skip

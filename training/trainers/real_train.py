@@ -111,7 +111,8 @@ def truth_of(samples: Sequence[Sample], words: Words) -> dict[str, Tensor]:
 def begin_from_shipped(network: GarmentNet, words: Words) -> None:
     """Load the shipped encoder and heads.
 
-    A new word starts with the weights of its `RELATIVES` word.
+    A new word starts with the weights of the old word that `RELATIVES` names. A new word without
+    such an old word keeps its random weights.
     """
     from safetensors import safe_open
 

@@ -155,9 +155,10 @@ def _chosen(photos: RealPhotos, places: NDArray[np.intp]) -> Tensor:
 
 
 def parts_loss(logits: Tensor, parts: Tensor) -> Tensor:
-    """Return cross-entropy with the share of each part in a cell.
+    """Return the cross-entropy between the predicted parts and the true parts.
 
-    Rare parts have larger weights.
+    The truth of an output pixel is the share of each part in its area. Rare parts have larger
+    weights.
     """
     shares = F.interpolate(parts, size=logits.shape[2:], mode="area")
     weights = torch.tensor(WEIGHTS)[None, :, None, None]
