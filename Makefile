@@ -58,10 +58,10 @@ contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and even
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
 	@$(BIN)/python -m deploy.local build
 
-train: $(TRAINED)/thresholds.json $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks further with $LOOKSTREAM_DATA
+train: $(TRAINED)/thresholds.json $(TRAINED)/colours.json $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks further with $LOOKSTREAM_DATA
 	@$(TRAIN) training.calibration.pack --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors \
-		--mask $(TRAINED)/mask.safetensors --parts $(TRAINED)/parts.safetensors \
-		--title $(TRAINED)/title.safetensors --thresholds $(TRAINED)/thresholds.json \
+		--mask $(TRAINED)/mask.safetensors --title $(TRAINED)/title.safetensors \
+		--thresholds $(TRAINED)/thresholds.json --colours $(TRAINED)/colours.json \
 		--out agents/vision/weights/garment-3.safetensors
 
 train-net: $(TRAINED)/net.safetensors ## … the encoder and its heads; run again to resume after a stop
@@ -88,6 +88,9 @@ $(TRAINED)/title.safetensors: | $(TRAINED)/second.safetensors
 
 $(TRAINED)/thresholds.json: | $(TRAINED)/second.safetensors
 	@$(TRAIN) training.calibration.calibrate --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
+
+$(TRAINED)/colours.json: | $(TRAINED)/second.safetensors
+	@$(TRAIN) training.calibration.tune_colours --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
 
 train-landmarks: $(VENV)/.ready-dev ## … the landmark network, from drawn garments
 	@$(TRAIN) training.landmarks.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors

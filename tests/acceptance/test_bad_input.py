@@ -86,7 +86,9 @@ def test_an_empty_file_is_refused(system: System) -> None:
         ("/flood", "url-too-large"),
     ],
 )
-def test_a_url_that_leads_nowhere(system: System, website: Website, path: str, code: str) -> None:
+def test_a_url_without_a_photo_fails_with_its_code(
+    system: System, website: Website, path: str, code: str
+) -> None:
     (entry,) = system.post_json(url=website.url + path).json()["jobs"]
     _assert_failed(system.finish(entry["job_id"]), code)
     assert website.answers.total() == 1  # one request, not repeated

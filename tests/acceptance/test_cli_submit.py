@@ -18,7 +18,9 @@ from tests.polling import until
 COUNT = 60
 
 
-def test_ctrl_c_half_way_and_again_makes_nothing_twice(system: System, tmp_path: Path) -> None:
+def test_repeating_an_interrupted_submit_makes_no_duplicates(
+    system: System, tmp_path: Path
+) -> None:
     group = f"interrupted {uuid.uuid4()}"
     contents = photos(group, COUNT)
     for number, content in enumerate(contents):
@@ -51,7 +53,7 @@ def test_ctrl_c_half_way_and_again_makes_nothing_twice(system: System, tmp_path:
     assert total(system, group) == COUNT
 
 
-def test_again_makes_new_jobs_all_the_same(system: System, tmp_path: Path) -> None:
+def test_the_option_again_makes_new_jobs(system: System, tmp_path: Path) -> None:
     group = f"again {uuid.uuid4()}"
     (tmp_path / "one.jpg").write_bytes(photos(group, 1)[0])
     for more in ([], [], ["--again"]):
@@ -60,7 +62,7 @@ def test_again_makes_new_jobs_all_the_same(system: System, tmp_path: Path) -> No
     assert total(system, group) == 2
 
 
-def test_the_whole_way(system: System, tmp_path: Path) -> None:
+def test_all_client_commands_on_one_job(system: System, tmp_path: Path) -> None:
     """Submit, watch, list, show, download, run again and delete."""
     group = f"all of it {uuid.uuid4()}"
     path = tmp_path / "dress.jpg"

@@ -62,7 +62,7 @@ def test_a_large_photo_goes_straight_to_the_store(system: System, tmp_path: Path
     assert copies["original.jpg"].read_bytes() == path.read_bytes()
 
 
-def test_changes_come_as_they_happen(system: System) -> None:
+def test_changes_are_streamed_live(system: System) -> None:
     group = f"live {uuid.uuid4()}"
     with Client(system.gateway) as client:
         told = []

@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.parametrize("language", ["python", "shell", "java"])
-def test_a_producer_needs_nothing_of_ours(system: System, website: Website, language: str) -> None:
+def test_the_example_producers_work(system: System, website: Website, language: str) -> None:
     if language == "java" and system.kafka is None:
         pytest.skip("librdkafka's in-process broker tells Java's client 4 to wait for 20 minutes")
     contents = [photo(f"{language} {number}") for number in range(2)]

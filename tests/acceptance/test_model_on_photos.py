@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_people_s_photos_are_told_apart() -> None:
+def test_ten_classes_of_peoples_photos_are_recognised() -> None:
     """Ten classes, 341 photos. `TOP1_FLOOR` is some points below the score in the model card."""
     found = score(GarmentModel.load(), FOLDER, [VALIDATION_PHOTOS])[VALIDATION_PHOTOS]
     assert found["n"] == 341

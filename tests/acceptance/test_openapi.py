@@ -30,7 +30,7 @@ def alone(tmp_path: Path) -> Iterator[System]:
     system.close()
 
 
-def test_no_made_up_request_gets_an_undocumented_answer(
+def test_all_answers_are_documented(
     alone: System, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     report = tmp_path / "report.json"

@@ -25,7 +25,7 @@ from tests.acceptance.website import Website
 from tests.polling import until
 
 
-def test_kcat_is_enough(system: System, website: Website) -> None:
+def test_kcat_can_submit(system: System, website: Website) -> None:
     kcat = _kcat()
     content, job_id = photo("kcat"), new_job_id()
     data = submission(job_id, website.put("/dress.jpg", content))
@@ -55,7 +55,7 @@ def test_structured_mode(system: System, website: Website) -> None:
     assert job["metadata"] == {"sku": "A 17"}
 
 
-def test_binary_mode_with_fields_that_nobody_knows(system: System, website: Website) -> None:
+def test_binary_mode_with_unknown_fields(system: System, website: Website) -> None:
     content = photo("binary")
     url = website.put("/trousers.jpg", content)
     data = submission(new_job_id(), url, stages=["thumbnailing"], colour_of_the_week="teal")
@@ -75,7 +75,7 @@ def test_any_compression(system: System, website: Website, compression: str) -> 
     assert _completed(system, job_id)["metadata"] == data["metadata"]
 
 
-def test_a_url_seen_before_is_asked_for_conditionally(system: System, website: Website) -> None:
+def test_a_known_url_is_requested_conditionally(system: System, website: Website) -> None:
     url = website.put("/known.jpg", photo("a known URL"))
     broker = system.info["kafka"]
 

@@ -25,7 +25,7 @@ SEEING = {"captioning", "classification", "annotation", "pose", "shots"}
 RESULTS = ("caption", "description", "attributes", "top5", "pose", "thumbnails", "annotated")
 
 
-def test_a_new_model_over_finished_jobs(
+def test_a_replay_updates_finished_jobs_with_a_new_model(
     system: System, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     weights = tmp_path / "weights.safetensors"
@@ -151,7 +151,7 @@ def test_any_topic_that_a_stage_reads_brings_the_job_to_its_end(system: System, 
     until(again)
 
 
-def test_what_cannot_be_replayed_is_said(system: System) -> None:
+def test_a_topic_that_cannot_be_replayed_is_refused(system: System) -> None:
     told = system.cli("replay", "image-captioned")
     assert told.returncode == 2
     assert "topic-not-replayable" in told.stderr

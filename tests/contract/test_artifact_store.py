@@ -248,7 +248,7 @@ def test_any_other_key_is_taken_as_it_is(store: ArtifactStore, key: str) -> None
     assert store.list() == ["copies/" + key]
 
 
-def test_a_copy_lives_its_own_life(store: ArtifactStore) -> None:
+def test_a_copy_is_independent_of_its_original(store: ArtifactStore) -> None:
     store.put("incoming/1", TEXT, content_type="image/gif")
     store.copy("incoming/1", "originals/abc")
     store.copy("incoming/1", "originals/abc")
@@ -276,7 +276,7 @@ def test_the_last_write_wins_and_changes_the_etag(store: ArtifactStore) -> None:
     assert store.get("a") == b"secnd"
 
 
-def test_a_reader_never_sees_a_torn_object(store: ArtifactStore) -> None:
+def test_a_reader_never_gets_a_partial_object(store: ArtifactStore) -> None:
     versions = [bytes([65 + i]) * (MIB + i * 50_000) for i in range(8)]
     store.put("a", versions[0])
     done = threading.Event()
@@ -334,7 +334,7 @@ def test_a_listing_is_in_the_keys_own_order(store: ArtifactStore) -> None:
     assert store.list("none") == store.list(after="zzz") == []
 
 
-def test_a_check_says_yes_and_leaves_no_trace(store: ArtifactStore) -> None:
+def test_a_check_succeeds_and_leaves_no_object(store: ArtifactStore) -> None:
     store.check()
     assert store.list() == []
 

@@ -38,7 +38,7 @@ def broker(request: pytest.FixtureRequest) -> BrokerUrl:
     return url
 
 
-async def test_what_is_published_lies_on_its_topic(broker: BrokerUrl) -> None:
+async def test_a_published_event_is_on_its_topic(broker: BrokerUrl) -> None:
     event = submitted()
     async with producing(broker) as producer:
         await producer.publish_all([(event, TRACE)])
@@ -68,7 +68,7 @@ async def test_records_go_as_they_are_and_in_order(broker: BrokerUrl) -> None:
     assert (bare.value(), bare.headers()) == (None, None)
 
 
-async def test_one_key_has_one_partition_whoever_asks(broker: BrokerUrl) -> None:
+async def test_keys_are_partitioned_by_murmur2(broker: BrokerUrl) -> None:
     """Java clients and this producer put a job's events on the same partition, by murmur2."""
     topic = new_topic(broker, partitions=4)
     keys = [b"21", b"foobar", b"a-little-bit-long-string"]  # values from Kafka's own tests
@@ -89,7 +89,7 @@ async def test_many_publishers_share_a_producer(broker: BrokerUrl) -> None:
     assert {each.value() for each in found} == {b"%d" % number for number in range(100)}
 
 
-async def test_what_is_too_large_for_any_broker_says_so(broker: BrokerUrl) -> None:
+async def test_a_too_large_record_raises_event_too_large(broker: BrokerUrl) -> None:
     topic = new_topic(broker)
     async with producing(broker) as producer:
         with pytest.raises(EventTooLarge):
@@ -97,7 +97,7 @@ async def test_what_is_too_large_for_any_broker_says_so(broker: BrokerUrl) -> No
         await producer.send(letters(topic, b"the next one"))
 
 
-async def test_a_broker_that_answers_is_well(broker: BrokerUrl) -> None:
+async def test_the_check_of_a_running_broker_succeeds(broker: BrokerUrl) -> None:
     async with producing(broker) as producer:
         await producer.check()
 

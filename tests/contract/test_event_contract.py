@@ -36,7 +36,7 @@ def document(written: dict[str, str]) -> Document:
 
 
 @pytest.mark.parametrize("name", ["openapi.json", "asyncapi.json", "events.md"])
-def test_docs_are_what_is_served(written: dict[str, str], name: str) -> None:
+def test_generated_docs_are_up_to_date(written: dict[str, str], name: str) -> None:
     assert (DOCS / name).read_text() == written[name], "run `make contracts`"
 
 
@@ -113,7 +113,7 @@ BREAKING: dict[str, Callable[[Document], object]] = {
 
 
 @pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING.keys())
-def test_what_would_break_them_is_seen(change: Callable[[Document], object]) -> None:
+def test_breaking_changes_are_detected(change: Callable[[Document], object]) -> None:
     new = copy.deepcopy(RELEASED)
     change(new)
     assert len(breaks(RELEASED, new)) == 1

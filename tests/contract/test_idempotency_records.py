@@ -31,7 +31,7 @@ async def test_a_record_is_read_without_a_claim(store: JobStore) -> None:
     assert await store.idempotency_record("bob:key") is None
 
 
-async def test_an_expired_one_gives_way(store: JobStore) -> None:
+async def test_an_expired_record_is_replaced(store: JobStore) -> None:
     await store.claim_idempotency_key(FIRST, expired=NOON - DAY)
     late = IdempotencyRecord(FIRST.key, "another body", NOON + DAY)
     assert await store.claim_idempotency_key(late, expired=late.at - DAY) == FIRST

@@ -91,7 +91,7 @@ async def test_a_batch_is_folded_in_order_job_by_job(store: JobStore) -> None:
     assert await store.apply([]) == []
 
 
-async def test_a_job_that_cannot_be_stored_is_no_outage(store: JobStore) -> None:
+async def test_a_job_that_cannot_be_stored_does_not_raise_unavailable(store: JobStore) -> None:
     with pytest.raises(StorageError) as failure:
         await store.apply([submitted(metadata={"a": [float("nan")]})])
     assert not isinstance(failure.value, StoreUnavailable)
@@ -107,7 +107,7 @@ async def test_a_sweep_restarts_the_clock(store: JobStore) -> None:
     assert await found(store, updated_before=late) == []
 
 
-async def test_a_store_gives_what_the_pure_function_says(store: JobStore) -> None:
+async def test_a_store_agrees_with_the_fold(store: JobStore) -> None:
     error = StageError("validation", "rejected", "not-an-image", "No image")
     updates: list[JobUpdate] = [
         completed(0, "captioning"),
@@ -123,7 +123,7 @@ async def test_a_store_gives_what_the_pure_function_says(store: JobStore) -> Non
     assert await store.get("job-0000") == expected
 
 
-async def test_a_check_says_yes_and_a_closed_store_no(store: JobStore) -> None:
+async def test_a_check_succeeds_until_the_store_is_closed(store: JobStore) -> None:
     await store.check()
     await store.close()
     await store.close()

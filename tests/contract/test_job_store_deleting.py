@@ -72,7 +72,7 @@ async def test_listings_and_counts_leave_it_out_unless_asked(store: JobStore) ->
     assert await store.count(JobQuery(statuses=EVERYTHING), at_most=100) == 8
 
 
-async def test_who_follows_the_writing_can_see_deletions(store: JobStore) -> None:
+async def test_a_query_by_write_time_can_include_deletions(store: JobStore) -> None:
     await store.apply([submitted(1), submitted(2)])
     await store.apply([deleted(1)])
     asked = {"statuses": EVERYTHING, "written_after": NOON - timedelta(days=9000)}

@@ -68,6 +68,6 @@ async def test_paging_shows_nothing_twice_while_jobs_come_in(store: JobStore) ->
 
 
 @pytest.mark.parametrize("cursor", ["x", "é", "e30", "WzEsMl0", "bnVsbA", "WyJhIl0", "=" * 7])
-async def test_a_cursor_of_ones_own_making_is_refused(store: JobStore, cursor: str) -> None:
+async def test_an_invalid_cursor_is_refused(store: JobStore, cursor: str) -> None:
     with pytest.raises(InvalidCursor):
         await store.find(JobQuery(cursor=cursor))

@@ -76,7 +76,7 @@ async def test_several_processes_may_open_a_new_store_at_once(url: str) -> None:
     await asyncio.gather(*(store.close() for store in stores))
 
 
-async def test_callers_at_once_hear_of_their_own_jobs(store: JobStore) -> None:
+async def test_concurrent_callers_get_their_own_jobs(store: JobStore) -> None:
     changed = await asyncio.gather(*(store.apply([submitted(number)]) for number in range(40)))
     told = [[job.job_id for job in jobs] for jobs in changed]
     assert told == [[f"job-{number:04}"] for number in range(40)]
@@ -84,7 +84,7 @@ async def test_callers_at_once_hear_of_their_own_jobs(store: JobStore) -> None:
     assert again == [[]] * 40
 
 
-async def test_a_caller_who_went_away_takes_no_other_with_him(store: JobStore) -> None:
+async def test_a_cancelled_caller_does_not_affect_others(store: JobStore) -> None:
     await store.check()
     calls = [asyncio.create_task(store.apply([submitted(number)])) for number in range(12)]
     await asyncio.sleep(0)

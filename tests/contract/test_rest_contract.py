@@ -84,7 +84,7 @@ BREAKING: dict[str, Callable[[Document], object]] = {
 
 
 @pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING.keys())
-def test_what_would_break_them_is_seen(
+def test_breaking_changes_are_detected(
     oasdiff: Path, tmp_path: Path, change: Callable[[Document], object]
 ) -> None:
     new = copy.deepcopy(json.loads(RELEASED.read_text()))

@@ -130,7 +130,7 @@ def server(worker: CaptioningWorker) -> Iterator[ModelServer]:
         yield server
 
 
-def test_an_outage_holds_the_photos_until_it_is_over(worker: CaptioningWorker) -> None:
+def test_photos_wait_during_an_outage(worker: CaptioningWorker) -> None:
     jobs = [worker.submit(number) for number in range(1, 4)]
     away = "captions: openai/some-model: ConnectError"
     until(lambda: worker.waits_for() == away, DONE_WITHIN_S)
@@ -142,9 +142,7 @@ def test_an_outage_holds_the_photos_until_it_is_over(worker: CaptioningWorker) -
     until(lambda: worker.waits_for() is None)
 
 
-def test_who_says_when_to_come_again_is_not_asked_before(
-    worker: CaptioningWorker, server: ModelServer
-) -> None:
+def test_retry_after_is_respected(worker: CaptioningWorker, server: ModelServer) -> None:
     server.behaviour = busy_for(2)
     assert worker.told(worker.submit(10))["caption"] == ANSWER["caption"]
     assert len(server.asked) == 2, "once in vain, and once when it was time"
@@ -157,7 +155,7 @@ def test_a_refusal_fails_the_job_alone(worker: CaptioningWorker, server: ModelSe
     assert worker.told(worker.submit(21))["caption"] == ANSWER["caption"]
 
 
-def test_nonsense_is_asked_about_three_times_and_then_dead_lettered(
+def test_nonsense_is_tried_three_times_and_then_dead_lettered(
     worker: CaptioningWorker, server: ModelServer
 ) -> None:
     server.behaviour = says(f"Here is your key: {KEY}")
@@ -178,7 +176,7 @@ def test_nonsense_is_asked_about_three_times_and_then_dead_lettered(
         (["worker", "captioning"], "eyes", "LOOKSTREAM_CAPTIONS: Input should be"),
     ],
 )
-def test_a_model_that_is_not_wholly_set_ends_the_process_with_a_sentence(
+def test_incomplete_settings_end_the_process_with_a_message(
     command: list[str], setting: str, said: str, tmp_path: Path
 ) -> None:
     settings = {"LOOKSTREAM_CAPTIONS": setting, "GEMINI_API_KEY": "", "GEMINI_MODEL_NAME": "m"}
@@ -196,7 +194,7 @@ def test_a_model_that_is_not_wholly_set_ends_the_process_with_a_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_stopgap_is_not_kept_and_the_chosen_models_caption_is(
+def test_a_fallback_caption_is_not_cached_and_the_models_caption_is(
     broker: str, tmp_path: Path, worker: CaptioningWorker
 ) -> None:
     worker.stop()  # of the same group

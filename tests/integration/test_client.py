@@ -48,7 +48,7 @@ def photo(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def test_a_file_a_url_and_bytes(client: Client, photo: Path) -> None:
+def test_files_urls_and_bytes_can_be_submitted(client: Client, photo: Path) -> None:
     options = {"stages": ["captioning"], "group": "spring", "metadata": {"sku": "Ä 17"}}
     for given in (photo, str(photo), b"bytes", "https://example.com/a.jpg"):
         entry = client.submit(given, lane="bulk", **options)
@@ -73,7 +73,7 @@ def test_a_large_file_goes_straight_to_the_store(
         assert (job.group, job.metadata) == ("large", {"n": 1})
 
 
-def test_once_is_once(client: Client, photo: Path, tmp_path: Path) -> None:
+def test_once_returns_the_existing_job(client: Client, photo: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.jpg"
     large.write_bytes(str(photo).encode() * 100_000)
     for given in (photo, large, f"https://example.com/{photo.parent.name}"):
@@ -84,7 +84,7 @@ def test_once_is_once(client: Client, photo: Path, tmp_path: Path) -> None:
         assert client.submit(given, group="g").job_id != first.job_id
 
 
-def test_once_makes_a_new_job_of_what_was_deleted(client: Client, photo: Path) -> None:
+def test_once_makes_a_new_job_after_a_deletion(client: Client, photo: Path) -> None:
     jobs = []
     for _ in range(3):
         jobs.append(client.submit(photo, once=True).job_id)
@@ -106,7 +106,7 @@ def test_once_makes_a_new_job_of_a_photo_whose_job_has_failed(
     assert client.job(second.job_id).filename == photo.name
 
 
-def test_a_key_of_ones_own(client: Client, photo: Path) -> None:
+def test_a_given_idempotency_key_is_used(client: Client, photo: Path) -> None:
     first = client.submit(photo, idempotency_key=photo.parent.name)
     assert client.submit(photo, idempotency_key=photo.parent.name).job_id == first.job_id
     with pytest.raises(RequestRefused) as refused:
@@ -114,7 +114,7 @@ def test_a_key_of_ones_own(client: Client, photo: Path) -> None:
     assert (refused.value.code, refused.value.status) == ("idempotency-conflict", 409)
 
 
-def test_many_of_which_some_are_refused(client: Client, photo: Path) -> None:
+def test_refused_photos_do_not_stop_submit_all(client: Client, photo: Path) -> None:
     (photo.parent / "empty.jpg").touch()
     given = [photo.parent, "ftp://example.com/b.jpg", "https://example.com/c.jpg"]
     outcomes = client.submit_all(given)
@@ -128,7 +128,7 @@ def test_many_of_which_some_are_refused(client: Client, photo: Path) -> None:
     assert codes == ["pending", "empty-file", "url-not-allowed", "pending"]
 
 
-def test_bars_come_to_their_end(client: Client) -> None:
+def test_progress_bars_reach_the_total(client: Client) -> None:
     shown = io.StringIO()
     steps = bars(wait=False, console=Console(file=shown, force_terminal=True, width=100))
     client.submit_all([f"https://example.com/{n}.jpg" for n in range(3)], progress=steps)
@@ -136,7 +136,7 @@ def test_bars_come_to_their_end(client: Client) -> None:
     assert "3/3" in shown.getvalue()
 
 
-def test_what_is_wrong_with_all_of_them_ends_it(client: Client, photo: Path) -> None:
+def test_an_invalid_option_stops_submit_all(client: Client, photo: Path) -> None:
     with pytest.raises(RequestRefused) as refused:
         client.submit_all([photo, b"another"], stages=["ironing"])
     assert refused.value.code == "unknown-stage"
@@ -243,13 +243,13 @@ def test_errors_have_codes(client: Client, tmp_path: Path) -> None:
     assert refused.value.code == "url-not-allowed"
 
 
-def test_where_everything_is(client: Client, gateway: Serving) -> None:
+def test_info_has_the_kafka_address(client: Client, gateway: Serving) -> None:
     assert client.info().kafka == gateway.broker.bootstrap
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "http://"])
-def test_nobody_there(kind: str, url: str) -> None:
+def test_an_unreachable_gateway_raises_gateway_unreachable(kind: str, url: str) -> None:
     with either_client(kind, url) as client, pytest.raises(GatewayUnreachable) as error:
         client.info()
     assert error.value.code in ("gateway-unreachable", "not-a-gateway")

@@ -85,7 +85,7 @@ def test_directories_are_walked_for_photos_in_order(gateway: Serving, photos: Pa
     assert {job["status"] for job in jobs} == {"pending"}
 
 
-def test_one_that_is_refused_fails_alone(gateway: Serving, photos: Path) -> None:
+def test_a_refused_photo_fails_alone(gateway: Serving, photos: Path) -> None:
     (photos / "empty.jpg").touch()
     ran = lookstream(gateway.url, "submit", photos / "b.jpg", photos / "empty.jpg", "--json")
     assert ran.returncode == 1
@@ -128,7 +128,7 @@ def test_ctrl_c_ends_the_waiting(gateway: Serving, photos: Path) -> None:
     assert "Traceback" not in errors
 
 
-def test_info_is_what_the_gateway_says(gateway: Serving) -> None:
+def test_info_shows_the_gateways_kafka_address(gateway: Serving) -> None:
     ran = lookstream(gateway.url, "info", "--json")
     assert json.loads(ran.stdout)["kafka"] == gateway.broker.bootstrap
     assert gateway.broker.bootstrap in lookstream(gateway.url, "info").stdout
@@ -154,16 +154,14 @@ def test_info_is_what_the_gateway_says(gateway: Serving) -> None:
         (["list", "--since", "yesterday"], "2h"),
     ],
 )
-def test_what_cannot_be_done_exits_with_two(
-    gateway: Serving, arguments: list[str], said: str
-) -> None:
+def test_invalid_commands_exit_with_two(gateway: Serving, arguments: list[str], said: str) -> None:
     ran = CliRunner().invoke(app, arguments, env={"LOOKSTREAM_GATEWAY": gateway.url})
     assert ran.exit_code == 2
     assert isinstance(ran.exception, SystemExit)
     assert said in ran.stderr
 
 
-def test_nobody_there_exits_with_two(photos: Path) -> None:
+def test_an_unreachable_gateway_exits_with_two(photos: Path) -> None:
     for arguments in (["info"], ["submit", str(photos)], ["status", NOBODY]):
         ran = CliRunner().invoke(app, arguments, env={"LOOKSTREAM_GATEWAY": NOWHERE})
         assert ran.exit_code == 2
@@ -171,7 +169,7 @@ def test_nobody_there_exits_with_two(photos: Path) -> None:
         assert "no answer from" in ran.stderr
 
 
-def test_lists_and_patterns(gateway: Serving, photos: Path) -> None:
+def test_photos_can_come_from_files_stdin_and_patterns(gateway: Serving, photos: Path) -> None:
     urls = "# of today\n\nhttps://example.com/1.jpg\n"
     listed = photos / "urls.txt"
     listed.write_text(urls)
@@ -184,7 +182,7 @@ def test_lists_and_patterns(gateway: Serving, photos: Path) -> None:
     assert names == ["b.jpg", "1.jpg", "1.jpg"]
 
 
-def test_the_same_again_is_the_same_job(gateway: Serving, photos: Path) -> None:
+def test_submitting_again_returns_the_same_job(gateway: Serving, photos: Path) -> None:
     def run(*more: str) -> list[str]:
         ran = lookstream(gateway.url, "submit", photos / "b.jpg", "--group", "twice", *more)
         listing = lookstream(gateway.url, "list", "--group", "twice", "--json")
@@ -221,7 +219,7 @@ def test_all_of_a_long_list(gateway: Serving) -> None:
         assert told["counts"]["total"] == 5
 
 
-def test_downloads_and_deletions_tell_what_is_missing(
+def test_missing_jobs_are_named_by_download_and_delete(
     gateway: Serving, photos: Path, tmp_path: Path
 ) -> None:
     job_id = submitted(gateway, photos / "a.PNG")
@@ -269,7 +267,7 @@ def test_watching_a_group_until_ctrl_c(gateway: Serving) -> None:
     assert "Traceback" not in errors
 
 
-def test_completion_is_there() -> None:
+def test_shell_completion_works() -> None:
     env = {**os.environ, "_LOOKSTREAM_COMPLETE": "complete_bash", "COMP_WORDS": "lookstream sub"}
     ran = subprocess.run(
         [Path(sys.executable).with_name("lookstream")],
@@ -291,7 +289,7 @@ def listeners(gateway: Serving) -> float:
     )
 
 
-def test_the_clients_side_loads_nothing_heavy() -> None:
+def test_the_client_loads_no_server_packages() -> None:
     code = (
         "import sys, lookstream_client;"
         "import lookstream_client.cli, lookstream_client.display, lookstream_client.client;"

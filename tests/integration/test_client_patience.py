@@ -101,7 +101,7 @@ def test_retry_after_is_waited_for(kind: str) -> None:
 
 
 @both
-def test_what_is_not_safe_to_repeat_is_not_repeated(kind: str) -> None:
+def test_a_rerun_is_not_repeated_after_a_lost_answer(kind: str) -> None:
     with scripted(INFO, HANG_UP, busy(), document(202, run=2, **JOB)) as gateway:
         with either_client(kind, gateway.url, PATIENCE) as client:
             client.info()
@@ -112,7 +112,7 @@ def test_what_is_not_safe_to_repeat_is_not_repeated(kind: str) -> None:
 
 
 @both
-def test_patience_ends(kind: str) -> None:
+def test_a_retry_after_beyond_the_limit_raises_gateway_busy(kind: str) -> None:
     with (
         scripted(*[busy(503, "3600")] * 2) as gateway,
         either_client(kind, gateway.url, HASTY) as client,
@@ -124,7 +124,7 @@ def test_patience_ends(kind: str) -> None:
 
 
 @both
-def test_something_else_lives_there(kind: str) -> None:
+def test_another_server_raises_not_a_gateway(kind: str) -> None:
     with (
         scripted(Said(200, b"<html>hello"), Said(404, b"nothing")) as stranger,
         either_client(kind, stranger.url, PATIENCE) as client,
@@ -140,7 +140,7 @@ def job_with_a_cutout(store: str) -> Said:
 
 
 @both
-def test_a_download_that_breaks_leaves_nothing_half(kind: str, tmp_path: Path) -> None:
+def test_an_interrupted_download_leaves_no_partial_file(kind: str, tmp_path: Path) -> None:
     half = Said(200, b"half", {"Content-Length": "8"}, cut=True)
     with scripted(half, HANG_UP, Said(200, b"the lot!")) as gateway:
         gateway.script.insert(0, job_with_a_cutout(gateway.url))
@@ -168,7 +168,7 @@ def events(*changes: tuple[str, str, int], end: bool = False) -> Said:
 
 
 @both
-def test_a_stream_that_breaks_is_taken_up_where_it_broke(kind: str) -> None:
+def test_a_broken_stream_resumes_at_its_last_event(kind: str) -> None:
     script = [
         events(("a", "pending", 1), ("a", "processing", 2)),
         HANG_UP,
@@ -185,14 +185,14 @@ def test_a_stream_that_breaks_is_taken_up_where_it_broke(kind: str) -> None:
 
 
 @both
-def test_the_end_was_heard_already(kind: str) -> None:
+def test_a_204_ends_the_stream(kind: str) -> None:
     with scripted(Said(204)) as gateway, either_client(kind, gateway.url, PATIENCE) as client:
         assert list(client.stream("a", last_event_id="a-4")) == []
     assert gateway.heard[0].headers["last-event-id"] == "a-4"
 
 
 @both
-def test_a_group_goes_on_after_a_job(kind: str) -> None:
+def test_a_group_stream_continues_after_a_job_has_ended(kind: str) -> None:
     script = [
         events(("a", "completed", 4), ("b", "pending", 1)),
         events(("a", "completed", 4), ("b", "completed", 2)),
@@ -209,7 +209,7 @@ def test_a_group_goes_on_after_a_job(kind: str) -> None:
 
 
 @both
-def test_a_stream_that_nobody_serves_any_more_fails(kind: str) -> None:
+def test_a_stream_fails_if_the_gateway_stays_unreachable(kind: str) -> None:
     with (
         scripted(events(("a", "pending", 1)), *[HANG_UP] * 90) as gateway,
         either_client(kind, gateway.url, HASTY) as client,

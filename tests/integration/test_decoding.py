@@ -279,7 +279,9 @@ def test_many_threads_share_few_children() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
-def test_an_idle_child_is_small_bare_and_secretless(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_child_uses_little_memory_and_has_no_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("LOOKSTREAM_SECRET", "the-secret-that-signs-links")
     others, decoder = children(), Decoder(processes=1)
     try:

@@ -145,7 +145,9 @@ async def test_a_slow_client_delays_no_other_and_gets_the_newest_state(
         await eventually(lambda: slow.states == [(other, 1), (job, 3)])
 
 
-async def test_a_client_with_too_many_pending_jobs_is_cut_and_resumes(gateway: Gateway) -> None:
+async def test_a_client_with_too_many_pending_jobs_is_disconnected_and_resumes(
+    gateway: Gateway,
+) -> None:
     jobs = new_jobs(MAX_WAITING_JOBS + 50)
     async with gateway.listening() as slow:
         await eventually(lambda: slow.reader.last_id)

@@ -150,7 +150,7 @@ def test_a_worker_is_reachable_on_loopback_only(playground: Playground) -> None:
     assert listening(worker.process.pid) == {("127.0.0.1", health)}
 
 
-def test_a_hop_does_not_wait_for_the_fetch(
+def test_a_record_does_not_wait_for_the_fetch_timeout(
     playground: Playground, kafka_server: KafkaServer
 ) -> None:
     worker = playground.worker()
@@ -184,7 +184,9 @@ def test_a_killed_workers_partitions_go_to_the_other_worker(playground: Playgrou
     assert second.running()
 
 
-def test_a_worker_outlives_its_broker(kafka_server: KafkaServer, playground: Playground) -> None:
+def test_a_worker_survives_a_restart_of_the_broker(
+    kafka_server: KafkaServer, playground: Playground
+) -> None:
     values = jobs(120)
     playground.publish(*values)
     worker = playground.worker(each=0.02)

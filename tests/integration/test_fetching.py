@@ -286,7 +286,7 @@ def test_refuses_invalid_urls(fetcher: Fetcher, url: str) -> None:
         "http://localhost/",
     ],
 )
-def test_refuses_every_way_to_say_a_private_address(url: str) -> None:
+def test_every_notation_of_a_private_address_is_refused(url: str) -> None:
     assert code_of(Fetcher(timeout_s=5), url) in ("url-not-allowed", "url-invalid")
 
 

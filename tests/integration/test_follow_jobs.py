@@ -130,9 +130,7 @@ def test_a_job_is_followed_to_its_end(http: httpx.Client, tracking: Tracking) ->
     assert (last.id, last.data["status"]) == ("1.3", "completed")
 
 
-def test_cut_and_resumed_a_job_is_told_to_its_end_and_no_further(
-    http: httpx.Client, tracking: Tracking
-) -> None:
+def test_a_resumed_stream_ends_with_the_job(http: httpx.Client, tracking: Tracking) -> None:
     job = tracking.new_job()
     path = f"/v1/jobs/{job}/events"
     with listening(http, path) as stream:
@@ -148,7 +146,7 @@ def test_cut_and_resumed_a_job_is_told_to_its_end_and_no_further(
         assert stream.rest() == [event]
 
 
-def test_a_deleted_job(http: httpx.Client, tracking: Tracking) -> None:
+def test_a_deletion_ends_the_stream(http: httpx.Client, tracking: Tracking) -> None:
     job = tracking.new_job("spring")
     path = f"/v1/jobs/{job}/events"
     with (
@@ -209,7 +207,7 @@ def test_a_listener_of_a_group_that_was_cut_misses_nothing(
         stream.until(*((job, 3) for job in late))
 
 
-def test_who_is_gone_is_not_counted(http: httpx.Client, tracking: Tracking) -> None:
+def test_disconnected_clients_are_not_counted(http: httpx.Client, tracking: Tracking) -> None:
     def listeners() -> float:
         text = http.get("/metrics").text
         return float(text.partition("\nlookstream_gateway_sse_listeners ")[2].partition("\n")[0])
@@ -225,7 +223,7 @@ def test_who_is_gone_is_not_counted(http: httpx.Client, tracking: Tracking) -> N
     until(lambda: listeners() == 0)
 
 
-def test_streams_end_in_good_order_when_the_gateway_stops(tmp_path: Path) -> None:
+def test_streams_end_cleanly_when_the_gateway_stops(tmp_path: Path) -> None:
     with embedded_broker() as broker, ExitStack() as streams:
         http = streams.enter_context(httpx.Client(timeout=20, trust_env=False))
         with serving(tmp_path, broker) as gateway:

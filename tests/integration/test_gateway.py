@@ -45,7 +45,7 @@ def test_an_upload_is_stored_recorded_and_published(gateway: Serving, http: http
     assert event["stages"] == ["validation", "pose", "shots"]
 
 
-def test_the_callers_trace_goes_on(gateway: Serving, http: httpx.Client) -> None:
+def test_the_callers_trace_is_in_the_event(gateway: Serving, http: httpx.Client) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     body = {"url": "https://example.com/a.jpg", "force": True}
     answer = http.post("/v1/jobs", json=body, headers={"traceparent": trace})
@@ -125,7 +125,7 @@ def test_a_body_beyond_the_limit_is_refused_announced_or_not(http: httpx.Client)
         assert problem(answer) == (413, "too-large")
 
 
-def test_addresses_that_are_not_there(http: httpx.Client) -> None:
+def test_unknown_jobs_paths_and_methods_are_refused(http: httpx.Client) -> None:
     assert problem(http.get(f"/v1/jobs/{NOBODY}")) == (404, "job-not-found")
     assert problem(http.get("/v1/jobs/nonsense")) == (404, "job-not-found")
     assert problem(http.get(f"/v1/jobs/{NOBODY}?wait=61")) == (422, "invalid-request")
@@ -150,7 +150,7 @@ def test_a_long_poll_ends_with_the_job(gateway: Serving, http: httpx.Client) -> 
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_failed_job_says_which_stage_and_why(gateway: Serving, http: httpx.Client) -> None:
+def test_a_failed_job_has_the_stage_and_the_reason(gateway: Serving, http: httpx.Client) -> None:
     [entry] = submit(http, JPEG)
     error = StageError("validation", "rejected", "not-an-image", "this is no picture", "secret")
     blocks = GRAPH.downstream("validation")
@@ -180,7 +180,7 @@ def test_a_photo_is_accepted_while_kafka_is_away(tmp_path: Path) -> None:
         assert "lookstream_gateway_unpublished_total 1.0" in http.get("/metrics").text
 
 
-def test_the_system_tells_about_itself(gateway: Serving, http: httpx.Client) -> None:
+def test_info_and_health_checks(gateway: Serving, http: httpx.Client) -> None:
     assert http.get("/v1/info").json() == {
         "gateway": gateway.url,
         "kafka": gateway.broker.bootstrap,
@@ -216,7 +216,7 @@ def test_every_answer_has_a_request_id_and_safe_headers(http: httpx.Client) -> N
     assert http.get("/", headers={"X-Request-ID": "a b"}).headers["x-request-id"] != "a b"
 
 
-def test_the_openapi_document_says_what_can_go_wrong(http: httpx.Client) -> None:
+def test_the_openapi_document_lists_the_errors(http: httpx.Client) -> None:
     document = http.get("/openapi.json").json()
     post = document["paths"]["/v1/jobs"]["post"]
     assert {"202", "400", "413", "415", "422", "503"} <= set(post["responses"])

@@ -41,7 +41,7 @@ def test_head_gives_the_same_without_the_bytes(link: str) -> None:
     assert answer.headers["content-length"] == str(len(CONTENT))
 
 
-def test_what_is_held_already_is_not_sent_again(link: str) -> None:
+def test_if_none_match_gets_304(link: str) -> None:
     etag = httpx.get(link).headers["etag"]
     answer = httpx.get(link, headers={"if-none-match": etag})
     assert (answer.status_code, answer.content) == (304, b"")
@@ -80,7 +80,7 @@ def test_a_browser_saves_the_artifact_under_its_name(gateway: Serving) -> None:
         assert httpx.get(changed).status_code in (403, 422)
 
 
-def test_links_that_were_tampered_with(gateway: Serving, link: str) -> None:
+def test_changed_links_are_refused(gateway: Serving, link: str) -> None:
     other = link.replace("128x128", "512x512")
     longer = httpx.URL(link).copy_merge_params({"expires": "9999999999"})
     writing = gateway.signer.sign(KEY, expires_s=60, method="PUT")
@@ -96,13 +96,13 @@ def test_links_past_their_time_and_without_signature(gateway: Serving, link: str
     assert (bare.status_code, bare.json()["code"]) == (422, "invalid-request")
 
 
-def test_what_is_not_there(gateway: Serving) -> None:
+def test_a_missing_artifact_is_not_found(gateway: Serving) -> None:
     answer = httpx.get(gateway.signer.sign("shots/none.jpg", expires_s=60))
     assert (answer.status_code, answer.json()["code"]) == (404, "artifact-not-found")
 
 
 @pytest.mark.parametrize("kind", ["text/html", "image/svg+xml", "application/json"])
-def test_what_is_no_picture_is_downloaded_never_shown(gateway: Serving, kind: str) -> None:
+def test_other_files_than_pictures_are_attachments(gateway: Serving, kind: str) -> None:
     gateway.artifacts.put("originals/page", b"<script>alert(1)</script>", content_type=kind)
     answer = httpx.get(gateway.signer.sign("originals/page", expires_s=60))
     assert answer.headers["content-type"] == "application/octet-stream"

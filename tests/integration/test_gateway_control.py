@@ -75,9 +75,7 @@ def test_the_link_of_a_job_leads_to_the_copy_without_metadata(
     assert not gateway.artifacts.exists(keys.copy(result["sha256"], "JPEG"))
 
 
-def test_a_photo_that_another_job_has_stays_until_that_goes(
-    gateway: Serving, http: httpx.Client
-) -> None:
+def test_a_shared_photo_is_erased_with_its_last_job(gateway: Serving, http: httpx.Client) -> None:
     before = kept(gateway)
     one, other = (finished(gateway, http, b"shared") for _ in range(2))
     http.delete(f"/v1/jobs/{one}")
@@ -110,9 +108,7 @@ def test_deleting_again_finishes_what_was_interrupted(gateway: Serving, http: ht
     assert kept(gateway) == before
 
 
-def test_what_validation_found_last_is_erased_though_the_job_was_not_told(
-    gateway: Serving, http: httpx.Client
-) -> None:
+def test_content_unknown_to_the_job_is_erased(gateway: Serving, http: httpx.Client) -> None:
     before = kept(gateway)
     [entry] = submit(http, b"just validated")
     incoming = keys.incoming(entry["job_id"])

@@ -133,12 +133,12 @@ def test_parameters_that_are_refused(http: httpx.Client, query: str) -> None:
 @pytest.mark.parametrize(
     "cursor", ["x", "%", "1", "1.", ".1", "1.é", "1.a/b", "1" * 19 + ".a", "1." + "a" * 65]
 )
-def test_cursors_that_are_not_ours(http: httpx.Client, cursor: str) -> None:
+def test_invalid_cursors_are_refused(http: httpx.Client, cursor: str) -> None:
     answer = http.get("/v1/jobs", params={"cursor": cursor})
     assert problem(answer) == (422, "cursor-invalid")
 
 
-def test_long_answers_are_compressed_for_those_who_take_it(http: httpx.Client) -> None:
+def test_long_answers_are_compressed_if_the_client_accepts_it(http: httpx.Client) -> None:
     packed = http.get("/v1/jobs?group=shop", headers={"accept-encoding": "gzip"})
     plain = http.get("/v1/jobs?group=shop", headers={"accept-encoding": "identity"})
     assert packed.headers["content-encoding"] == "gzip"

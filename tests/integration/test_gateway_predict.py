@@ -78,7 +78,7 @@ def test_a_job_that_is_deleted_meanwhile_has_no_prediction(http: httpx.Client) -
         assert problem(answer.result()) == (404, "job-not-found")
 
 
-def test_what_takes_too_long_goes_on_without_the_caller(tmp_path: Path) -> None:
+def test_a_prediction_timeout_names_its_job(tmp_path: Path) -> None:
     limits = replace(LIMITS, predict_s=0.1)
     with (
         serving(tmp_path, BrokerUrl("127.0.0.1:1"), limits=limits) as hasty,

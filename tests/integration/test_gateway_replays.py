@@ -173,9 +173,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("body", "code"), REFUSED, ids=lambda value: str(value)[:40])
-def test_what_makes_no_sense_is_refused(
-    http: httpx.Client, body: dict[str, Any], code: str
-) -> None:
+def test_invalid_replays_are_refused(http: httpx.Client, body: dict[str, Any], code: str) -> None:
     assert problem(http.post("/v1/replays", json=body)) == (422, code)
 
 
@@ -184,7 +182,7 @@ def test_a_replay_that_is_not_there(http: httpx.Client, replay_id: str) -> None:
     assert problem(http.get(f"/v1/replays/{replay_id}")) == (404, "replay-not-found")
 
 
-def test_a_replay_whose_gateway_died_has_failed(gateway: Serving, http: httpx.Client) -> None:
+def test_a_replay_of_a_dead_gateway_is_failed(gateway: Serving, http: httpx.Client) -> None:
     heard = datetime.now(UTC) - HEARTBEAT_TIMEOUT
     replay_id = str(uuid.uuid4())
     state = ReplayState(
@@ -195,7 +193,7 @@ def test_a_replay_whose_gateway_died_has_failed(gateway: Serving, http: httpx.Cl
     assert (now["status"], now["read"], now["error"]["code"]) == ("failed", 7, "interrupted")
 
 
-def test_a_replay_is_broken_off_with_its_gateway_and_told_of_after(tmp_path: Path) -> None:
+def test_a_replay_is_interrupted_by_a_stop_of_the_gateway(tmp_path: Path) -> None:
     with embedded_broker() as broker:
         with serving(tmp_path, broker) as gateway, client(gateway) as http:
             for _ in range(3):

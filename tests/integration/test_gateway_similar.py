@@ -106,7 +106,7 @@ def test_an_entry_has_what_a_listing_shows(
     assert "embedding" not in str(listed)
 
 
-def test_a_photo_is_there_once_and_the_job_never(
+def test_each_photo_is_returned_once_and_the_job_itself_never(
     gateway: Serving, http: httpx.Client, model: str
 ) -> None:
     asked = job(gateway, along(0), model, photo="own photo")
@@ -135,7 +135,9 @@ def test_another_models_vectors_are_not_compared(
     assert ids(http, asked) == []
 
 
-def test_what_happens_is_known_at_once(gateway: Serving, http: httpx.Client, model: str) -> None:
+def test_new_and_deleted_jobs_are_considered_at_once(
+    gateway: Serving, http: httpx.Client, model: str
+) -> None:
     asked = job(gateway, along(0), model)
     assert ids(http, asked) == []
     near, far = (job(gateway, like(cosine), model) for cosine in (0.9, 0.4))

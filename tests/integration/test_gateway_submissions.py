@@ -44,9 +44,7 @@ def ids(answer: httpx.Response) -> list[str]:
     return [entry["job_id"] for entry in answer.json()["jobs"] if "job_id" in entry]
 
 
-def test_what_is_said_with_a_photo_is_kept_and_published(
-    gateway: Serving, http: httpx.Client
-) -> None:
+def test_options_are_stored_and_published(gateway: Serving, http: httpx.Client) -> None:
     said = {"group": "spring", "metadata": {"sku": "D-1", "$a.b": [[1.5, None]]}, "lane": "bulk"}
     form = {**said, "metadata": json.dumps(said["metadata"])}
     for job_id in (
@@ -121,7 +119,7 @@ def test_options_that_are_refused(
         "null",
     ],
 )
-def test_metadata_that_no_store_could_keep(http: httpx.Client, metadata: str) -> None:
+def test_metadata_that_cannot_be_stored_is_refused(http: httpx.Client, metadata: str) -> None:
     form = http.post("/v1/jobs", files={"files": JPEG}, data={"metadata": metadata})
     assert problem(form) == (422, "invalid-request")
     content = f'{{"url": "{URL}", "metadata": {metadata}}}'
@@ -200,7 +198,7 @@ def test_a_request_that_was_refused_does_not_use_up_its_key(http: httpx.Client) 
     assert ids(http.post("/v1/jobs", json={"url": URL}, headers=key))
 
 
-def test_double_clicks_make_one_job_each(gateway: Serving) -> None:
+def test_concurrent_requests_with_one_key_make_the_same_jobs(gateway: Serving) -> None:
     def click(number: int) -> list[str]:
         headers = {"Idempotency-Key": f"click {number % 4}"}
         body = {"urls": [URL, URL + "?2"], "group": "clicks"}
@@ -215,7 +213,9 @@ def test_double_clicks_make_one_job_each(gateway: Serving) -> None:
     assert {job.job_id for job in page.jobs} == made
 
 
-def test_a_repetition_finishes_what_was_interrupted(gateway: Serving, http: httpx.Client) -> None:
+def test_repeating_a_request_after_a_crash_creates_its_jobs(
+    gateway: Serving, http: httpx.Client
+) -> None:
     """The state is that of a crash after the key was stored and before the jobs were stored."""
     body, key = {"urls": [URL, URL + "?2"], "group": "half"}, {"Idempotency-Key": "half"}
     made = ids(http.post("/v1/jobs", json=body, headers=key))
@@ -227,7 +227,7 @@ def test_a_repetition_finishes_what_was_interrupted(gateway: Serving, http: http
     assert sorted(job.job_id for job in page.jobs) == sorted(made)
 
 
-def test_a_repetition_does_not_bring_back_what_was_deleted(http: httpx.Client) -> None:
+def test_repeating_a_request_does_not_restore_a_deleted_job(http: httpx.Client) -> None:
     key = {"Idempotency-Key": "gone"}
     [made] = ids(http.post("/v1/jobs", json={"url": URL}, headers=key))
     assert http.delete(f"/v1/jobs/{made}").status_code == 204
@@ -236,7 +236,7 @@ def test_a_repetition_does_not_bring_back_what_was_deleted(http: httpx.Client) -
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "sch\xf6n", "tab\there"])
-def test_keys_that_are_none(http: httpx.Client, key: str) -> None:
+def test_invalid_keys_are_refused(http: httpx.Client, key: str) -> None:
     headers = [("Idempotency-Key", key.encode("latin-1"))]
     answer = http.post("/v1/jobs", json={"url": URL}, headers=headers)
     assert problem(answer) == (422, "invalid-request")

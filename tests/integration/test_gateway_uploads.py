@@ -97,7 +97,9 @@ def test_completing_again_is_answered_also_when_the_job_was_swept(
     assert (job["source"], job["group"]) == ({"object": upload["object"]}, "late")
 
 
-def test_completing_adds_to_what_a_notification_began(gateway: Serving, http: httpx.Client) -> None:
+def test_completing_adds_metadata_to_a_job_from_a_notification(
+    gateway: Serving, http: httpx.Client
+) -> None:
     upload = begin(http)
     put(upload)
     source = {"object": upload["object"]}
@@ -109,7 +111,7 @@ def test_completing_adds_to_what_a_notification_began(gateway: Serving, http: ht
     assert list(job["stages"]) == list(GRAPH.names)
 
 
-def test_what_cannot_be_completed(gateway: Serving, http: httpx.Client) -> None:
+def test_invalid_completions_are_refused(gateway: Serving, http: httpx.Client) -> None:
     def complete(upload_id: str, **body: object) -> tuple[int, str]:
         return problem(http.post(f"/v1/uploads/{upload_id}/complete", json=body))
 
@@ -195,7 +197,7 @@ def test_an_upload_that_is_announced_too_large_gets_no_link(http: httpx.Client) 
     assert problem(http.post("/v1/uploads", json={"bytes": 0})) == (422, "invalid-request")
 
 
-def test_what_is_said_of_an_upload_is_checked(http: httpx.Client) -> None:
+def test_invalid_upload_requests_are_refused(http: httpx.Client) -> None:
     for said in (
         {"content_type": "nonsense"},
         {"content_type": "a/b\r\nX: y"},

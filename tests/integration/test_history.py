@@ -77,7 +77,7 @@ def past(request: pytest.FixtureRequest) -> Iterator[Past]:
     yield Past(broker, topic)
 
 
-def test_all_that_is_there_is_read_and_what_is_no_event_is_told_of(past: Past) -> None:
+def test_all_events_are_read_and_undecodable_records_are_reported(past: Past) -> None:
     job_ids = past.write(*[NOW] * 300)
     past.write_junk()
     found = past.read()
@@ -85,7 +85,7 @@ def test_all_that_is_there_is_read_and_what_is_no_event_is_told_of(past: Past) -
     assert sorted(filter(None, found)) == sorted(job_ids)
 
 
-def test_what_is_written_meanwhile_is_of_the_next_time(past: Past) -> None:
+def test_events_written_during_a_read_are_not_read(past: Past) -> None:
     job_ids = past.write(*[NOW] * 40)
     reading = past.history.read(past.topic)
     first = next(reading)
@@ -99,13 +99,13 @@ def test_a_topic_that_does_not_exist_is_empty(past: Past, since: datetime | None
     assert Past(past.broker, f"{past.topic}-not").read(since) == []
 
 
-def test_what_is_new_enough_is_read(past: Past) -> None:
+def test_only_events_since_a_time_are_read(past: Past) -> None:
     past.write(*[NOW - 3 * DAY] * 20)
     new = past.write(*[NOW] * 20)
     assert set(new) <= set(past.read(since=NOW - DAY))
 
 
-def test_an_event_that_does_not_say_its_time_has_its_records(past: Past) -> None:
+def test_an_event_without_a_time_gets_the_records_time(past: Past) -> None:
     past.write(NOW - DAY, said=False)
     (envelope,) = past.history.read(past.topic)
     assert envelope is not None

@@ -90,7 +90,7 @@ def test_a_page_is_read_in_the_order_of_an_index(
     ],
     ids=named,
 )
-def test_what_happened_lately_is_found_by_its_time(
+def test_recent_writes_are_found_by_an_index(
     plans: Plans, query: dict[str, object], way: str
 ) -> None:
     steps = plans.of(JobQuery(**query))  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def test_vectors_are_read_in_the_order_of_writing(plans: Plans) -> None:
     assert "USE TEMP B-TREE FOR ORDER BY" not in steps  # at most a sort of equal times
 
 
-def test_a_time_with_many_jobs_on_its_side_gives_way_to_the_order(
+def test_an_unselective_time_filter_uses_the_sort_index(
     plans: Plans, connection: sqlite3.Connection
 ) -> None:
     connection.executemany(

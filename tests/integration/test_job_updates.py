@@ -135,7 +135,7 @@ async def test_an_ended_subscription_leaves_no_mailbox(running: Running) -> None
     assert running.feed.listeners == 0
 
 
-async def test_listeners_are_told_the_new_state(running: Running) -> None:
+async def test_listeners_get_the_new_state(running: Running) -> None:
     mine, other, group = job(), job(), job()
     with (
         running.feed.subscribe_to_job(mine) as of_job,
@@ -164,7 +164,7 @@ async def test_updates_from_before_the_start_are_not_delivered(broker: BrokerUrl
     assert all(each.revision > 1 for each in news)
 
 
-async def test_a_record_that_is_no_update_is_passed_over(running: Running) -> None:
+async def test_an_undecodable_record_is_skipped(running: Running) -> None:
     mine = job()
     with running.feed.subscribe_to_job(mine) as mailbox:
         await running.producer.send([Encoded("job-updated", mine.encode(), b"nonsense", ())])

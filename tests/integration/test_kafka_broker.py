@@ -46,7 +46,7 @@ def test_no_topic_is_created_without_a_broker() -> None:
         create_topics(nowhere, [Topic("any", 1)], timeout_s=1.0)
 
 
-async def test_a_dead_letter_may_be_larger_than_the_record_that_died(
+async def test_a_dead_letter_may_be_larger_than_its_record(
     kafka_server: KafkaServer,
 ) -> None:
     broker = BrokerUrl.parse(kafka_server.url)
@@ -61,7 +61,7 @@ async def test_a_dead_letter_may_be_larger_than_the_record_that_died(
             await producer.send(letters(topic, incompressible))
 
 
-async def test_a_producer_outlives_its_broker(
+async def test_a_producer_survives_a_restart_of_the_broker(
     kafka_server: KafkaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Long enough for the first record on a busy machine, which waits for the topic's leader.

@@ -120,7 +120,7 @@ async def test_the_rest_of_the_batch_is_written_once(database) -> None:
     await store.close()
 
 
-async def test_a_rival_that_never_rests_is_an_outage_and_not_a_loop(database) -> None:
+async def test_endless_conflicts_raise_store_unavailable(database) -> None:
     url, rival = database
     store = MongoJobs(url)
     await store.apply([SUBMITTED])

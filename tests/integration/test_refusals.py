@@ -25,7 +25,7 @@ def started(command: list[str], **settings: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("command", [["up"], ["gateway"]])
-def test_nobody_else_is_let_in_by_mistake(command: list[str], tmp_path: Path) -> None:
+def test_a_public_address_needs_an_option(command: list[str], tmp_path: Path) -> None:
     command = [*command, "--host", "0.0.0.0", "--port", "0"]
     code, said = started(command, LOOKSTREAM_HOME=str(tmp_path))
     assert code == 2
@@ -40,7 +40,7 @@ def test_nobody_else_is_let_in_by_mistake(command: list[str], tmp_path: Path) ->
         ("LOOKSTREAM_VOCABULARY", "types:\n  Tee: [tshirt]\n", "did you mean 't-shirt'?"),
     ],
 )
-def test_a_file_that_does_not_fit_is_named(
+def test_an_unusable_settings_file_is_named(
     command: str, name: str, content: str | None, said: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"

@@ -97,7 +97,7 @@ def test_a_photo_is_described(model: Model, kind: str, server: ModelServer) -> N
     assert KEY not in asked.path + str(asked.body)
 
 
-def test_the_answers_form_is_asked_for_in_both_ways(
+def test_the_schema_is_requested_in_prompt_and_response_format(
     model: Model, kind: str, server: ModelServer
 ) -> None:
     model.ask(PHOTO)
@@ -138,9 +138,7 @@ def test_connections_are_used_again(model: Model, server: ModelServer) -> None:
     [model_server.hangs, model_server.drips, model_server.drips_headers],
     ids=lambda behaviour: behaviour.__name__,
 )
-def test_who_does_not_come_to_an_end_in_time_is_waited_for(
-    hasty: Model, server: ModelServer, behaviour: Behaviour
-) -> None:
+def test_a_timeout_is_unavailable(hasty: Model, server: ModelServer, behaviour: Behaviour) -> None:
     server.behaviour = behaviour
     error = failure(hasty)
     assert isinstance(error, Stumbled)
@@ -155,7 +153,7 @@ def test_who_does_not_come_to_an_end_in_time_is_waited_for(
     [model_server.resets, model_server.garbage, model_server.cut],
     ids=lambda behaviour: behaviour.__name__,
 )
-def test_who_breaks_off_is_waited_for(
+def test_a_broken_connection_is_unavailable(
     model: Model, server: ModelServer, behaviour: Behaviour
 ) -> None:
     server.behaviour = behaviour
@@ -164,7 +162,7 @@ def test_who_breaks_off_is_waited_for(
     assert model.ask(PHOTO).caption == ANSWER["caption"]
 
 
-def test_who_is_not_there_is_waited_for(kind: str) -> None:
+def test_a_refused_connection_is_unavailable(kind: str) -> None:
     with model_server.serving() as server:
         model = made(kind, server.url)
     try:
@@ -176,7 +174,7 @@ def test_who_is_not_there_is_waited_for(kind: str) -> None:
 
 
 @pytest.mark.parametrize("code", [302, 401, 403, 404, 408, 429, 500, 502, 503])
-def test_a_status_that_may_pass_is_waited_for(model: Model, server: ModelServer, code: int) -> None:
+def test_a_temporary_status_is_unavailable(model: Model, server: ModelServer, code: int) -> None:
     echo = json.dumps({"error": {"message": f"bad key {KEY}", "code": code}}).encode()
     server.behaviour = status(code, echo, Location=f"{server.url}/elsewhere")
     error = failure(model)
@@ -186,14 +184,14 @@ def test_a_status_that_may_pass_is_waited_for(model: Model, server: ModelServer,
     assert len(server.asked) == 1, "neither tried again nor followed elsewhere"
 
 
-def test_retry_after_is_carried_on(model: Model, server: ModelServer) -> None:
+def test_retry_after_is_in_the_error(model: Model, server: ModelServer) -> None:
     server.behaviour = status(429, b"no JSON", Retry_After="17")
     error = failure(model)
     assert isinstance(error, Unavailable)
     assert error.retry_after_s == 17.0
 
 
-def test_gemini_says_in_the_body_when_to_come_again(server: ModelServer) -> None:
+def test_geminis_retry_delay_is_in_the_error(server: ModelServer) -> None:
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}
     server.behaviour = status(429, json.dumps({"error": {"details": [info]}}).encode())
     model = made("gemini", server.url)
@@ -205,7 +203,7 @@ def test_gemini_says_in_the_body_when_to_come_again(server: ModelServer) -> None
         model.close()
 
 
-def test_a_wrong_key_of_gemini_is_the_operators(server: ModelServer) -> None:
+def test_geminis_invalid_key_is_reported(server: ModelServer) -> None:
     told = {"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}}
     server.behaviour = status(400, json.dumps(told).encode())
     model = made("gemini", server.url)
@@ -218,7 +216,7 @@ def test_a_wrong_key_of_gemini_is_the_operators(server: ModelServer) -> None:
 @pytest.mark.parametrize(
     "behaviour", [model_server.refuses, model_server.blocks, says("", "content_filter")]
 )
-def test_a_refusal_is_the_photos_fate(
+def test_a_refusal_rejects_the_photo(
     model: Model, server: ModelServer, behaviour: Behaviour
 ) -> None:
     server.behaviour = behaviour
@@ -250,7 +248,9 @@ def test_a_refusal_is_the_photos_fate(
         "bytes", "packed", "endless",
     ],
 )  # fmt: skip
-def test_nonsense_is_told_as_such(model: Model, server: ModelServer, behaviour: Behaviour) -> None:
+def test_an_invalid_answer_is_caption_nonsense(
+    model: Model, server: ModelServer, behaviour: Behaviour
+) -> None:
     server.behaviour = behaviour
     error = failure(model)
     assert isinstance(error, BadAnswer)
@@ -268,7 +268,7 @@ def test_nonsense_is_told_as_such(model: Model, server: ModelServer, behaviour: 
     ],
     ids=["fenced", "over-long"],
 )
-def test_what_can_be_mended_is(
+def test_fenced_and_too_long_answers_are_repaired(
     model: Model, server: ModelServer, behaviour: Behaviour, caption: str
 ) -> None:
     server.behaviour = behaviour
@@ -294,7 +294,7 @@ def test_a_server_without_structured_output_is_asked_without_it(server: ModelSer
         model.close()
 
 
-def test_a_faulty_photo_does_not_unlearn_structured_output(server: ModelServer) -> None:
+def test_a_refused_photo_does_not_disable_structured_output(server: ModelServer) -> None:
     server.turns = [status(400), status(400)]
     model = made("openai", server.url)
     try:

@@ -180,7 +180,7 @@ async def test_a_job_file_that_is_something_else(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_locked_job_file_holds_up_its_own_thread_only(tmp_path: Path) -> None:
+async def test_a_locked_job_file_does_not_block_the_event_loop(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     store = open_jobs(f"sqlite://{path}")
     await store.check()

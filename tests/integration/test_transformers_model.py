@@ -75,7 +75,7 @@ def saved(directory: Path, model: object, processor: object) -> Path:
     return directory
 
 
-def test_a_model_of_one_sentence_says_the_caption(blip: Path) -> None:
+def test_a_captioning_model_returns_the_caption(blip: Path) -> None:
     model = TransformersModel(blip)
     assert model.model_id.startswith("transformers/blip@")
     found = model.ask(PHOTO)
@@ -84,7 +84,7 @@ def test_a_model_of_one_sentence_says_the_caption(blip: Path) -> None:
     assert set(found.caption.split()) == {"red"}
 
 
-def test_a_model_that_chats_is_asked_as_all_others_are(llava: Path) -> None:
+def test_a_chat_models_version_depends_on_its_prompt_and_prose_is_nonsense(llava: Path) -> None:
     model = TransformersModel(llava, prompt="a red dress")
     assert model.version != TransformersModel(llava, prompt="a blue dress").version
     with pytest.raises(BadAnswer) as raised:  # random weights do not write JSON

@@ -20,7 +20,7 @@ def settings(tmp_path: Path, text: str) -> Settings:
     return Settings(home=tmp_path, vocabulary=str(path), kafka="kafka://127.0.0.1:1")
 
 
-def test_every_word_of_the_networks_is_a_file_that_can_be_used(tmp_path: Path) -> None:
+def test_the_output_of_lookstream_vocabulary_is_a_valid_file(tmp_path: Path) -> None:
     written = CliRunner().invoke(command_line(), ["vocabulary"])
     assert written.exit_code == 0
     own = open_vocabulary(settings(tmp_path, written.stdout))

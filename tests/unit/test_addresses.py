@@ -52,7 +52,7 @@ from agents.inputs.connector import permitted
         "",
     ],
 )
-def test_refuses_what_is_not_public(address: str) -> None:
+def test_non_public_addresses_are_refused(address: str) -> None:
     assert not permitted(address)
 
 
@@ -60,7 +60,7 @@ def test_refuses_what_is_not_public(address: str) -> None:
     "address",
     ["8.8.8.8", "93.184.215.14", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"],
 )
-def test_permits_what_is_public(address: str) -> None:
+def test_public_addresses_are_permitted(address: str) -> None:
     assert permitted(address)
 
 

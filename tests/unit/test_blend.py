@@ -22,7 +22,7 @@ def heard(first: Tensor, second: Tensor, truth: Tensor) -> Answers:
     return Answers(*(dict.fromkeys(HEADS, part) for part in (first, second, truth)))
 
 
-def test_what_boasts_is_cooled_down() -> None:
+def test_the_temperature_corrects_overconfident_logits() -> None:
     torch.manual_seed(0)
     honest, truth = opinions(noise=1)  # with this noise, the logits are the exact log-odds
     for boast in (1, 2):
@@ -30,7 +30,7 @@ def test_what_boasts_is_cooled_down() -> None:
         assert told.temperatures["colour"] == pytest.approx(boast, abs=0.3)
 
 
-def test_who_knows_has_the_say() -> None:
+def test_the_more_accurate_network_gets_the_larger_share() -> None:
     torch.manual_seed(0)
     honest, truth = opinions(noise=1)
     guess = torch.randn(2000, WORDS) * 4
@@ -38,7 +38,7 @@ def test_who_knows_has_the_say() -> None:
     assert fitted([heard(guess, honest, truth)]).shares["type"] > 0.5
 
 
-def test_two_who_know_different_things_know_more_together() -> None:
+def test_blending_independent_networks_raises_accuracy() -> None:
     torch.manual_seed(0)
     first, truth = opinions(noise=1.5)
     second = first + 3 * torch.randn(2000, WORDS)
@@ -49,7 +49,7 @@ def test_two_who_know_different_things_know_more_together() -> None:
     assert fitted([heard(first, second, truth)]).shares["type"] < share
 
 
-def test_probabilities_are_whole_and_survive_their_file() -> None:
+def test_probabilities_sum_to_one_and_a_blend_round_trips_through_json() -> None:
     blend = Blend({"type": 0.25}, {"type": 0.5})
     found = blend.probabilities(
         {"type": torch.tensor([[1.0, 0.0]])}, {"type": torch.tensor([[0.0, 1.0]])}
@@ -65,7 +65,7 @@ def test_a_file_without_a_blend_is_refused(text: str) -> None:
         Blend.of_json(text)
 
 
-def test_the_second_network_fused_says_the_same() -> None:
+def test_fusing_batch_norms_keeps_the_logits() -> None:
     torch.manual_seed(0)
     network = ResidualNet({"type": 5, "colour": 3})
     network(torch.rand(16, 3, SEEN, SEEN))  # so that the batch norms have statistics

@@ -53,7 +53,7 @@ def test_a_login_alone_is_plain() -> None:
     assert BrokerUrl.parse("kafka://me:secret@h").sasl == "PLAIN"
 
 
-def test_the_embedded_broker_is_told_apart() -> None:
+def test_the_embedded_broker_is_recognised() -> None:
     assert BrokerUrl.parse("kafka://127.0.0.1:5?embedded=true").embedded
     assert not BrokerUrl.parse("kafka://127.0.0.1:5").embedded
 
@@ -74,6 +74,6 @@ def test_no_secret_is_shown() -> None:
         ("kafka://h:port", "no port number in 'h:port'"),
     ],
 )
-def test_what_cannot_be_read_says_why(url: str, why: str) -> None:
+def test_an_invalid_url_is_refused_with_a_reason(url: str, why: str) -> None:
     with pytest.raises(InvalidBrokerUrl, match=why):
         BrokerUrl.parse(url)

@@ -167,13 +167,11 @@ def test_nothing_known_gives_no_attributes() -> None:
         (seen(colours=(("blue", 0.8),), measured=(("red", 0.9),)), False),
     ],
 )
-def test_review_is_wanted_where_type_or_colour_is_unsure(
-    prediction: Prediction, wanted: bool
-) -> None:
+def test_needs_review_if_type_or_colour_is_uncertain(prediction: Prediction, wanted: bool) -> None:
     assert needs_review(prediction) is wanted
 
 
-def test_the_user_s_words_take_the_place_of_ours() -> None:
+def test_the_vocabulary_replaces_the_networks_words() -> None:
     own = Vocabulary(
         said={"types": {"dress": "frock"}, "colours": {"navy blue": "navy"},
               "words": {"sleeveless": "strappy"}},

@@ -54,7 +54,7 @@ def test_an_answer_becomes_a_caption() -> None:
     ],
     ids=["fenced", "prose", "thinking", "braces"],
 )
-def test_json_is_found_in_what_models_put_around_it(words: str) -> None:
+def test_json_is_extracted_from_surrounding_text(words: str) -> None:
     assert answers.captioned(words, "m").caption == GOOD["caption"]
 
 
@@ -73,7 +73,7 @@ def test_json_is_found_in_what_models_put_around_it(words: str) -> None:
     ],
     ids=lambda words: words[:12] or "empty",
 )
-def test_what_is_no_answer_is_nonsense(words: str) -> None:
+def test_an_answer_without_a_json_object_is_nonsense(words: str) -> None:
     with pytest.raises(BadAnswer) as raised:
         answers.captioned(words, "m")
     assert raised.value.code == "caption-nonsense"
@@ -99,7 +99,7 @@ def test_what_is_no_answer_is_nonsense(words: str) -> None:
     ],
     ids=lambda changed: json.dumps(changed)[:50],
 )
-def test_what_is_not_of_the_schema_is_nonsense(changed: dict[str, Any]) -> None:
+def test_an_answer_that_violates_the_schema_is_nonsense(changed: dict[str, Any]) -> None:
     with pytest.raises(BadAnswer) as raised:
         read(**changed)
     assert raised.value.code == "caption-nonsense"
@@ -123,7 +123,7 @@ def test_captions_are_one_line_of_at_most_80_characters(told: str, caption: str)
 
 
 @given(st.text(max_size=300))
-def test_no_text_makes_a_caption_that_the_event_refuses(told: str) -> None:
+def test_a_caption_from_any_text_is_valid_in_the_event(told: str) -> None:
     try:
         found = read(caption=told, description=told, attributes=[attribute("type", told)])
     except BadAnswer:
@@ -134,12 +134,12 @@ def test_no_text_makes_a_caption_that_the_event_refuses(told: str) -> None:
 
 
 @given(st.text(max_size=200))
-def test_no_words_do_anything_but_answer_or_be_nonsense(words: str) -> None:
+def test_any_text_without_json_raises_bad_answer(words: str) -> None:
     with pytest.raises(BadAnswer):
         answers.captioned(words, "m")
 
 
-def test_attributes_that_nobody_asked_for_or_nobody_knows_are_left_out() -> None:
+def test_unrequested_and_unknown_attributes_are_dropped() -> None:
     found = read(
         attributes=[
             attribute("type", "dress"),
@@ -169,7 +169,7 @@ def test_attributes_that_nobody_asked_for_or_nobody_knows_are_left_out() -> None
         (False, 0.9, None, True),
     ],
 )
-def test_what_is_unsure_of_type_or_colour_is_for_a_person(
+def test_an_uncertain_type_or_colour_needs_review(
     said: bool, type_: float | None, colour: float | None, wanted: bool
 ) -> None:
     told = [("type", "dress", type_), ("colour", "red", colour)]
@@ -177,7 +177,7 @@ def test_what_is_unsure_of_type_or_colour_is_for_a_person(
     assert read(needs_review=said, attributes=attributes).needs_review is wanted
 
 
-def test_a_model_of_one_sentence_is_always_for_a_person() -> None:
+def test_a_caption_without_attributes_always_needs_review() -> None:
     found = answers.sentence("a woman in a red dress\n", "m")
     assert found == Captioned(caption="a woman in a red dress", needs_review=True, model="m")
     with pytest.raises(BadAnswer):
@@ -192,7 +192,7 @@ def test_the_schema_takes_what_is_read_and_is_strict() -> None:
         assert part["required"] == list(part["properties"])
 
 
-def test_whoever_is_asked_is_told_the_schema_and_no_more_than_a_prompt() -> None:
+def test_the_full_prompt_contains_the_schema() -> None:
     assert full_prompt("").startswith(PROMPT)
     assert full_prompt("  ") == full_prompt("")
     own = full_prompt("Describe it in Latin.")
@@ -201,7 +201,7 @@ def test_whoever_is_asked_is_told_the_schema_and_no_more_than_a_prompt() -> None
     assert "at most 80" not in own
 
 
-def test_the_version_tells_model_and_prompt_and_fits_a_key() -> None:
+def test_the_version_depends_on_model_and_prompt_and_is_a_valid_key() -> None:
     versions = {
         version_of("openai/a", "x"),
         version_of("openai/a", "y"),

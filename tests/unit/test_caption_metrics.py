@@ -22,12 +22,12 @@ def test_nothing_in_common_scores_nothing() -> None:
     assert cider_d(other, SAME) == 0
 
 
-def test_a_short_caption_pays_the_brevity_penalty() -> None:
+def test_a_short_caption_gets_the_brevity_penalty() -> None:
     short = [words[:4] for words in SAME]
     assert bleu4(short, SAME) == pytest.approx(math.exp(1 - 10 / 8))
 
 
-def test_repeating_a_word_does_not_pay() -> None:
+def test_repeating_a_word_does_not_raise_the_score() -> None:
     stuffed = [(*words, words[-1], words[-1]) for words in SAME]
     assert cider_d(stuffed, SAME) < 9
     assert bleu4(stuffed, SAME) < 0.9

@@ -16,7 +16,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     "status", [302, 401, 402, 403, 404, 407, 408, 409, 425, 429, 500, 502, 503, 504, 529]
 )
-def test_what_passes_or_is_the_operators_holds_the_jobs(status: int) -> None:
+def test_temporary_and_configuration_errors_are_unavailable(status: int) -> None:
     error = error_of(status, "openai/m", 7.0)
     assert isinstance(error, Unavailable)
     assert error.dependency == "captions"
@@ -25,14 +25,14 @@ def test_what_passes_or_is_the_operators_holds_the_jobs(status: int) -> None:
 
 
 @pytest.mark.parametrize(("status", "asked_s"), [(429, 7.0), (503, 7.0), (500, 7.0), (401, None)])
-def test_who_asks_to_be_left_alone_is_heard(status: int, asked_s: float | None) -> None:
+def test_retry_after_is_respected(status: int, asked_s: float | None) -> None:
     error = error_of(status, "m", 7.0)
     assert isinstance(error, Unavailable)
     assert error.retry_after_s == asked_s
 
 
 @pytest.mark.parametrize("status", [400, 405, 413, 415, 422])
-def test_what_is_said_of_the_request_fails_its_job(status: int) -> None:
+def test_a_request_error_fails_the_job(status: int) -> None:
     error = error_of(status, "m")
     assert isinstance(error, BadAnswer)
     assert failure_code(error) == "caption-request-refused"

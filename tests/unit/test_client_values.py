@@ -130,13 +130,13 @@ def test_the_client_has_every_field_of_the_api() -> None:
         assert set(schemas[schema]["properties"]) <= names, schema
 
 
-def test_both_clients_do_the_same() -> None:
+def test_both_clients_have_the_same_methods() -> None:
     both = lookstream.Client, lookstream.AsyncClient
     plain, awaited = ({n for n in vars(each) if not n.startswith("_")} for each in both)
     assert plain == awaited
 
 
-def test_importing_it_is_light() -> None:
+def test_importing_lookstream_loads_few_packages() -> None:
     code = (
         "import sys, lookstream; before = 'httpx' in sys.modules; lookstream.Client;"
         "print(before, *sorted({name.partition('.')[0] for name in sys.modules}))"
@@ -175,12 +175,12 @@ def _document(block: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def test_what_a_gateway_does_not_say_is_empty() -> None:
+def test_missing_fields_get_empty_values() -> None:
     read = job({"job_id": "x", "status": "pending", "new": "field"})
     assert (read.caption, read.top5, dict(read.stages), read.finished) == (None, (), {}, False)
 
 
-def test_artifacts_have_names_of_their_own() -> None:
+def test_artifacts_have_unique_file_names() -> None:
     read = job(
         {
             "job_id": "x",
@@ -260,14 +260,14 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert retry_after_s(header, NOW) == seconds
 
 
-def test_pauses_grow_to_a_cap_and_never_undercut_what_was_asked() -> None:
+def test_pauses_double_up_to_a_cap_and_respect_retry_after() -> None:
     retry_policy = RetryPolicy(base_s=1, cap_s=5, dice=lambda: 1.0)
     assert [retry_policy.pause_s(attempt) for attempt in (1, 2, 3, 4, 999)] == [1, 2, 4, 5, 5]
     assert retry_policy.pause_s(1, 9) == 9
     assert RetryPolicy(base_s=1, dice=lambda: 0.0).pause_s(1) == 0.5
 
 
-def test_events_of_lines() -> None:
+def test_lines_are_parsed_into_events() -> None:
     reader = SseReader()
     lines = "retry: 2000", "", ": hello", "event: job", "id: 7", "data: a", "data:b", "", "data: c"
     assert [event for line in lines if (event := reader.read(line))] == [
@@ -279,7 +279,7 @@ def test_events_of_lines() -> None:
     assert reader.read("") == ServerEvent("message", "d", "7")
 
 
-def test_an_event_that_broke_off_is_not_heard() -> None:
+def test_an_incomplete_event_is_dropped() -> None:
     reader = SseReader("3")
     reader.read("id: 4")
     reader.read("data: half")
@@ -288,7 +288,7 @@ def test_an_event_that_broke_off_is_not_heard() -> None:
     assert reader.read("") is None
 
 
-def test_wishes_as_form_query_and_body() -> None:
+def test_options_are_encoded_as_form_query_and_body() -> None:
     options = {"stages": ("a", "b"), "force": True, "metadata": {"b": 1}, "group": None, "lane": ""}
     assert form_fields(options) == {"stages": "a,b", "force": "true", "metadata": '{"b": 1}'}
     assert query({"status": ["failed", "pending"], "text": "red", "since": NOW, "group": None}) == [
@@ -306,7 +306,7 @@ def test_wishes_as_form_query_and_body() -> None:
     }
 
 
-def test_a_key_is_made_of_the_photo_and_the_wishes() -> None:
+def test_the_idempotency_key_depends_on_photo_and_options() -> None:
     key = key_of("abc", {"group": "g", "stages": ()})
     assert key == key_of("abc", {"stages": [], "group": "g", "force": False})
     assert (

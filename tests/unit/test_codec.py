@@ -71,7 +71,7 @@ def reason(given_record: Record) -> str:
 
 
 @pytest.mark.parametrize("model", EVENTS, ids=lambda model: model.topic)
-def test_every_event_comes_back_as_it_went(model: type[Event]) -> None:
+def test_every_event_round_trips(model: type[Event]) -> None:
     event = decoded(golden_record(model.topic)).event
     encoded = encode(event, source="/tests", traceparent=TRACE)
     again = decoded(recorded(encoded))
@@ -80,7 +80,7 @@ def test_every_event_comes_back_as_it_went(model: type[Event]) -> None:
     assert again.traceparent == TRACE
 
 
-def test_a_record_says_in_its_headers_what_it_is() -> None:
+def test_the_headers_contain_the_cloudevent_attributes() -> None:
     event = ImageSubmitted.model_validate(SUBMITTED)
     encoded = encode(event, source="/lookstream/gateway", traceparent=TRACE)
     headers = dict(encoded.headers)
@@ -93,7 +93,7 @@ def test_a_record_says_in_its_headers_what_it_is() -> None:
     assert json.loads(encoded.value or b"")["source"] == {"url": "https://example.com/a.jpg"}
 
 
-def test_two_records_of_one_event_have_ids_of_their_own() -> None:
+def test_each_record_gets_a_new_event_id() -> None:
     event = ImageSubmitted.model_validate(SUBMITTED)
     ids = {dict(encode(event, source="/tests").headers)["ce_id"] for _ in range(2)}
     assert len(ids) == 2
@@ -122,7 +122,7 @@ def test_an_empty_time_is_now() -> None:
 
 
 @pytest.mark.parametrize("trace", [5, "nonsense", "\ud800", {"a": 1}, None])
-def test_what_is_no_trace_context_is_no_trace(trace: object) -> None:
+def test_an_invalid_traceparent_is_ignored(trace: object) -> None:
     assert decoded(structured(traceparent=trace)).traceparent is None
 
 
@@ -176,7 +176,7 @@ WRONG: dict[str, tuple[Record, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_event_says_why(name: str) -> None:
+def test_an_undecodable_record_has_a_reason(name: str) -> None:
     wrong, why = WRONG[name]
     found = reason(wrong)
     assert why in found
@@ -211,7 +211,7 @@ def attempt(given_record: Record) -> None:
 
 
 @given(headers=st.lists(st.tuples(names, contents), max_size=8), value=bodies)
-def test_no_record_at_all_raises_anything_else(
+def test_any_record_decodes_or_raises_undecodable_event(
     headers: list[tuple[str, bytes]], value: bytes | None
 ) -> None:
     attempt(record(value, tuple(headers)))
@@ -219,7 +219,7 @@ def test_no_record_at_all_raises_anything_else(
 
 
 @given(attributes=st.dictionaries(st.text(max_size=8), json_values, max_size=4), data=submissions)
-def test_no_structured_record_raises_anything_else(
+def test_any_structured_record_decodes_or_raises_undecodable_event(
     attributes: dict[str, Any], data: dict[str, Any]
 ) -> None:
     attempt(structured(**{**attributes, "data": data}))

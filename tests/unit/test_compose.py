@@ -31,7 +31,7 @@ def test_only_the_gateway_is_published_and_on_loopback() -> None:
     assert published == {"gateway": ["${GATEWAY_BIND:-127.0.0.1}:${GATEWAY_PORT:-8000}:8000"]}
 
 
-def test_only_two_services_reach_the_outside() -> None:
+def test_only_two_services_have_internet_access() -> None:
     outward = {name for name, service in SERVICES.items() if "outside" in service["networks"]}
     assert outward == {"gateway", "downloading"}
 
@@ -47,7 +47,9 @@ def test_hardened_limited_and_restarted(name: str, service: Service) -> None:
 
 
 @every
-def test_healthy_is_defined(name: str, service: Service) -> None:
+def test_services_have_health_checks_and_wait_for_healthy_dependencies(
+    name: str, service: Service
+) -> None:
     if name not in ONCE:
         assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
     for other, wanted in service.get("depends_on", {}).items():
@@ -67,7 +69,7 @@ def test_images_are_pinned_and_name_no_registry(name: str, service: Service) -> 
 
 
 @every
-def test_what_is_mounted_is_there(name: str, service: Service) -> None:
+def test_mounted_files_exist(name: str, service: Service) -> None:
     for volume in service.get("volumes", []):
         source, _, rest = volume.partition(":")
         if source.startswith("."):
@@ -76,7 +78,7 @@ def test_what_is_mounted_is_there(name: str, service: Service) -> None:
 
 
 @ours
-def test_our_own_settings_are_known(service: Service) -> None:
+def test_lookstream_settings_in_the_file_exist(service: Service) -> None:
     from lookstream.settings import Settings
 
     known = {f"LOOKSTREAM_{name.upper()}" for name in Settings.model_fields}

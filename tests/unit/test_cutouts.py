@@ -27,12 +27,12 @@ def test_the_product_is_found_with_the_white_inside_it() -> None:
     assert not mask[130, 60]
 
 
-def test_no_white_surroundings_no_mask() -> None:
+def test_a_photo_without_white_surroundings_gets_no_mask() -> None:
     assert product_mask(np.asarray(studio("navy", "tan"))) is None
     assert product_mask(np.full((SIDE, SIDE, 3), 255, np.uint8)) is None
 
 
-def test_alpha_is_drawn_in_at_the_outline() -> None:
+def test_alpha_is_reduced_at_the_outline() -> None:
     mask = np.zeros((SIDE, SIDE), bool)
     mask[20:110, 30:90] = True
     alpha = soft_alpha(mask, SIDE)

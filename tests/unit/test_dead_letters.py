@@ -38,7 +38,7 @@ def test_the_record_is_untouched() -> None:
     assert letter.headers[:2] == RECORD.headers
 
 
-def test_the_headers_say_where_it_stood_and_what_went_wrong() -> None:
+def test_the_headers_contain_the_position_and_the_error() -> None:
     headers = headers_of(raised("no such shoe"))
     trace = headers.pop("__connect.errors.exception.stacktrace")
     assert b"in raised" in trace

@@ -25,7 +25,7 @@ def test_a_deleted_object_leaves_no_directory_that_names_it(tmp_path: Path) -> N
     assert sorted(each.name for each in (tmp_path / "results").iterdir()) == ["abd"]
 
 
-def test_a_directory_that_goes_while_one_writes_into_it_is_no_error(tmp_path: Path) -> None:
+def test_concurrent_writes_and_deletions_in_one_directory_succeed(tmp_path: Path) -> None:
     store, ended = opened(tmp_path), threading.Event()
 
     def come_and_go(name: str) -> None:
@@ -49,7 +49,7 @@ def test_a_directory_that_goes_while_one_writes_into_it_is_no_error(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("age_s", "left"), [(2 * 86_400, 0), (60, 1)])
-def test_what_a_killed_writer_left_goes_in_a_day(tmp_path: Path, age_s: float, left: int) -> None:
+def test_temporary_files_are_removed_after_a_day(tmp_path: Path, age_s: float, left: int) -> None:
     unfinished = tmp_path / ".lookstream" / "unfinished"
     opened(tmp_path).check()
     (unfinished / "tmpabc").write_bytes(b"half a photo")

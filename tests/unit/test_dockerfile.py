@@ -20,7 +20,7 @@ def test_the_process_is_not_root() -> None:
     assert instruction("USER") == ["10001:10001"]
 
 
-def test_nothing_that_builds_is_in_the_last_stage() -> None:
+def test_the_last_stage_has_no_build_tools() -> None:
     runs = " ".join(instruction("RUN"))
     assert "pip install" not in runs
     assert re.search(r"pip uninstall -y .*\bpip\b", runs)
@@ -28,7 +28,7 @@ def test_nothing_that_builds_is_in_the_last_stage() -> None:
     assert instruction("COPY") == ["--from=build /opt/lookstream /opt/lookstream"]
 
 
-def test_it_says_whether_it_is_healthy_and_what_it_is() -> None:
+def test_the_image_has_a_health_check_and_labels() -> None:
     assert "lookstream.supervisor.probe" in instruction("HEALTHCHECK")[0]
     labels = " ".join(instruction("LABEL"))
     assert all(

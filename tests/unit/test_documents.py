@@ -59,7 +59,7 @@ def test_fields_that_an_older_version_did_not_write_have_their_defaults() -> Non
 
 
 @given(TIMES, TIMES)
-def test_times_sort_as_text_and_come_back_whole(one: datetime, other: datetime) -> None:
+def test_times_sort_as_text_and_round_trip(one: datetime, other: datetime) -> None:
     assert parse_time(timestamp(one)) == one
     assert (str(timestamp(one)) < str(timestamp(other))) == (one < other)
 

@@ -26,7 +26,7 @@ def vector(seed: int) -> list[float]:
     return [number / math.hypot(*numbers) for number in numbers]
 
 
-def test_it_comes_back_with_length_1() -> None:
+def test_a_decoded_vector_has_length_1() -> None:
     text = encode([3.0, -4.0, *[0.0] * (SIZE - 2)])
     assert len(text) == CHARACTERS
     assert decode(text)[:3] == pytest.approx((0.6, -0.8, 0.0), abs=0.0005)
@@ -63,7 +63,7 @@ def _dot(one: list[float] | tuple[float, ...], other: list[float] | tuple[float,
     ],
     ids=["none", "too few", "too many", "zeros", "nan", "infinite"],
 )
-def test_what_is_no_vector_is_not_written(numbers: list[float]) -> None:
+def test_an_invalid_vector_is_not_encoded(numbers: list[float]) -> None:
     with pytest.raises(ValueError, match="128 finite numbers"):
         encode(numbers)
 
@@ -82,7 +82,7 @@ def test_what_is_no_vector_is_not_written(numbers: list[float]) -> None:
         text_of(INF, *[0.0] * (SIZE - 1)),
     ],
 )
-def test_what_is_none_is_not_read(text: str) -> None:
+def test_invalid_text_is_not_decoded(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         decode(text)
     with pytest.raises(ValidationError):

@@ -175,7 +175,7 @@ def released(base: type[Event] = Event) -> Iterator[type[Event]]:
 
 
 @pytest.mark.parametrize("event", EXPECTED, ids=lambda event: event.topic)
-def test_a_released_record_is_still_read_as_it_was_meant(event: Event) -> None:
+def test_a_released_record_decodes_to_the_same_event(event: Event) -> None:
     envelope = Decoder([type(event)]).decode(golden_record(event.topic))
     assert envelope.event == event
     assert (envelope.time, envelope.traceparent) == (TOLD, TRACE)

@@ -18,7 +18,7 @@ def heard(mailbox: Mailbox) -> list[str]:
     return [news.update.job_id for news in mailbox.take()]
 
 
-def test_each_hears_what_it_listens_for() -> None:
+def test_each_listener_gets_the_updates_of_its_subscription() -> None:
     feed = JobFeed()
     with (
         feed.subscribe_to_job(JOB) as job,
@@ -34,14 +34,14 @@ def test_each_hears_what_it_listens_for() -> None:
         assert heard(everything) == [JOB, OTHER]
 
 
-def test_a_deleted_job_has_lost_its_group_so_all_groups_hear_of_it() -> None:
+def test_all_groups_get_the_deletion_of_a_job() -> None:
     feed = JobFeed()
     with feed.subscribe_to_group("spring") as spring, feed.subscribe_to_group(None) as everything:
         feed.deliver([update(JOB, status="deleted")])
         assert heard(spring) == heard(everything) == [JOB]
 
 
-def test_only_what_somebody_listens_for_is_wanted() -> None:
+def test_the_feed_wants_only_subscribed_jobs() -> None:
     feed = JobFeed()
     assert not feed.wants(JOB)
     with feed.subscribe_to_job(JOB):
@@ -53,7 +53,7 @@ def test_only_what_somebody_listens_for_is_wanted() -> None:
     assert feed.listeners == 0
 
 
-def test_closed_it_ends_all_listening_until_it_is_opened() -> None:
+def test_a_closed_feed_closes_all_mailboxes() -> None:
     feed = JobFeed()
     with feed.subscribe_to_job(JOB) as before:
         feed.close()
@@ -65,7 +65,7 @@ def test_closed_it_ends_all_listening_until_it_is_opened() -> None:
         assert not again.closed
 
 
-def test_a_gap_is_told_to_all() -> None:
+def test_all_mailboxes_get_a_gap() -> None:
     feed = JobFeed()
     with feed.subscribe_to_job(JOB) as job, feed.subscribe_to_group(None) as everything:
         feed.mark_gap()

@@ -15,7 +15,7 @@ SMALL = tshirt((40, 50))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "AVIF"])
-def test_knows_what_pillow_writes_and_where_it_ends(kind: str) -> None:
+def test_pillows_formats_and_their_truncation_are_detected(kind: str) -> None:
     data = encoded(SMALL, kind)
     assert sniff(data) == kind
     assert containers.read(data, kind).end == len(data)
@@ -47,7 +47,7 @@ def test_knows_a_jpeg() -> None:
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1miafavif", "AVIF"),
     ],
 )
-def test_tells_the_unknown_from_the_unsupported(data: bytes, kind: str | None) -> None:
+def test_formats_are_detected_by_their_first_bytes(data: bytes, kind: str | None) -> None:
     assert sniff(data) == kind
 
 

@@ -39,7 +39,7 @@ def test_the_outline_follows_the_picture(size: tuple[int, int]) -> None:
     assert found.confidence > 0.7
 
 
-def test_far_specks_are_no_garment() -> None:
+def test_small_distant_areas_are_removed() -> None:
     picture, truth = photo(400, 400)
     speckled = truth.copy()
     speckled[5:25, 5:25] = True
@@ -49,7 +49,7 @@ def test_far_specks_are_no_garment() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 126])
-def test_nothing_decided_is_nothing(level: int) -> None:
+def test_an_undecided_mask_gives_no_mask(level: int) -> None:
     picture, _ = photo(200, 200)
     assert find_garment(picture, SoftMask(SIDE, bytes([level]) * SIDE * SIDE)) is None
 

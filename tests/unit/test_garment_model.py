@@ -57,7 +57,7 @@ def test_the_shipped_weights_are_small_and_named_by_their_content(model: Garment
     assert GarmentModel.load(SHIPPED).model_id == model.model_id
 
 
-def test_every_ranking_is_whole_ordered_and_sums_to_at_most_one(model: GarmentModel) -> None:
+def test_every_ranking_is_complete_ordered_and_sums_to_at_most_one(model: GarmentModel) -> None:
     for prediction in model.predict(PICTURES):
         for found, head in (
             (prediction.types, "type"),
@@ -74,14 +74,14 @@ def test_every_ranking_is_whole_ordered_and_sums_to_at_most_one(model: GarmentMo
             assert min(values) >= 0
 
 
-def test_the_vocabulary_is_plain_words_without_doubles(model: GarmentModel) -> None:
+def test_type_words_are_lower_case_and_unique(model: GarmentModel) -> None:
     types = model.vocabularies["type"]
     assert {"t-shirt", "dress", "long sleeve top", "coat", "jeans"} <= set(types)
     assert len(types) == len(set(types))
     assert all(word == word.lower().strip() and word for word in types)
 
 
-def test_an_embedding_is_a_direction_and_alike_for_alike_photos(model: GarmentModel) -> None:
+def test_embeddings_have_length_1_and_are_close_for_similar_photos(model: GarmentModel) -> None:
     red, again, navy = model.predict(
         [drawn("crimson"), drawn("crimson", (310, 410)), drawn("navy")]
     )
@@ -105,7 +105,7 @@ def test_the_colour_is_measured_on_the_garment(model: GarmentModel) -> None:
     assert {"black", "navy blue", "coffee brown", "charcoal"} & {w for w, _ in found.measured[:1]}
 
 
-def test_titles_are_of_the_model_s_words_best_first(model: GarmentModel) -> None:
+def test_titles_are_ordered_by_score(model: GarmentModel) -> None:
     for found in model.predict(PICTURES):
         scores = [title.score for title in found.titles]
         assert scores == sorted(scores, reverse=True)
@@ -116,7 +116,7 @@ def test_the_same_photo_gives_the_same_answer(model: GarmentModel) -> None:
     assert model.predict(PICTURES) == model.predict(PICTURES)
 
 
-def test_a_batch_says_what_single_photos_say_in_their_order(model: GarmentModel) -> None:
+def test_a_batch_gives_the_same_results_as_single_photos(model: GarmentModel) -> None:
     singles = [model.predict([picture])[0] for picture in PICTURES]
     for single, batched in zip(singles, model.predict(PICTURES), strict=True):
         assert shares(batched) == pytest.approx(shares(single), abs=1e-4)
@@ -140,7 +140,7 @@ def test_a_drawn_shirt_has_its_colour(model: GarmentModel, colour: str, word: st
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "LA", "1"])
-def test_every_mode_is_taken(model: GarmentModel, mode: str) -> None:
+def test_every_image_mode_is_accepted(model: GarmentModel, mode: str) -> None:
     picture = drawn("black").convert("RGBA" if mode == "LA" else "RGB").convert(mode)
     assert len(model.predict([picture])) == 1
 
@@ -154,7 +154,7 @@ def test_transparency_is_seen_as_white(model: GarmentModel) -> None:
     assert model.predict([clear]) == model.predict([opaque])
 
 
-def test_photos_are_left_as_they_were(model: GarmentModel) -> None:
+def test_predicting_does_not_change_the_photo(model: GarmentModel) -> None:
     picture = drawn("crimson")
     before = picture.tobytes()
     model.predict([picture])
@@ -176,7 +176,7 @@ def test_captions_come_out_of_real_predictions(model: GarmentModel) -> None:
     assert all(0 < len(caption(found)) <= 80 for found in model.predict(PICTURES))
 
 
-def test_shares_are_rounded_down_and_equals_stand_in_order() -> None:
+def test_probabilities_are_rounded_down_and_ties_keep_their_order() -> None:
     assert ranking(["b", "a", "c"], [0.3333336, 0.3333336, 0.3333328]) == (
         ("a", 0.333333),
         ("b", 0.333333),

@@ -51,7 +51,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"lookstream_gateway_{name}", labels)
 
 
-async def test_a_stream_takes_as_long_as_it_takes_to_begin() -> None:
+async def test_a_request_is_timed_until_its_answer_begins() -> None:
     metrics = await asked(streaming)
     route = {"route": Route.path, "method": "GET"}
     assert value(metrics, "requests_total", status="200", **route) == 1
@@ -61,13 +61,13 @@ async def test_a_stream_takes_as_long_as_it_takes_to_begin() -> None:
     assert seconds < STREAMED_S
 
 
-async def test_what_nobody_caught_counts_as_an_error() -> None:
+async def test_an_unhandled_exception_counts_as_status_500() -> None:
     metrics = await asked(failing, method="BREW")
     labels = {"route": "unmatched", "method": "other", "status": "500"}
     assert value(metrics, "requests_total", **labels) == 1
 
 
 @pytest.mark.parametrize("name", ["unpublished_total", "sse_listeners"])
-def test_what_has_not_happened_yet_is_told_as_zero(name: str) -> None:
+def test_metrics_start_at_zero(name: str) -> None:
     assert value(Metrics(), name) == 0
     assert value(Metrics(), "photos_total", outcome="accepted", code="") == 0

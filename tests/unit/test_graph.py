@@ -34,7 +34,7 @@ def test_the_closure_adds_every_needed_stage(
     assert GRAPH.closure(wanted) == closure
 
 
-def test_an_unknown_stage_is_named_beside_the_known_ones() -> None:
+def test_the_error_of_an_unknown_stage_lists_the_known_stages() -> None:
     with pytest.raises(UnknownStage, match=r"unknown stage ironing, washing; there are validation"):
         GRAPH.closure(["washing", "pose", "ironing"])
 

@@ -34,7 +34,7 @@ def test_the_same_request_has_the_same_fingerprint_and_its_files_are_read_again(
     assert fingerprint(again) == first
 
 
-def test_whatever_differs_shows() -> None:
+def test_any_difference_changes_the_fingerprint() -> None:
     requests = [
         asked(upload(b"a"), upload(b"b")),
         asked(upload(b"b"), upload(b"a")),
@@ -63,12 +63,12 @@ def test_ids_are_of_version_7_and_made_of_key_time_and_place() -> None:
 
 
 @pytest.mark.parametrize("key", [None, "a", "~" * 255, "8e03978e-40d5-43e8-bc93-6894a57f9324"])
-def test_keys_that_are_taken(key: str | None) -> None:
+def test_valid_keys_are_accepted(key: str | None) -> None:
     assert checked_key(key, asked_from("10.0.0.1")) == (key and Key(key, "10.0.0.1"))
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "é", "a\nb", "\x7f"])
-def test_keys_that_are_refused(key: str) -> None:
+def test_invalid_keys_are_refused(key: str) -> None:
     with pytest.raises(Problem) as refused:
         checked_key(key, asked_from("10.0.0.1"))
     assert refused.value.code == "invalid-request"

@@ -155,7 +155,7 @@ def test_the_fabric_lies_inside(garment: Drawing) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2), (9, 300), (3, 2000)])
-def test_stands_any_mask(shape: tuple[int, int]) -> None:
+def test_any_mask_is_accepted(shape: tuple[int, int]) -> None:
     marks = finder().find(np.ones(shape, bool))
     assert marks.box == (0.0, 0.0, 1.0, 1.0)
     for x, y, confidence in marks.points.values():
@@ -163,7 +163,7 @@ def test_stands_any_mask(shape: tuple[int, int]) -> None:
         assert 0 <= confidence <= 1
 
 
-def test_stands_a_single_pixel_of_many() -> None:
+def test_the_box_of_a_one_pixel_mask_contains_the_pixel() -> None:
     mask = np.zeros((900, 700), bool)
     mask[501, 333] = True
     left, top, right, bottom = finder().find(mask).box

@@ -29,7 +29,7 @@ def taken(mailbox: Mailbox, most: int = 100) -> list[tuple[int, int, int]]:
     ]
 
 
-def test_a_newer_state_takes_the_place_of_an_older_one() -> None:
+def test_a_newer_state_replaces_an_older_one() -> None:
     mailbox = Mailbox()
     for each in (update(0, 1), update(1, 1), update(0, 3), update(0, 2)):
         mailbox.put(each)
@@ -44,7 +44,7 @@ def test_a_higher_run_is_newer_whatever_its_revision() -> None:
     assert taken(mailbox) == [(0, 2, 2)]
 
 
-def test_what_waits_longest_is_taken_first_and_was_heard_first() -> None:
+def test_updates_are_taken_in_the_order_of_arrival() -> None:
     mailbox = Mailbox()
     for job in (2, 0, 1):
         mailbox.put(update(job))
@@ -55,7 +55,7 @@ def test_what_waits_longest_is_taken_first_and_was_heard_first() -> None:
     assert first.received_ms <= rest[0].received_ms <= rest[1].received_ms
 
 
-def test_too_many_waiting_jobs_end_it_and_nothing_is_kept() -> None:
+def test_too_many_jobs_close_and_empty_the_mailbox() -> None:
     mailbox = Mailbox(most=2)
     for _ in range(3):
         mailbox.put(update(0))
@@ -67,7 +67,7 @@ def test_too_many_waiting_jobs_end_it_and_nothing_is_kept() -> None:
     assert len(mailbox) == 0
 
 
-def test_a_gap_is_told_once() -> None:
+def test_a_gap_is_reported_once() -> None:
     mailbox = Mailbox()
     assert not mailbox.take_gap()
     mailbox.mark_gap()
@@ -76,7 +76,7 @@ def test_a_gap_is_told_once() -> None:
 
 
 @pytest.mark.parametrize("stir", [lambda box: box.put(update(0)), Mailbox.mark_gap, Mailbox.close])
-async def test_a_listener_wakes_for_everything_that_it_must_know(stir: object) -> None:
+async def test_updates_gaps_and_closing_end_the_wait(stir: object) -> None:
     mailbox = Mailbox()
     await mailbox.wait(0.01)  # no update yet
     waiting = asyncio.create_task(mailbox.wait())
@@ -87,7 +87,7 @@ async def test_a_listener_wakes_for_everything_that_it_must_know(stir: object) -
     await asyncio.wait_for(mailbox.wait(), 5)  # the state is unchanged, so this returns too
 
 
-async def test_who_is_cancelled_in_the_moment_of_news_does_not_go_on() -> None:
+async def test_a_cancellation_during_an_update_is_not_lost() -> None:
     mailbox = Mailbox()
     waiting = asyncio.create_task(mailbox.wait(60))
     await asyncio.sleep(0)

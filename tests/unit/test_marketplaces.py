@@ -37,7 +37,7 @@ def test_each_marketplace_has_its_shape() -> None:
     }  # fmt: skip
 
 
-def test_what_is_not_sure_is_not_stated() -> None:
+def test_uncertain_attributes_are_left_out() -> None:
     unsure = {n: a.model_copy(update={"confidence": 0.5}) for n, a in SAID.attributes.items()}
     found = listings(SAID.model_copy(update={"attributes": unsure}))
     assert "colour" not in found["vinted"]
@@ -45,6 +45,6 @@ def test_what_is_not_sure_is_not_stated() -> None:
     assert found["depop"] == {"description": "A dress for women."}
 
 
-def test_titles_fit() -> None:
+def test_titles_have_at_most_80_characters() -> None:
     long = SAID.model_copy(update={"caption": "Very " * 16})
     assert all(len(listing.get("title", "")) <= 80 for listing in listings(long).values())

@@ -10,7 +10,7 @@ from agents.vision.images.garment_colour import measured_colours, to_lab
 NAMED = {"red": (53.0, 80.0, 67.0), "blue": (32.0, 79.0, -108.0), "multicolour": (50.0, 0.0, 0.0)}
 
 
-def test_what_lies_outside_the_mask_does_not_count() -> None:
+def test_pixels_outside_the_mask_are_ignored() -> None:
     photo = np.zeros((40, 40, 3), np.float32)
     photo[..., 2] = 1.0
     photo[10:30, 10:30] = (1.0, 0.0, 0.0)

@@ -30,7 +30,7 @@ def bulk(*codes: int, concern: bool = False) -> BulkWriteError:
     ],
     ids=str,
 )
-def test_what_passes_is_waited_for(error: PyMongoError) -> None:
+def test_temporary_errors_are_unavailable(error: PyMongoError) -> None:
     with pytest.raises(StoreUnavailable), _translated():
         raise error
 
@@ -40,7 +40,7 @@ def test_what_passes_is_waited_for(error: PyMongoError) -> None:
     [OperationFailure("bad value", 2), OperationFailure("too large", 10334), bulk(2), bulk(2, 189)],
     ids=str,
 )
-def test_what_a_document_is_to_blame_for_is_refused(error: PyMongoError) -> None:
+def test_document_errors_are_permanent(error: PyMongoError) -> None:
     with pytest.raises(StorageError) as raised, _translated():
         raise error
     assert not isinstance(raised.value, StoreUnavailable)

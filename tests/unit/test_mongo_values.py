@@ -17,12 +17,12 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_was_escaped_comes_back(value: object) -> None:
+def test_escaped_values_round_trip(value: object) -> None:
     assert unescaped(escaped(value)) == value
 
 
 @given(JSON)
-def test_nothing_escaped_means_something_to_a_database(value: object) -> None:
+def test_escaped_values_have_no_special_meaning_in_mongodb(value: object) -> None:
     def check(value: object) -> None:
         if isinstance(value, dict):
             assert not any(set(key) & set(".$\0") for key in value)

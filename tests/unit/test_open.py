@@ -37,7 +37,7 @@ def test_a_bucket(url: str) -> None:
     assert isinstance(open_artifacts(url, SIGNER), MinioArtifacts)
 
 
-def test_job_stores_connect_to_nothing_yet(tmp_path: Path) -> None:
+def test_opening_a_job_store_does_not_connect(tmp_path: Path) -> None:
     sqlite = open_jobs(f"sqlite://{tmp_path}/deep/jobs.db")
     assert isinstance(sqlite, SqliteJobs)
     assert not (tmp_path / "deep").exists()

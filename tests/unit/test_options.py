@@ -28,7 +28,7 @@ def nested(levels: int) -> Any:
         {"a": nested(29)},
     ],
 )
-def test_metadata_that_is_kept_as_it_is(metadata: dict[str, Any]) -> None:
+def test_valid_metadata_is_unchanged(metadata: dict[str, Any]) -> None:
     assert Options.model_validate({"metadata": metadata}).metadata == metadata
 
 
@@ -58,7 +58,7 @@ def test_size_counts_in_bytes_of_utf8() -> None:
 
 
 @pytest.mark.parametrize("group", ["a", "Frühling 2026 / Seite 7", "g" * LONGEST_GROUP, "🧥"])
-def test_groups_that_are_taken(group: str) -> None:
+def test_valid_groups_are_accepted(group: str) -> None:
     assert Options.model_validate({"group": group}).group == group
 
 

@@ -18,7 +18,7 @@ def test_a_kind_has_its_points_and_no_others(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "other"])
-def test_left_is_on_the_right_before_anything_is_turned(kind: Kind) -> None:
+def test_the_wearers_left_is_drawn_on_the_right(kind: Kind) -> None:
     rng = np.random.default_rng(1)
     for _ in range(30):
         points = draw(rng, kind).points

@@ -20,12 +20,12 @@ def test_is_16_hex_digits() -> None:
     assert int(value, 16)
 
 
-def test_survives_scaling_and_compression() -> None:
+def test_scaling_and_compression_change_few_bits() -> None:
     shirt = tshirt((480, 640))
     assert distance(shirt, shirt.resize((240, 320))) <= 6
     assert distance(shirt, Image.open(io.BytesIO(jpeg(shirt, quality=30)))) <= 6
 
 
-def test_tells_garments_apart() -> None:
+def test_different_garments_have_distant_hashes() -> None:
     assert distance(tshirt(), trousers()) >= 12
     assert distance(tshirt(), dress()) >= 8

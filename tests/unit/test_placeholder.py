@@ -18,5 +18,5 @@ def test_it_is_the_picture_s_average(colour: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "AA==", "no base64!", "ü"])
-def test_what_is_no_thumbhash_has_none(text: str) -> None:
+def test_an_invalid_thumbhash_has_no_colour(text: str) -> None:
     assert average_colour(text) is None

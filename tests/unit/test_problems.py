@@ -61,21 +61,21 @@ def test_a_document_has_what_the_standard_asks() -> None:
         (ZeroDivisionError("secret"), 500, "internal-error"),
     ],
 )
-def test_errors_and_what_they_amount_to(error: Exception, status: int, code: str) -> None:
+def test_errors_map_to_status_and_code(error: Exception, status: int, code: str) -> None:
     problem = as_problem(error)
     assert (problem.status, problem.code) == (status, code)
 
 
-def test_nothing_of_our_insides_is_told() -> None:
+def test_internal_errors_are_not_exposed() -> None:
     inside = [ZeroDivisionError("secret"), storage_errors.StoreUnavailable("secret")]
     assert all("secret" not in as_problem(error).detail for error in inside)
 
 
-def test_unavailable_says_when_to_come_again() -> None:
+def test_unavailable_has_retry_after() -> None:
     assert as_problem(BrokerUnavailable("x")).headers["Retry-After"].isdigit()
 
 
-def test_wrong_methods_are_told_the_right_ones() -> None:
+def test_method_not_allowed_has_the_allow_header() -> None:
     assert as_problem(HTTPException(405, headers={"Allow": "GET"})).headers == {"Allow": "GET"}
 
 
@@ -120,7 +120,7 @@ def test_codes_of_one_status_share_one_documented_response() -> None:
         ("https://user:password@example.com/a.jpg", "url-not-allowed"),
     ],
 )
-def test_addresses_that_are_refused_at_the_door(url: str, code: str) -> None:
+def test_invalid_urls_are_refused_on_submission(url: str, code: str) -> None:
     with pytest.raises(Problem) as refused:
         remote(url)
     assert refused.value.code == code
@@ -133,7 +133,7 @@ def test_web_addresses_are_taken_as_they_are() -> None:
     )
 
 
-def test_sizes_up_to_the_limit_are_taken(tmp_path: Path) -> None:
+def test_sizes_up_to_the_limit_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "photo"
     path.write_bytes(b"x" * 10)
     with path.open("rb") as file:

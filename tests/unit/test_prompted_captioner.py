@@ -113,7 +113,7 @@ def test_only_nonsense_is_asked_again(
     ("asked_s", "rest_s", "rests"),
     [(7.0, 0.0, 7.0), (7.0, 60.0, 7.0), (None, 60.0, 60.0), (9e9, 0.0, LONGEST_REST_S)],
 )
-def test_who_asks_for_a_rest_has_it(
+def test_a_requested_pause_is_respected(
     store: DirectoryArtifacts, asked_s: float | None, rest_s: float, rests: float
 ) -> None:
     clock = Clock()
@@ -127,13 +127,13 @@ def test_who_asks_for_a_rest_has_it(
     assert captioner.describe(PHOTOS[:1], store) == [RED]
 
 
-def test_who_is_away_without_a_word_is_asked_about_each(store: DirectoryArtifacts) -> None:
+def test_without_a_requested_pause_each_photo_is_tried(store: DirectoryArtifacts) -> None:
     model = Scripted(AWAY, AWAY)
     found = PromptedCaptioner(model, clock=Clock()).describe(PHOTOS[:3], store)
     assert found == [AWAY, AWAY, RED]
 
 
-def test_a_photo_that_breaks_the_server_fails_alone_in_the_end(store: DirectoryArtifacts) -> None:
+def test_a_photo_with_repeated_server_errors_fails_alone(store: DirectoryArtifacts) -> None:
     broken = Stumbled("captions", "HTTP 500")
     model = Scripted()
     model.now = lambda picture: broken if picture == PHOTOS[0].encode() else RED
@@ -147,7 +147,7 @@ def test_a_photo_that_breaks_the_server_fails_alone_in_the_end(store: DirectoryA
         assert other == RED
 
 
-def test_a_server_that_is_ill_blames_no_photo(store: DirectoryArtifacts) -> None:
+def test_server_errors_without_a_success_fail_no_photo(store: DirectoryArtifacts) -> None:
     broken = Stumbled("captions", "HTTP 500")
     model = Scripted()
     model.now = lambda _: broken
@@ -158,7 +158,7 @@ def test_a_server_that_is_ill_blames_no_photo(store: DirectoryArtifacts) -> None
     assert captioner.describe(PHOTOS[:1], store) == [RED]
 
 
-def test_a_stumble_that_is_over_is_forgotten(store: DirectoryArtifacts) -> None:
+def test_a_success_resets_the_count_of_server_errors(store: DirectoryArtifacts) -> None:
     broken = Stumbled("captions", "HTTP 500")
     captioner = PromptedCaptioner(Scripted(*([broken] * (STUMBLES - 1) + [RED]) * 3))
     for _ in range(3):
@@ -166,7 +166,7 @@ def test_a_stumble_that_is_over_is_forgotten(store: DirectoryArtifacts) -> None:
         assert found == [broken] * (STUMBLES - 1) + [RED]
 
 
-def test_where_the_chosen_one_is_silent_the_shipped_one_speaks(store: DirectoryArtifacts) -> None:
+def test_the_fallback_describes_photos_that_the_model_failed(store: DirectoryArtifacts) -> None:
     shipped = Shipped()
     model = Scripted(RED, AWAY, REFUSED, NONSENSE)
     captioner = FallbackCaptioner(PromptedCaptioner(model), shipped)
@@ -178,7 +178,7 @@ def test_where_the_chosen_one_is_silent_the_shipped_one_speaks(store: DirectoryA
     assert shipped.asked == PHOTOS[1:]
 
 
-def test_faults_of_ours_are_no_reason_to_fall_back(store: DirectoryArtifacts) -> None:
+def test_internal_errors_do_not_use_the_fallback(store: DirectoryArtifacts) -> None:
     captioner = FallbackCaptioner(PromptedCaptioner(Scripted(RED, ValueError("?"))), Shipped())
     _, fault, lost = captioner.describe([*PHOTOS[:2], "f" * 64], store)
     assert isinstance(fault, ValueError)

@@ -59,7 +59,7 @@ def test_a_time_is_one_of_iso_8601_or_so_long_back(text: str, meant: datetime) -
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2x", "-2h", "999999999w", "0001-01-01T00:00:00+14:00", "2026-13-01"]
 )
-def test_what_is_no_time_says_so(text: str) -> None:
+def test_an_invalid_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="time"):
         parse_time(text, NOON)
 
@@ -105,7 +105,7 @@ def test_fields_narrow(path: str, text: str, taken: bool) -> None:
     assert EventFilter(match={path: text}).matches(at(NOON, event)) is taken
 
 
-def test_of_a_list_any_item_will_do() -> None:
+def test_a_list_matches_if_any_item_matches() -> None:
     assert EventFilter(match={"top5.label": "skirt"}).matches(at(NOON, classified()))
     assert EventFilter(match={"top5.probability": "0.25"}).matches(at(NOON, classified()))
     assert not EventFilter(match={"top5.label": "coat"}).matches(at(NOON, classified()))
@@ -154,7 +154,9 @@ def test_what_is_not_selected_is_not_kept() -> None:
         ("pose-estimated", ("pose", "shots")),
     ],
 )
-def test_the_new_run_begins_with_who_emits_the_topic(topic: str, stages: tuple[str, ...]) -> None:
+def test_the_new_run_starts_after_the_stage_that_emits_the_topic(
+    topic: str, stages: tuple[str, ...]
+) -> None:
     assert ReplayPlan.of(GRAPH, topic).wanted(ALL) == stages
 
 
@@ -176,11 +178,11 @@ def test_a_job_runs_what_it_wanted_and_no_more() -> None:
     ("topic", "of_job"),
     [("image-validated", ("validation",)), ("pose-estimated", ("validation", "pose"))],
 )
-def test_a_job_that_nobody_would_work_on_is_left_alone(topic: str, of_job: tuple[str, ...]) -> None:
+def test_a_job_without_stages_to_run_is_skipped(topic: str, of_job: tuple[str, ...]) -> None:
     assert ReplayPlan.of(GRAPH, topic).wanted(of_job) == ()
 
 
-def test_named_stages_are_run_with_what_they_need_also_where_they_were_not_wanted() -> None:
+def test_requested_stages_run_with_their_upstream_stages() -> None:
     plan = ReplayPlan.of(GRAPH, "image-validated", ["shots"])
     assert plan.wanted(("validation", "captioning")) == ("validation", "pose", "shots")
     assert ReplayPlan.of(GRAPH, "pose-estimated", ["shots"]).wanted(ALL) == ("pose", "shots")

@@ -42,7 +42,7 @@ def test_rejections_and_unavailability_do_not_count_attempts(
         (4, RetryDecision.GIVE_UP),
     ],
 )
-def test_our_faults_are_tried_three_times(
+def test_internal_errors_are_tried_three_times(
     error: Exception, attempts: int, decision: RetryDecision
 ) -> None:
     assert POLICY.decide(error, attempts) is decision

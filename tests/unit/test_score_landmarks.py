@@ -52,7 +52,7 @@ def test_without_a_mask_every_point_is_a_miss(
     assert found["all"] == {"within": 0.0, "found": 0.0, "marked": 2, "not_marked": 0}
 
 
-def test_points_that_nobody_marked_are_counted_apart(finder: LandmarkFinder) -> None:
+def test_unmarked_points_are_counted_separately(finder: LandmarkFinder) -> None:
     marks = [marked("a", neck=(0.5, 0.17)), marked("b", left_hem=(0.72, 0.9))]
     found = score(finder, {"a": MASK, "b": MASK}, marks, {})
     assert found["all"] == {"within": 1.0, "found": 1.0, "marked": 2, "not_marked": 2}

@@ -57,5 +57,5 @@ def test_gives_the_same_mask_every_time() -> None:
     ],
     ids=["white", "black", "floor", "noise", "gradient", "1x1", "3x700"],
 )
-def test_says_none_where_there_is_no_garment(picture: Image.Image) -> None:
+def test_a_photo_without_a_garment_gives_none(picture: Image.Image) -> None:
     assert find_silhouette(np.asarray(picture)) is None

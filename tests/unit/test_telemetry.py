@@ -53,7 +53,7 @@ def test_remaining_spans_are_sent_on_close(collector: Collector, slash: str) -> 
 
 
 @pytest.mark.parametrize("variable", ENDPOINT_VARIABLES)
-def test_opentelemetrys_own_variables_work(
+def test_standard_opentelemetry_variables_work(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     path = "/v1/traces" if "TRACES" in variable else ""

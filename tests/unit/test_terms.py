@@ -27,7 +27,7 @@ def seen(**results: Any) -> Job:
     return job
 
 
-def test_terms_come_from_what_the_stages_said() -> None:
+def test_terms_come_from_the_results() -> None:
     job = seen(
         validation={"sha256": "ab12", "width": 3},
         captioning={

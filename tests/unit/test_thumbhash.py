@@ -94,7 +94,7 @@ def test_agrees_with_the_specification(size: tuple[int, int], transparent: bool)
     assert encode(pixels) == specified(pixels)
 
 
-def test_is_short_and_tells_colour_and_shape() -> None:
+def test_the_hash_is_short_and_contains_colour_and_orientation() -> None:
     data = base64.b64decode(thumbhash(Image.new("RGB", (300, 200), (255, 0, 0))))
     assert len(data) <= 25
     luminance, yellow = (data[0] & 63) / 63, ((data[0] >> 6 | (data[1] & 15) << 2) / 31.5) - 1
@@ -110,6 +110,6 @@ def test_another_picture_has_another_hash() -> None:
     assert thumbhash(tshirt()) != thumbhash(dress())
 
 
-def test_refuses_what_is_too_large_to_be_quick() -> None:
+def test_pictures_above_100_pixels_are_refused() -> None:
     with pytest.raises(ValueError, match="101x50"):
         encode(np.zeros((50, 101, 4), np.uint8))

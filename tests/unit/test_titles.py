@@ -24,7 +24,7 @@ def seen(count: int) -> Seen:
     return Seen(torch.rand(count, 4, 6), torch.rand(count, 3))
 
 
-def test_titles_are_ranked_and_carry_each_word_s_chance() -> None:
+def test_titles_are_ranked_and_have_word_probabilities() -> None:
     titles = beam_search(decoder({"dress": 1.0, "<end>": 1.2}), WORDS, seen(2))
     assert len(titles) == 2
     for ranked in titles:
@@ -36,19 +36,19 @@ def test_titles_are_ranked_and_carry_each_word_s_chance() -> None:
         assert all(0.3 < share < 0.6 for title in ranked for _, share in title.words)
 
 
-def test_one_that_never_ends_is_cut_off() -> None:
+def test_a_title_has_a_maximum_length() -> None:
     (ranked,) = beam_search(decoder({"red": 9.0}), WORDS, seen(1))
     assert max(len(title.words) for title in ranked) == LONGEST
 
 
-def test_what_it_sees_changes_what_it_says() -> None:
+def test_the_title_depends_on_the_photo() -> None:
     torch.manual_seed(3)
     made = TitleDecoder(len(WORDS), 6, 3).eval()
     one, other = beam_search(made, WORDS, Seen(torch.eye(2, 24).view(2, 4, 6) * 9, torch.eye(2, 3)))
     assert one != other
 
 
-def test_a_batch_says_what_single_photos_say() -> None:
+def test_a_batch_gives_the_same_titles_as_single_photos() -> None:
     torch.manual_seed(1)
     made = TitleDecoder(len(WORDS), 6, 3).eval()
     both = seen(3)

@@ -38,7 +38,7 @@ def test_of_job_updates_the_last_is_kept_for_ever() -> None:
     assert PLAN["job-updated"].config == {"cleanup.policy": "compact"}
 
 
-def test_dead_letters_are_kept_long_and_may_be_larger_than_what_died() -> None:
+def test_dead_letters_have_longer_retention_and_a_larger_size_limit() -> None:
     config = PLAN["dead-letters"].config
     assert config["retention.ms"] == "7776000000"
     assert int(config["max.message.bytes"]) > 1_048_588

@@ -96,7 +96,7 @@ def test_without_a_parent_a_trace_begins(traces: Traces, parent: str | None) -> 
     assert traces.spans[0]["parent"] is None
 
 
-def test_a_caller_s_wish_not_to_be_recorded_is_kept(traces: Traces) -> None:
+def test_an_unsampled_parent_gives_an_unsampled_span(traces: Traces) -> None:
     parent = new_traceparent()
     span = start_span(traces.tracer, "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
     span.end()
@@ -106,7 +106,7 @@ def test_a_caller_s_wish_not_to_be_recorded_is_kept(traces: Traces) -> None:
 
 
 @pytest.mark.parametrize("parent", [TRACE, None])
-def test_where_nothing_is_kept_the_parent_goes_on(parent: str | None) -> None:
+def test_without_tracing_the_parent_is_passed_on(parent: str | None) -> None:
     span = start_span(NoOpTracer(), "pose", kind=SpanKind.CONSUMER, parent=parent, attributes={})
     assert traceparent_of(span) == parent
 
@@ -124,7 +124,7 @@ async def test_a_stage_s_result_carries_its_span(sewing: Sewing, traces: Traces)
     assert facts["lookstream.reused"] is False
 
 
-async def test_a_stage_s_failure_is_told_in_its_span(sewing: Sewing, traces: Traces) -> None:
+async def test_a_failure_is_recorded_in_the_span(sewing: Sewing, traces: Traces) -> None:
     sewing.tracer = traces.tracer
     await sewing.process(raising(Rejected("too-thin", "This cloth is too thin.")), cut(1))
     (span,) = traces.spans
@@ -134,7 +134,7 @@ async def test_a_stage_s_failure_is_told_in_its_span(sewing: Sewing, traces: Tra
     assert span["facts"]["error.type"] == "too-thin"
 
 
-async def test_tracking_writes_in_the_trace_of_what_it_writes(
+async def test_trackings_span_belongs_to_the_trace_of_its_event(
     traces: Traces, tmp_path: Path
 ) -> None:
     """Tracking starts no trace for a submission without one: the first stage does."""
@@ -161,7 +161,7 @@ def submission(number: int, trace: str | None) -> Record:
     return Record(made.topic, 0, number, made.key, made.value, made.headers)
 
 
-def test_what_nobody_asked_for_begins_a_trace_of_its_own(traces: Traces) -> None:
+def test_the_sweepers_events_start_new_traces(traces: Traces) -> None:
     with start_traces(traces.tracer, "sweep", [cut(1), cut(2)]) as traced:
         assert traces.spans == []
     assert [event for event, _ in traced] == [cut(1), cut(2)]
@@ -176,7 +176,7 @@ def joined(*headers: tuple[str, str]) -> tuple[str, Headers]:
     return join_trace(scope), Headers(scope=scope)
 
 
-def test_a_request_goes_on_in_its_caller_s_trace() -> None:
+def test_a_request_joins_its_callers_trace() -> None:
     trace, headers = joined(("traceparent", TRACE))
     assert trace == TRACE == headers["traceparent"]
 
@@ -192,7 +192,7 @@ def test_a_request_goes_on_in_its_caller_s_trace() -> None:
         TRACE.upper(),
     ],
 )
-def test_a_request_without_a_trace_gets_one_that_nobody_records(asked: str) -> None:
+def test_a_request_without_a_valid_trace_gets_an_unsampled_one(asked: str) -> None:
     trace, headers = joined(("traceparent", asked), ("accept", "*/*"))
     assert trace.startswith("00-")
     assert trace.endswith("-00")
@@ -201,7 +201,7 @@ def test_a_request_without_a_trace_gets_one_that_nobody_records(asked: str) -> N
     assert headers["accept"] == "*/*"
 
 
-def test_a_request_s_span_comes_before_what_its_caller_said(traces: Traces) -> None:
+def test_the_current_span_takes_precedence_over_the_header(traces: Traces) -> None:
     with traces.tracer.start_as_current_span("POST /v1/jobs") as span:
         trace, _ = joined(("traceparent", TRACE))
     assert trace == traceparent_of(span)

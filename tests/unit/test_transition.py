@@ -100,7 +100,7 @@ def test_an_early_result_makes_a_placeholder_that_the_submission_fills_in() -> N
     ],
     ids=repr,
 )
-def test_what_says_nothing_new_gives_the_same_object_back(update: JobUpdate) -> None:
+def test_an_update_without_a_change_returns_the_same_object(update: JobUpdate) -> None:
     job = after(submitted(), completed("validation"), gave_up("pose"))
     assert transition(job, update) is job
 
@@ -153,7 +153,7 @@ def test_a_jobs_error_is_that_of_the_first_failed_stage_it_wanted() -> None:
     assert failed.error.stage == "captioning"
 
 
-def test_mending_a_stage_frees_what_it_had_blocked() -> None:
+def test_completing_a_failed_stage_unblocks_its_downstream_stages() -> None:
     job = after(submitted(), gave_up("pose"), completed("pose", seconds=2))
     assert statuses(job) == {"pose": "completed"}
 
@@ -260,7 +260,7 @@ def test_a_run_that_fails_leaves_the_results_of_the_run_before() -> None:
 
 
 @given(SAME_RUN, st.randoms(use_true_random=False))
-def test_the_order_of_a_runs_updates_never_shows(updates: list[JobUpdate], random) -> None:
+def test_the_order_of_a_runs_updates_does_not_matter(updates: list[JobUpdate], random) -> None:
     shuffled = random.sample(updates, len(updates))
     one, other = after(*updates), after(*shuffled)
     assert (one.status, one.stages, one.error) == (other.status, other.stages, other.error)
@@ -276,16 +276,14 @@ def test_a_redelivery_of_all_that_went_before_changes_nothing(
 
 
 @given(SAME_RUN, SAME_RUN)
-def test_a_lower_run_never_shows_once_a_higher_has_begun(
-    old: list[JobUpdate], new: list[JobUpdate]
-) -> None:
+def test_updates_of_a_lower_run_are_ignored(old: list[JobUpdate], new: list[JobUpdate]) -> None:
     new = [replace(update, run=2) for update in new]
     known = after(*old, *new)
     assert fold(known, old) is known
 
 
 @given(SAME_RUN, SAME_RUN, st.integers(1, 3))
-def test_a_deletion_holds_wherever_it_comes(
+def test_a_deletion_is_final_in_any_order(
     before: list[JobUpdate], late: list[JobUpdate], run: int
 ) -> None:
     tombstone = after(*before, Deleted("job", 1, at(60)))

@@ -272,7 +272,7 @@ def test_results_of_custom_stages_are_shown_unchanged() -> None:
     assert view["models"] == {"ironing": "iron@1"}
 
 
-def test_a_vector_stays_inside() -> None:
+def test_the_embedding_is_not_in_the_answer() -> None:
     said = {**RESULTS["classification"], "embedding": encode([1.0] * SIZE)}
     view = shown(job(stages={"classification": done(said)}))
     assert view == shown(job(stages={"classification": done(RESULTS["classification"])}))

@@ -35,7 +35,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     assert vocabulary(tmp_path, "").joined_in(seen) == seen
 
 
-def test_its_version_is_its_content_s(tmp_path: Path) -> None:
+def test_the_version_depends_on_the_content(tmp_path: Path) -> None:
     first = vocabulary(tmp_path, "types: {frock: [dress]}").version
     assert first != vocabulary(tmp_path, "types: {gown: [dress]}").version
     assert first == vocabulary(tmp_path, "types: {frock: [dress]}").version
