@@ -102,13 +102,13 @@ benchmark: $(VENV)/.ready-dev ## Compare the pipeline with the time of its compu
 	@$(BIN)/python -m benchmarks.pipeline
 
 broken-images: $(VENV)/.ready-dev ## Decode 5,000 broken images; print what became of them (10 minutes)
-	@$(BIN)/python -m benchmarks.broken_images
+	@$(BIN)/python -m benchmarks.robustness.broken_images
 
 hostile: $(VENV)/.ready-dev ## Attack a running system; print what each attack costs (20 minutes)
-	@$(BIN)/python -m benchmarks.hostile --before benchmarks/hostile-before.json
+	@$(BIN)/python -m benchmarks.robustness.hostile --before benchmarks/robustness/hostile-before.json
 
 faults: $(VENV)/.ready-dev ## Break every server and process while 1,000 photos run; count losses (25 minutes)
-	@$(BIN)/python -m benchmarks.faults
+	@$(BIN)/python -m benchmarks.robustness.faults
 
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info client/build client/*.egg-info

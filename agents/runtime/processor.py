@@ -24,7 +24,7 @@ class Processor(Protocol):
 
     The consumer group is ``lookstream.<name>``. ``process`` returns when every effect of the batch
     is acknowledged. An error becomes a retry, a `stage-failed` event or a dead letter;
-    `agents.runtime.barrier` handles an exception from ``process``. ``waiting_for`` names the
+    `agents.workers.barrier` handles an exception from ``process``. ``waiting_for`` names the
     unavailable dependency, if any. ``last_progress`` is the time of the last finished part of a
     batch, in seconds of a monotonic clock. ``step_limit_s`` is the longest time that one part may
     take.

@@ -109,7 +109,7 @@ def limit_numeric_threads() -> None:
 
 async def _run_worker(settings: Settings, names: Sequence[str]) -> None:
     from agents.inputs.confinement import supported
-    from agents.runtime.health import HealthServer
+    from agents.workers.health import HealthServer
     from lookstream.wiring.workers import build_worker
 
     telemetry = open_telemetry(settings.otlp, "lookstream-worker")

@@ -32,13 +32,13 @@ from streams.stages.registry import RESULT_EVENTS
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from agents.runtime.barrier import Barrier
     from agents.runtime.compute import ComputePool
     from agents.runtime.metrics import StageMetrics
     from agents.runtime.processor import LoadingProcessor, Processor
-    from agents.runtime.worker import Worker
     from agents.stages.stage import Stage
     from agents.tracking.sweeper import Sweeper
+    from agents.workers.barrier import Barrier
+    from agents.workers.worker import Worker
     from storage.artifacts.s3 import MinioArtifacts
     from storage.artifacts.store import ArtifactStore
 
@@ -135,13 +135,13 @@ def build_worker(
     or intake has a store without notifications.
     """
     from agents.runtime.compute import ComputePool
-    from agents.runtime.consumer import ProcessorConsumer
     from agents.runtime.metrics import StageMetrics
     from agents.runtime.processor import LoadingProcessor
-    from agents.runtime.side_by_side import SideBySideConsumer
     from agents.runtime.stage_processor import BATCH
-    from agents.runtime.turns import Turns
-    from agents.runtime.worker import Worker
+    from agents.workers.consumer import ProcessorConsumer
+    from agents.workers.side_by_side import SideBySideConsumer
+    from agents.workers.turns import Turns
+    from agents.workers.worker import Worker
 
     graph = stage_graph(settings)
     wanted = list(names) or [*graph.names, *other_processors(settings)]
@@ -193,7 +193,7 @@ def build_worker(
 
 
 def _barrier(shared: _Shared, processor: Processor) -> Barrier:
-    from agents.runtime.barrier import Barrier
+    from agents.workers.barrier import Barrier
 
     name = processor.name
     return Barrier(

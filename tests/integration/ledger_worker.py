@@ -23,14 +23,14 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.runtime.barrier import Barrier
-from agents.runtime.consumer import ProcessorConsumer
-from agents.runtime.health import HealthServer
 from agents.runtime.metrics import StageMetrics
-from agents.runtime.side_by_side import SideBySideConsumer
-from agents.runtime.turns import Turns
-from agents.runtime.watchdog import WatchdogLimits
-from agents.runtime.worker import Worker
+from agents.workers.barrier import Barrier
+from agents.workers.consumer import ProcessorConsumer
+from agents.workers.health import HealthServer
+from agents.workers.side_by_side import SideBySideConsumer
+from agents.workers.turns import Turns
+from agents.workers.watchdog import WatchdogLimits
+from agents.workers.worker import Worker
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
 from streams.broker.records import Record

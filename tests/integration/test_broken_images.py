@@ -10,8 +10,8 @@ import pytest
 
 from agents.inputs.decoding import Decoder
 from agents.stages.errors import Rejected
-from benchmarks.broken_files import FORMATS, Case, cases, intact
-from benchmarks.broken_images import Outcome, table
+from benchmarks.robustness.broken_files import FORMATS, Case, cases, intact
+from benchmarks.robustness.broken_images import Outcome, table
 
 CASES = cases(4000, seed=2)
 CHEAP = ("truncated", "false header", "bits flipped", "bytes moved", "cut and continued")

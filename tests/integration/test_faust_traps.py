@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.runtime.faust_app import ConsumerTuning
-from agents.runtime.watchdog import EXIT_STUCK
-from agents.runtime.worker import EXIT_NOT_DRAINED
+from agents.workers.faust_app import ConsumerTuning
+from agents.workers.watchdog import EXIT_STUCK
+from agents.workers.worker import EXIT_NOT_DRAINED
 from streams.broker.connection import BrokerUrl
 from tests.integration.worker_playground import Playground
 from tests.listening import listening

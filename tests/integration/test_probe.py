@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from prometheus_client import CollectorRegistry
 
-from agents.runtime.health import HealthServer
+from agents.workers.health import HealthServer
 from deploy.local.server import HOST, free_port
 from lookstream.supervisor.probe import main, port, reason
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from agents.runtime.barrier import Barrier
 from agents.runtime.metrics import StageMetrics
 from agents.runtime.retry import RetryPolicy
+from agents.workers.barrier import Barrier
 from storage.errors import StoreUnavailable
 from streams.broker.records import Record
 from streams.events.codec import Encoded

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agents.runtime.crash_counts import CrashCounts
-from agents.runtime.turns import Turns
+from agents.workers.crash_counts import CrashCounts
+from agents.workers.turns import Turns
 
 P, Q = ("toy", 0), ("toy", 1)
 

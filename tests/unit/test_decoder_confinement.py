@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from agents.inputs import landlock
 from agents.inputs.confinement import Confinement, supported
-from agents.runtime.health import answer
+from agents.workers.health import answer
 from lookstream.errors import CannotStart
 from lookstream.wiring.workers import check_sandbox
 

@@ -35,7 +35,7 @@ def run(blocked: tuple[str, ...], code: str) -> subprocess.CompletedProcess[str]
     [
         (WORKER_ONLY, "lookstream.cli, lookstream.supervisor.processes, gateway.server"),
         (WORKER_ONLY, "gateway.app, lookstream.wiring.gateway"),
-        (GATEWAY_ONLY, "lookstream.cli, lookstream.supervisor.processes, agents.runtime.worker"),
+        (GATEWAY_ONLY, "lookstream.cli, lookstream.supervisor.processes, agents.workers.worker"),
     ],
 )
 def test_a_process_needs_only_its_own_extra(blocked: tuple[str, ...], modules: str) -> None:

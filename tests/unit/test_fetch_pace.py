@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.runtime.worker import FetchPace
+from agents.workers.worker import FetchPace
 
 
 def test_fetches_are_long_until_a_record_comes_and_after_a_pause() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.runtime.watchdog import ConsumerStatus, WatchdogLimits, stuck_reason
+from agents.workers.watchdog import ConsumerStatus, WatchdogLimits, stuck_reason
 
 LIMITS = WatchdogLimits(unassigned_s=120.0, stalled_s=300.0)
 WELL = ConsumerStatus(

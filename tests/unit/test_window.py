@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from agents.runtime.side_by_side import Window
+from agents.workers.side_by_side import Window
 
 
 def test_an_offset_is_committed_when_all_before_it_are_finished() -> None:

@@ -32,7 +32,7 @@ _NOTE = re.compile(r"begun=(\d{1,9}) through=(\d{1,19})")
 
 
 class OffsetNotes(Protocol):
-    """Reads and writes committed offsets with a text; `agents.runtime.faust_app.FaustNotes`."""
+    """Reads and writes committed offsets with a text; `agents.workers.faust_app.FaustNotes`."""
 
     async def read(self, partitions: Iterable[Any]) -> Mapping[Any, tuple[int, str]]: ...
 

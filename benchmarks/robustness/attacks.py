@@ -1,7 +1,7 @@
 """Hostile requests, records and photos. Each attack is a function that returns the system's answer.
 
 Every attack goes through the public interfaces only: HTTP, and Kafka records that any producer may
-write. `benchmarks.hostile` runs them and measures their cost.
+write. `benchmarks.robustness.hostile` runs them and measures their cost.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """Decode thousands of broken images; print what became of them, in how much time and memory.
 
-python -m benchmarks.broken_images                       # through the decoder's child processes
-python -m benchmarks.broken_images --url http://…:8000   # through a running Lookstream
-
+The files go through the decoder's child processes, or with ``--url`` through a running Lookstream.
 Exit status 1 if a file gets neither a result nor a code, or needs more than 5 seconds.
+
+Examples:
+    python -m benchmarks.robustness.broken_images
+    python -m benchmarks.robustness.broken_images --url http://127.0.0.1:8000
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from lookstream_client import Client, LookstreamError
 
 from agents.inputs.decoding import Decoder
 from agents.stages.errors import Rejected
-from benchmarks.broken_files import Case, cases
+from benchmarks.robustness.broken_files import Case, cases
 
 LIMIT_S = 5.0
 
@@ -63,7 +65,9 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.broken_images")
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.robustness.broken_images"
+    )
     parser.add_argument("--count", type=int, default=5_000, help="number of files")
     parser.add_argument("--seed", type=int, default=1, help="other bit flips for another seed")
     parser.add_argument("--processes", type=int, default=2)
@@ -73,7 +77,14 @@ def _options() -> argparse.Namespace:
 
 
 def _from_parts(options: argparse.Namespace) -> Iterator[Outcome]:
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.broken_images", *sys.argv[1:]]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "benchmarks.robustness.broken_images",
+        *sys.argv[1:],
+    ]
     parts = [
         subprocess.Popen([*command, "--part", str(part)], stdout=subprocess.PIPE, text=True)
         for part in range(options.processes)

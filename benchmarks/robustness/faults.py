@@ -7,8 +7,8 @@ newly submitted photo is completed; a failed one is submitted again. Some photos
 purpose: they must be rejected.
 
 Examples:
-    python -m benchmarks.faults
-    python -m benchmarks.faults --photos 200 --only worker
+    python -m benchmarks.robustness.faults
+    python -m benchmarks.robustness.faults --photos 200 --only worker
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.attacks import photo
+from benchmarks.robustness.attacks import photo
 from benchmarks.running import Running, running
 from deploy.local.server import Server
 from deploy.local.servers import FerretDB, Kafka, Minio

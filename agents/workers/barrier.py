@@ -2,7 +2,7 @@
 
 An exception that escapes `Processor.process` splits the batch into single records. A record that
 fails alone is tried again, then it becomes a dead letter. A record that ended its worker several
-times (`agents.runtime.crash_counts`) becomes a dead letter without another try.
+times (`agents.workers.crash_counts`) becomes a dead letter without another try.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Faust reads the topics and runs the consumer group; this module decides what is 
 2. `_gather` takes a batch from the inbox.
 3. The processor processes the batch. It returns when the broker has every result.
 4. `_mark_finished` records the next offset of each partition, unless a rebalance came between.
-5. The Faust app commits the recorded offsets every second and on stop (`agents.runtime.faust_app`).
+5. The Faust app commits the recorded offsets every second and on stop (`agents.workers.faust_app`).
 
 Faust's own acknowledgements are ignored, because Faust acknowledges events that it skips or drops.
 ``tests/integration/test_faust_traps.py`` tests each defect of Faust that this design avoids.
@@ -20,12 +20,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agents.runtime.barrier import Barrier
-from agents.runtime.crash_counts import LIMIT, CrashCounts
-from agents.runtime.faust_app import FaustNotes, Notes, Offsets, make_app
 from agents.runtime.processor import LoadingProcessor, Processor
-from agents.runtime.turns import Turns
-from agents.runtime.watchdog import ConsumerStatus
+from agents.workers.barrier import Barrier
+from agents.workers.crash_counts import LIMIT, CrashCounts
+from agents.workers.faust_app import FaustNotes, Notes, Offsets, make_app
+from agents.workers.turns import Turns
+from agents.workers.watchdog import ConsumerStatus
 from streams.broker.connection import BrokerUrl
 from streams.broker.records import Record
 

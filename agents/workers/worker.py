@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 
 from agents.runtime.compute import ComputePool
-from agents.runtime.consumer import ProcessorConsumer
 from agents.runtime.metrics import StageMetrics
-from agents.runtime.watchdog import Watchdog, WatchdogLimits
+from agents.workers.consumer import ProcessorConsumer
+from agents.workers.watchdog import Watchdog, WatchdogLimits
 
 log = structlog.get_logger()
 

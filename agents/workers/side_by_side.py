@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from agents.runtime.consumer import ProcessorConsumer, record_of
+from agents.workers.consumer import ProcessorConsumer, record_of
 
 
 class Window:

@@ -67,7 +67,7 @@ def stuck_reason(status: ConsumerStatus, limits: WatchdogLimits) -> str | None:
 
 
 class WatchedConsumer(Protocol):
-    """What the watchdog reads of an `agents.runtime.consumer.ProcessorConsumer`."""
+    """What the watchdog reads of an `agents.workers.consumer.ProcessorConsumer`."""
 
     @property
     def name(self) -> str: ...

@@ -1,13 +1,13 @@
 """Attack a running system, and print what each attack costs and how it delays other photos.
 
-For each attack of `benchmarks.attacks`: the answer, its seconds, the memory that all processes
-together used on top of the memory before, and the longest time that a photo of another client took
-meanwhile. Every attack runs against a system that has been started anew.
+For each attack of `benchmarks.robustness.attacks`: the answer, its seconds, the memory that all
+processes together used on top of the memory before, and the longest time that a photo of another
+client took meanwhile. Every attack runs against a system that has been started anew.
 
 Examples:
-    python -m benchmarks.hostile
-    python -m benchmarks.hostile --only "JSON" --json after.json
-    python -m benchmarks.hostile --before before.json
+    python -m benchmarks.robustness.hostile
+    python -m benchmarks.robustness.hostile --only "JSON" --json after.json
+    python -m benchmarks.robustness.hostile --before before.json
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.attacks import ATTACKS, Attack, Target, hanging_server, photo
+from benchmarks.robustness.attacks import ATTACKS, Attack, Target, hanging_server, photo
 from benchmarks.running import Running, running
 
 LIMIT_MB, LIMIT_S = 150.0, 5.0

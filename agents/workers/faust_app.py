@@ -20,8 +20,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP
 from yarl import URL
 
-from agents.runtime.lenient_records import install
 from agents.runtime.processor import Processor
+from agents.workers.lenient_records import install
 from streams.broker.connection import BrokerUrl
 
 NEVER_S = 7 * 86_400.0
@@ -124,7 +124,7 @@ async def _commit_with_notes(
 
 
 class FaustNotes:
-    """The notes at the committed offsets of an app: an `agents.runtime.crash_counts.OffsetNotes`.
+    """The notes at the committed offsets of an app: an `agents.workers.crash_counts.OffsetNotes`.
 
     The methods raise the Kafka client's errors.
     """

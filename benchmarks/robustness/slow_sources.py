@@ -5,8 +5,8 @@ files with 20,000 scans, and measures photos that are uploaded right after them.
 the idle time.
 
 Examples:
-    python -m benchmarks.slow_sources
-    python -m benchmarks.slow_sources --photos 20
+    python -m benchmarks.robustness.slow_sources
+    python -m benchmarks.robustness.slow_sources --photos 20
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 
 import httpx
 
-from benchmarks.attacks import ATTACKS, Target, hanging_server, photo
+from benchmarks.robustness.attacks import ATTACKS, Target, hanging_server, photo
 from benchmarks.running import Running, running
 
 LIMIT = 2.0

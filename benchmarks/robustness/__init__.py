@@ -1,0 +1,1 @@
+"""Attacks, broken files and faults, against a running system. Start with `hostile`."""
