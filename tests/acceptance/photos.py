@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import random
 import tarfile
 from pathlib import Path
+
+from PIL import Image
 
 from tests.garments import dress, jpeg, trousers, tshirt
 
@@ -45,3 +48,9 @@ def people_s_photos(count: int) -> list[bytes]:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def pixels(content: bytes) -> bytes:
+    """Return the decoded pixels of a photo, which a copy without metadata keeps."""
+    with Image.open(io.BytesIO(content)) as image:
+        return image.tobytes()
