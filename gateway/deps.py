@@ -45,10 +45,8 @@ class Addresses:
 class GatewayDeps:
     """Everything that the gateway needs.
 
-    The caller closes the stores and the publisher. The app starts and stops ``job_updates``,
-    because
-    ``job_updates`` notifies waiting requests on the app's event loop. ``events`` is the AsyncAPI
-    document. ``hosts`` are the allowed host names, None for any.
+    The app starts and stops ``job_updates``, which notifies waiting requests on the app's event
+    loop. The app closes nothing else here. ``events`` is the AsyncAPI document. ``hosts`` are the allowed host names, None for any.
     """
 
     artifacts: ArtifactStore

@@ -237,11 +237,10 @@ def _store_original(
 ) -> None:
     """Store the original under the key made from its SHA-256.
 
-    If possible, the store copies the uploaded object itself.
-
-    The uploader could change the quarantined object between our read and the copy. If the copy has
-    another ETag, write the bytes that we read instead. The content decides the type, not the
-    uploader.
+    If possible, the store copies the uploaded object, so that its bytes are not sent again. An
+    existing original of the right type is kept. The content decides the type, not the uploader.
+    The uploader could change the object between our read and the copy: if the ETag of the copy
+    differs from the one before the read, write the bytes that were read.
     """
     kind = media_types.content_type(payload.format)
     with suppress(ArtifactNotFound):

@@ -149,7 +149,7 @@ def _place(loc: Sequence[Any]) -> Sequence[Any]:
 
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return the ``responses=`` of a route with these problem codes."""
+    """Return FastAPI's ``responses`` argument that documents these problem codes."""
     responses: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         kind = PROBLEMS[code]

@@ -106,10 +106,10 @@ class LiveJobs:
     ) -> AsyncGenerator[bytes, None]:
         """Send every change of the group's jobs from now on; of all jobs if ``group`` is None.
 
-        With ``since``, and after a gap in the job updates, a backfill from the store comes first.
-        Event ids are the times when the gateway received the updates. The event id does not change
-        during a backfill. If a client loses its connection during a backfill, the gateway sends
-        the whole backfill again after the reconnect.
+        With ``since``, and after a gap in the job updates, a backfill from the store is sent too;
+        live updates may come between its pages. An event id is the time up to which the client has
+        all changes. The id stays the same during a backfill, so a client that loses its connection
+        gets the whole backfill again.
         """
         with self.feed.subscribe_to_group(group) as mailbox:
             event_id = since or TimeEventId.now()

@@ -28,9 +28,8 @@ class ArtifactStore(Protocol):
     """Bytes under keys. Blocking and thread-safe: call it from worker threads.
 
     Every method raises `StoreUnavailable` if the store is unavailable, and `InvalidKey` for a key
-    that `storage.artifacts.keys.safe_key` refuses. No key may be a folder of another key
-    (``a`` and ``a/b``): `DirectoryArtifacts` refuses such a key with `InvalidKey`; an S3 server may
-    accept it.
+    that `storage.artifacts.keys.safe_key` refuses. Do not write both ``a`` and ``a/b``:
+    `DirectoryArtifacts` refuses the second write with `InvalidKey`; an S3 server may accept it.
     Writes are atomic, and the last one wins: a reader gets a whole object or none.
     """
 

@@ -249,7 +249,9 @@ class JobStore(Protocol):
         """Return the number of jobs that match, or ``at_most``. Ignores cursor and limit."""
 
     async def vectors(self, *, after: tuple[datetime, str], limit: int) -> list[JobVector]:
-        """Return the vectors of at most ``limit`` jobs. A deleted job has no embedding.
+        """Return the vectors of at most ``limit`` jobs.
+
+        Jobs without an embedding and deleted jobs are included, with ``embedding`` None.
 
         Order: by ``written_at``, then by ``job_id``. ``after`` is such a pair: the position to
         continue from. A job that was written again is returned again. Times are by the writers'

@@ -71,7 +71,7 @@ class Gateway:
         self.live = LiveJobs(self.feed, self.jobs, reread_s=0.05)
 
     async def write(self, *updates: JobUpdate) -> list[Job]:
-        """Write changes to the store. Listeners get no event. Return the changed jobs."""
+        """Write changes to the store without delivering job updates. Return the changed jobs."""
         return await self.jobs.apply(updates)
 
     async def change(self, *updates: JobUpdate) -> None:

@@ -47,8 +47,8 @@ class Marked:
 class Tally:
     """Counts of points.
 
-    ``marked``: marked points. ``found``: marked points that the finder found. ``within``: hits.
-    ``not_marked``: found points without a mark. ``misses`` has one line for each miss.
+    ``marked``: marked points. ``found``: marked points for which the finder gave a
+    position. ``within``: hits. ``not_marked``: found points that only another photo marks. ``misses`` has one line for each miss.
     """
 
     marked: int = 0
