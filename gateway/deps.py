@@ -46,7 +46,8 @@ class GatewayDeps:
     """Everything that the gateway needs.
 
     The app starts and stops ``job_updates``, which notifies waiting requests on the app's event
-    loop. The app closes nothing else here. ``events`` is the AsyncAPI document. ``hosts`` are the allowed host names, None for any.
+    loop. The app closes nothing else here. ``events`` is the AsyncAPI document. ``hosts`` are the
+    allowed host names, None for any.
     """
 
     artifacts: ArtifactStore

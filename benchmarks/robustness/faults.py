@@ -1,10 +1,10 @@
 """Break servers and processes while photos are processed, and count what is lost.
 
-Runs `lookstream up` on Apache Kafka, MinIO and FerretDB. A client submits ``--photos`` photos,
-from before the first fault, and repeats a request until the gateway accepts it. Meanwhile every
-server, the gateway and every worker is killed, frozen and restarted, one after the other. After each fault, ``recovery`` is the time until one
-newly submitted photo is completed; a failed one is submitted again. Some photos are broken on
-purpose: they must be rejected.
+Runs `lookstream up` on Apache Kafka, MinIO and FerretDB. A client submits ``--photos`` photos, from
+before the first fault, and repeats a request until the gateway accepts it. Meanwhile every server,
+the gateway and every worker is killed, frozen and restarted, one after the other. After each fault,
+``recovery`` is the time until one newly submitted photo is completed; a failed one is submitted
+again. Some photos are broken on purpose: they must be rejected.
 
 Examples:
     python -m benchmarks.robustness.faults

@@ -48,7 +48,8 @@ class Tally:
     """Counts of points.
 
     ``marked``: marked points. ``found``: marked points for which the finder gave a
-    position. ``within``: hits. ``not_marked``: found points that only another photo marks. ``misses`` has one line for each miss.
+    position. ``within``: hits. ``not_marked``: found points that only another photo marks.
+    ``misses`` has one line for each miss.
     """
 
     marked: int = 0
