@@ -8,7 +8,7 @@ from typing import Annotated
 import uuid_utils
 from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from gateway.http.context import traceparent
@@ -33,6 +33,11 @@ LINK_LIFE_S = 3600
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
 
+def _whole(value: object) -> object:
+    """Return 3.0 as 3: JSON Schema does not distinguish them."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class UploadRequest(BaseModel):
     """The upload to come. Unknown fields are ignored."""
 
@@ -43,7 +48,7 @@ class UploadRequest(BaseModel):
         pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$",
         description="the content type of the upload",
     )
-    bytes: int | None = Field(
+    bytes: Annotated[int, BeforeValidator(_whole)] | None = Field(
         default=None,
         ge=1,
         description="the exact size of the upload; with it, the link can lead to the bucket",

@@ -76,14 +76,15 @@ def test_an_id_that_is_no_text_is_an_unknown_job(kind: str) -> None:
 
 @both
 def test_a_photo_makes_the_same_bytes_every_time(kind: str, tmp_path: Path) -> None:
-    for name in ("a.jpg", "b.jpg"):
-        (tmp_path / name).write_bytes(b"the same photo")
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(b"the same photo")
     with scripted(ACCEPTED, MISSING, ACCEPTED) as gateway:
         with either_client(kind, gateway.url, PATIENCE) as client:
-            client.submit(tmp_path / "a.jpg", once=True, metadata={"b": 1, "a": 2})
+            client.submit(tmp_path / "one" / "a.jpg", once=True, metadata={"b": 1, "a": 2})
             with pytest.raises(JobNotFound):
                 client.job("x")
-            client.submit(tmp_path / "b.jpg", once=True, metadata={"a": 2, "b": 1})
+            client.submit(tmp_path / "other" / "a.jpg", once=True, metadata={"a": 2, "b": 1})
         first, _, second = gateway.heard
     assert first.body == second.body
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
