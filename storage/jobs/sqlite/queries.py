@@ -75,7 +75,7 @@ def find_documents(connection: sqlite3.Connection, query: JobQuery) -> list[dict
         return []
     union = " UNION ALL ".join(sql for sql, _ in arms)
     tables = f"({union}) AS place CROSS JOIN jobs USING (job_id)"
-    sql = f"SELECT body, place.sort_at, job_id FROM {tables} {ORDER}"  # noqa: S608
+    sql = f"SELECT body, jobs.sort_at, jobs.job_id FROM {tables} {ORDER}"  # noqa: S608
     values = [value for _, own in arms for value in own]
     return [_document(*row) for row in connection.execute(sql, [*values, limit])]
 
