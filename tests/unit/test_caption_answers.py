@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agents.captioners import answers
 from agents.captioners.prompt import PROMPT, SCHEMA, full_prompt, version_of
 from agents.stages.errors import BadAnswer
-from streams.events.models import Captioned
+from streams.events.models import Attribute, Captioned
 
 GOOD: dict[str, Any] = {
     "caption": "Women's Red Wrap Dress",
@@ -40,7 +40,7 @@ def test_an_answer_becomes_a_caption() -> None:
     assert found.model == "openai/some-model"
     assert (found.caption, found.description) == (GOOD["caption"], GOOD["description"])
     assert list(found.attributes) == ["type", "colour"]
-    assert found.attributes["colour"].model_dump() == {"value": "red", "confidence": 0.9}
+    assert found.attributes["colour"] == Attribute(value="red", confidence=0.9)
     assert not found.needs_review
 
 
