@@ -18,7 +18,7 @@ def _links(parameter: str, value: str, *operations: str) -> dict[str, Any]:
     }
 
 
-JOB_OPERATIONS = ("readJob", "deleteJob", "runAgain", "findSimilar", "readOriginal", "followJob")
+JOB_OPERATIONS = ("readJob", "deleteJob", "runAgain", "findSimilar", "followJob")
 JOB_LINKS = _links("job_id", "$response.body#/job_id", *JOB_OPERATIONS[1:])
 SUBMISSION_LINKS = _links("job_id", "$response.body#/jobs/0/job_id", *JOB_OPERATIONS)
 UPLOAD_LINKS = _links("upload_id", "$response.body#/id", "completeUpload")

@@ -48,9 +48,8 @@ class UploadRequest(BaseModel):
         pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$",
         description="the content type of the upload",
     )
-    bytes: Annotated[int, BeforeValidator(_whole)] | None = Field(
+    bytes: Annotated[int, Field(ge=1), BeforeValidator(_whole)] | None = Field(
         default=None,
-        ge=1,
         description="the exact size of the upload; with it, the link can lead to the bucket",
     )
 

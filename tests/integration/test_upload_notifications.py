@@ -15,12 +15,13 @@ from lookstream.wiring.workers import NOTIFICATION_TARGET
 from storage.artifacts import keys
 from storage.artifacts.links import LinkSigner
 from storage.artifacts.s3 import MinioArtifacts
-from storage.errors import StorageError
+from storage.errors import StorageError, StoreUnavailable
 from storage.urls import open_artifacts
 from streams.broker.connection import BrokerUrl
 from streams.broker.records import Record
 from streams.broker.topics import OBJECT_CREATED, Topic, create_topics
 from tests.broking import messages
+from tests.polling import until
 from tests.servers import KafkaServer, MinioServer
 
 SIGNER = LinkSigner(b"0123456789abcdef", "")
@@ -47,11 +48,20 @@ def follow(link: str, data: bytes) -> None:
     urllib.request.urlopen(request, timeout=10).close()
 
 
+def announced(store: MinioArtifacts) -> bool:
+    """Add the notification; False if MinIO is not connected with Kafka yet."""
+    try:
+        store.add_notification("uploads/", NOTIFICATION_TARGET)
+    except StoreUnavailable:
+        return False
+    return True
+
+
 def test_an_upload_by_link_is_notified_once(
     store: MinioArtifacts, kafka_server: KafkaServer
 ) -> None:
     for _ in range(3):
-        store.add_notification("uploads/", NOTIFICATION_TARGET)
+        until(lambda: announced(store))
     job_id = str(uuid4())
     store.put(keys.incoming(job_id), b"of no interest")
     follow(store.signed_link(keys.upload(job_id), expires_s=60, method="PUT"), b"a photo")
