@@ -505,8 +505,8 @@ def png_claim(target: Target) -> str:
 
 @attack("GIF of 100,000 frames")
 def gif_frames(target: Target) -> str:
-    frames = [Image.new("P", (100, 100), number) for number in range(2)]
-    plain = _encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    frames = [Image.new("RGB", (100, 100), colour).convert("P") for colour in ("red", "blue")]
+    plain = _encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
     begin = plain.rindex(b"!\xf9")
     return _photos(target, [plain[:begin] + plain[begin:-1] * 100_000 + b";"])
 
