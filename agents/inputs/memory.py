@@ -38,7 +38,7 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Wait until ``size`` bytes are free and hold them. Raises `BudgetExceeded`."""
+        """Reserve ``size`` bytes; wait until so many are free. Raises `BudgetExceeded`."""
         if size > self.total:
             raise BudgetExceeded
         ticket = object()

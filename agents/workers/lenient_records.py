@@ -28,7 +28,10 @@ def install() -> None:
 
 
 class LenientRecords(_MemoryRecordsPy):  # type: ignore[misc]
-    """The batches of one fetch, each a `LenientBatch` (batches of Kafka before 0.11 are not)."""
+    """The record batches of one fetch, as `LenientBatch`.
+
+    Batches in the format of Kafka before 0.11 are returned unchanged.
+    """
 
     def next_batch(self) -> Any:
         """Return the next batch, or None."""

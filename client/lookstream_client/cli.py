@@ -211,7 +211,10 @@ def list_(
         str | None, typer.Option(metavar="NAME", help="The most likely class.")
     ] = None,
     text: Annotated[
-        str | None, typer.Option("--text", "-q", metavar="WORDS", help="Words of the caption.")
+        str | None,
+        typer.Option(
+            "--text", "-q", metavar="WORDS", help="Words of the caption or the file name."
+        ),
     ] = None,
     since: Annotated[
         str | None,

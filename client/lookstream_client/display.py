@@ -21,6 +21,7 @@ from lookstream_client.reading import artifacts
 
 COLOURS = {"completed": "green", "failed": "red", "processing": "yellow", "pending": "dim"}
 ROWS = 40
+NO_GARMENT = "No garment found"
 LIVE_ROWS = 30
 PIPED_WIDTH = 10_000
 
@@ -121,8 +122,8 @@ def show_job(console: Console, job: Job) -> None:
         cause = "reused" if stage.reused else cause
         made.add_row(name, job_status(stage.status), str(stage.attempts), Text(cause))
     console.print(Text.assemble(job.job_id, "  ", job_status(job.status)))
-    if job.caption:
-        console.print(Text(job.caption, style="bold"))
+    if told := _caption(job.caption):
+        console.print(Text(told, style="bold"))
     for label in job.top5:
         console.print(Text(f"  {label.label} - {label.probability:.1%}"))
     console.print(made)
@@ -162,7 +163,7 @@ def show_similar(console: Console, found: Sequence[Similar]) -> None:
     made = table("job", "similarity", "group", "caption")
     made.columns[0].no_wrap = True
     for each in found:
-        cells = Text(each.group or ""), Text(each.caption or "")
+        cells = Text(each.group or ""), Text(_caption(each.caption))
         made.add_row(each.job_id, f"{each.similarity:.3f}", *cells)
     console.print(made)
 
@@ -190,7 +191,14 @@ def _reason(outcome: Outcome) -> str:
 
 
 def _result(job: Job) -> str:
-    return f"{job.error.stage}: {job.error.code}" if job.error else job.caption or ""
+    if job.error:
+        return f"{job.error.stage}: {job.error.code}"
+    return _caption(job.caption)
+
+
+def _caption(caption: str | None) -> str:
+    """Return the caption; a note if the photo shows no garment; empty before captioning."""
+    return NO_GARMENT if caption == "" else caption or ""
 
 
 def job_status(status: str) -> Text:

@@ -101,7 +101,7 @@ def _by_url(url: str, request: SubmitRequest) -> Request:
 
 
 def _by_form(photo: InlinePhoto, request: SubmitRequest) -> Request:
-    # The same photo makes the same bytes, so the boundary is constant.
+    # The boundary depends on the photo alone, so a repeated request has the same bytes.
     boundary = {"Content-Type": f"multipart/form-data; boundary={photo.sha256[:48]}"}
     fields = form_fields(request.options)
     return Request(

@@ -21,7 +21,7 @@ from gateway.views.models import (
     StageView,
     Status,
 )
-from storage.artifacts import keys
+from storage.artifacts import keys, media_types
 from storage.artifacts.erasure import content_hash
 from storage.jobs.store import Job, StageError, StageState
 from streams.events.filenames import stem_of, url_filename
@@ -115,7 +115,7 @@ def _derived_name(job: Job, kind: str, key: str) -> str:
 def original_name(job: Job, format_: str) -> str:
     """Return the file name of the original, with a suffix that fits its content."""
     name = filename(job) or ""
-    suffixes = SUFFIXES.get(format_, (f".{format_.lower()}",))
+    suffixes = SUFFIXES.get(format_, (media_types.extension(format_),))
     return name if not name or name.lower().endswith(suffixes) else stem_of(name) + suffixes[0]
 
 

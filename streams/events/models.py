@@ -171,10 +171,10 @@ class ImageSubmitted(Event):
 
 
 class ImageDownloaded(Event):
-    """The photo of a URL is in quarantine, under ``incoming/<job_id>``, and is validated next.
+    """A photo was downloaded from its URL to ``incoming/<job_id>``. Validation checks it next.
 
-    ``etag`` and ``last_modified`` are the URL's validators (RFC 9110). With ``sha256``, the URL's
-    content is stored already, and nothing is in quarantine.
+    ``etag`` and ``last_modified`` are the URL's validators (RFC 9110). If ``sha256`` is set, the
+    content was stored earlier, and there is no object under ``incoming/<job_id>``.
     """
 
     topic: ClassVar[str] = "image-downloaded"

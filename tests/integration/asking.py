@@ -1,4 +1,4 @@
-"""Requests of gateway tests, and the updates and artifacts that stages would write."""
+"""Requests to the gateway, and functions that write the updates and artifacts of stages."""
 
 from __future__ import annotations
 

@@ -115,6 +115,15 @@ def test_a_failed_job_is_shown_with_its_cause(gateway: Serving, photos: Path) ->
     assert json.loads(ran.stdout.splitlines()[-1])["status"] == "failed"
 
 
+def test_a_photo_without_a_garment_is_named_so(gateway: Serving, photos: Path) -> None:
+    job_id = submitted(gateway, photos / "b.jpg")
+    result = {"caption": "", "needs_review": True, "model": "m"}
+    done = StageCompleted(job_id, 1, datetime.now(UTC), "captioning", result, ("captioning",))
+    asyncio.run(gateway.jobs.apply([done]))
+    for command in (["status", job_id], ["list", "--limit", "1"]):
+        assert "No garment found" in lookstream(gateway.url, *command).stdout
+
+
 def test_ctrl_c_ends_the_waiting(gateway: Serving, photos: Path) -> None:
     everything = JobQuery(limit=500)
     before = len(asyncio.run(gateway.jobs.find(everything)).jobs)

@@ -393,7 +393,7 @@ def test_a_redelivered_download_answers_from_the_stored_source_record(
 def test_a_forged_download_gets_no_content_of_another_job(
     stage: Stage, store: DirectoryArtifacts
 ) -> None:
-    """Downloading claims stored content for its job before it names the content in an event."""
+    """Validation uses the event's ``sha256`` only if downloading wrote a claim for the job."""
     new(stage, uploaded(store, PHOTO), store)
     forged = downloaded(linked("http://shop.example/unknown.jpg"), sha256=SHA)
     (refused,) = stage.handle([forged], store)

@@ -1,5 +1,7 @@
 """Captions name the narrowest word that is certain enough, and only attributes of the type."""
 
+import json
+
 import pytest
 
 from agents.vision.text.garments import (
@@ -75,7 +77,7 @@ def test_no_garment_is_a_result_to_check() -> None:
 
 
 def test_thresholds_round_trip_through_json() -> None:
-    assert Thresholds.of_json(AT.to_json()) == AT
+    assert Thresholds(**json.loads(AT.to_json())) == AT
 
 
 @pytest.mark.parametrize("word", every_word())

@@ -299,7 +299,10 @@ def _natural(
 
 
 def studio_top1(answers: Sequence[Answer]) -> dict[str, float]:
-    """Return the share of most probable words that equal the shop's word, or are narrower types."""
+    """Return, by archive and head, the share of photos whose most probable word is right.
+
+    The shop's word is right; for types, a narrower word is right too.
+    """
     found: dict[str, float] = {}
     for archive in sorted({a.sample.archive for a in answers}):
         listed = [a for a in answers if a.sample.archive == archive]

@@ -59,7 +59,7 @@ def _shrunk(picture: Picture) -> Picture:
 
 
 def _by_colour(small: Picture) -> Mask | None:
-    """Initialise the foreground with pixels far from the border's colours."""
+    """Start from the pixels whose colours differ from the colours at the photo's border."""
     distance = _distance_to_border_colours(small)
     level = _otsu(distance)
     seeds = np.where(distance > level, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
@@ -71,7 +71,7 @@ def _by_colour(small: Picture) -> Mask | None:
 
 
 def _by_place(small: Picture) -> Mask | None:
-    """Initialise the foreground with the middle, for a garment in the colours of the border."""
+    """Start from the middle of the photo, for a garment with the colours of the border."""
     height, width = small.shape[:2]
     seeds = np.full((height, width), cv2.GC_BGD, np.uint8)
     y, x = round(height * 0.06), round(width * 0.06)

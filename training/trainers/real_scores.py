@@ -19,7 +19,7 @@ from training.photos.real_data import RealPhotos, Sample
 from training.trainers.objective import top1
 
 STUDIO_EVERY = 3
-"""During training, one of this many held-out studio photos is scored."""
+"""During training, every third held-out studio photo is scored."""
 
 
 @torch.inference_mode()

@@ -47,7 +47,8 @@ The weight of a photo is its label's count to the power of minus this.
 class Mixture:
     """The photos of each source in a batch, and the number of frozen encoder stages.
 
-    The recipe gives the sizes of views: `small` at first, `large` from `large_from` on.
+    Views are `Recipe.small` pixels wide until the share `Recipe.large_from` of the training, then
+    `Recipe.large` pixels.
     """
 
     counts: dict[str, int]

@@ -54,10 +54,6 @@ class Thresholds:
         """Return the thresholds as JSON, for the metadata of a weights file."""
         return json.dumps({name: round(value, 4) for name, value in asdict(self).items()})
 
-    @classmethod
-    def of_json(cls, text: str) -> Thresholds:
-        return cls(**json.loads(text))
-
 
 @dataclass(frozen=True)
 class Named:

@@ -10,10 +10,10 @@ RESERVE_BYTES = 1_048_576
 
 
 def make_private(path: Path) -> None:
-    """Create the job file if it is missing, readable by its owner only, in a private directory.
+    """Give the job file mode 0600; create the file, and its directory with mode 0700, if missing.
 
-    An existing directory keeps its mode: it may hold other files. SQLite gives the mode of the job
-    file to the files that it creates beside it.
+    An existing directory keeps its mode, because it may hold other files. SQLite creates the files
+    beside the job file with the mode of the job file.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Never open an existing job file: closing a descriptor drops all POSIX locks of this process on
