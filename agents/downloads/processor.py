@@ -47,8 +47,7 @@ IN_WORK = 1_000
 CROWDED = IN_WORK // 2
 """With more records in work, waiting records are postponed."""
 LOOK_S = 2.0
-"""A waiting record looks this often whether it should make room. So a record is postponed at most
-this often."""
+"""The interval in seconds in which a waiting record checks whether to make room."""
 POSTPONED_S = 5.0
 
 

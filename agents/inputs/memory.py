@@ -14,7 +14,7 @@ SHARE, LEAST, MOST = 0.5, 256 << 20, 2 << 30
 
 
 class BudgetExceeded(Exception):
-    """More was asked for than the whole budget."""
+    """The requested size is larger than the whole budget."""
 
 
 class MemoryBudget:

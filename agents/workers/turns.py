@@ -35,7 +35,7 @@ class Turns:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Work when no other batch of the process is in work."""
+        """Wait until no other batch of the process is in work; keep other batches waiting."""
         async with self._changed:
             await self._until(lambda: not self._reserved)
             self._reserved = True

@@ -29,7 +29,7 @@ class Case:
 
 
 def cases(count: int, seed: int = 1) -> list[Case]:
-    """Return ``count`` cases, of all kinds; the more, the more bit flips and moved bytes."""
+    """Return ``count`` cases of all kinds. A larger count adds bit flips and moved bytes."""
     fixed = [*_truncated(), *_headers(), *_bombs(), *_frames(), *_metadata(), *_polyglots()]
     chance = random.Random(seed)  # noqa: S311 - not for secrets
     endless = _random_changes(chance)

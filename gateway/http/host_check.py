@@ -82,7 +82,7 @@ def _unknown_host(names: frozenset[str] | None, headers: Headers) -> Problem | N
 
 
 def _other_site(public: Origin | None, headers: Headers) -> Problem | None:
-    """Return the problem of a page of another site.
+    """Return the problem if a page of another site sent the request.
 
     Browsers set both headers, and pages cannot change them. Old browsers, and all browsers on
     http pages, send no Sec-Fetch-Site. Other programs send neither.

@@ -118,7 +118,7 @@ def _write_marker(artifacts: ArtifactStore, sha256: str) -> None:
 
 
 def _withdraw(artifacts: ArtifactStore, sha256: str, job_id: str) -> None:
-    """Erase what says that the job has the content: the claim, the note, the source's record."""
+    """Erase the records that the job has the content: claim, note and source record."""
     artifacts.delete(keys.claim(sha256, job_id))
     with suppress(ArtifactNotFound):
         source = artifacts.get(keys.content_of(job_id, sha256)).decode()
