@@ -41,7 +41,7 @@ def dead_letter(playground: Playground) -> dict[str, str]:
     (letter,) = messages(
         BrokerUrl.parse(playground.kafka),
         DEAD_LETTERS,
-        wanted=lambda each: dict(each.headers())["__connect.errors.topic"] == own,
+        wanted=lambda each: dict(each.headers() or ()).get("__connect.errors.topic") == own,
     )
     headers = dict(letter.headers())
     return {
