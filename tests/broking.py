@@ -66,9 +66,3 @@ def messages(
     finally:
         consumer.close()
     return found
-
-
-def recorded(message: Message) -> Record:
-    headers = tuple(message.headers() or ())
-    place = message.topic(), message.partition(), message.offset()
-    return Record(*place, message.key(), message.value(), headers)

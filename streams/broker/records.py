@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +15,8 @@ HEADER_BYTES = 32_000
 """Limit of all headers of a record together: names, values, and `HEADER_OVERHEAD` for each."""
 HEADER_OVERHEAD = 10
 """Bytes that Kafka adds to each header, at most."""
+
+_HEADERS = methodcaller("headers")
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,7 @@ class Record:
     def received(cls, message: Any) -> Record:
         """Return the record of a confluent-kafka message; without headers if the name of one is not
         UTF-8."""
-        try:
-            headers = tuple((name, value or b"") for name, value in message.headers() or ())
-        except (UnicodeDecodeError, SystemError):  # the library raises both for such a name
-            headers = ()
+        headers = tuple((name, value or b"") for name, value in _named_headers(message))
         place = message.topic(), message.partition(), message.offset()
         return cls(*place, message.key(), message.value(), headers)
 
@@ -57,3 +59,18 @@ class Record:
             except (ValueError, UnicodeDecodeError):
                 continue
         return None
+
+
+def _named_headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
+    """Return the headers of a confluent-kafka message, or none if the name of one is not UTF-8.
+
+    For such a name, the library sets an exception and makes a pair without a name; reading the
+    missing name ends the process. Python does not check for the exception where the interpreter
+    has specialised a frequent call (PEP 659), and many of its functions clear it. So the call is
+    made outside the interpreter, and the parts of each pair are counted.
+    """
+    try:
+        headers: Sequence[tuple[str, bytes | None]] = _HEADERS(message) or ()
+    except (UnicodeDecodeError, SystemError):
+        return ()
+    return headers if all(len(gc.get_referents(pair)) == 2 for pair in headers) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -11,13 +12,15 @@ from confluent_kafka import Message
 
 from deploy.local.server import free_port
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.records import Record
 from streams.broker.topics import create_topics, system_topics
 from streams.consumers.job_updates import JobUpdateConsumer
 from streams.errors import BrokerUnavailable, EventTooLarge
 from streams.events.codec import Decoder, Encoded
 from streams.events.models import ImageSubmitted, JobUpdated
-from tests.broking import letters, messages, new_topic, producing, recorded, submitted
+from tests.broking import letters, messages, new_topic, producing, submitted
 from tests.polling import eventually
+from tests.raw_records import publish_with_bad_header_name
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -47,7 +50,7 @@ async def test_a_published_event_is_on_its_topic(broker: BrokerUrl) -> None:
         return bool(message.key() == event.job_id.encode())
 
     (message,) = await asyncio.to_thread(messages, broker, event.topic, 1, ours)
-    record = recorded(message)
+    record = Record.received(message)
     envelope = Decoder([ImageSubmitted]).decode(record)
     assert (envelope.event, envelope.traceparent) == (event, TRACE)
     assert record.job_id() == event.job_id
@@ -66,6 +69,26 @@ async def test_records_go_as_they_are_and_in_order(broker: BrokerUrl) -> None:
     assert ours[0].headers() == [("a", b"1"), ("a", b"\xff")]
     bare = next(each for each in found if each.key() is None)
     assert (bare.value(), bare.headers()) == (None, None)
+
+
+async def test_unreadable_header_names_never_end_the_process(broker: BrokerUrl) -> None:
+    """The library raises for such a name at the first reading only, and then gives broken pairs."""
+    topic = new_topic(broker)
+    await publish_with_bad_header_name(broker, topic, b"key", b"value")
+    (message,) = await asyncio.to_thread(messages, broker, topic)
+    assert [Record.received(message).headers for _ in range(3)] == [()] * 3
+
+
+async def test_frequent_readings_do_not_hide_an_unreadable_header_name(broker: BrokerUrl) -> None:
+    """Python does not check a frequent call for the library's exception. A search for a method that
+    is not in the type cache then clears it."""
+    topic = new_topic(broker)
+    await publish_with_bad_header_name(broker, topic, b"key", b"value")
+    (message,) = await asyncio.to_thread(messages, broker, topic)
+    for _ in range(100):
+        Record.received(Message(topic=topic, headers=[("a", b"1")]))
+    sys._clear_type_cache()
+    assert Record.received(message).headers == ()
 
 
 async def test_keys_are_partitioned_by_murmur2(broker: BrokerUrl) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from streams.broker.connection import BrokerUrl, EmbeddedBroker
+from streams.broker.records import Record
 from streams.broker.topics import DEAD_LETTERS, Topic, create_topics
 from tests.broking import messages
 from tests.integration.worker_playground import Playground
@@ -41,9 +42,9 @@ def dead_letter(playground: Playground) -> dict[str, str]:
     (letter,) = messages(
         BrokerUrl.parse(playground.kafka),
         DEAD_LETTERS,
-        wanted=lambda each: dict(each.headers() or ()).get("__connect.errors.topic") == own,
+        wanted=lambda each: Record.received(each).header("__connect.errors.topic") == own,
     )
-    headers = dict(letter.headers())
+    headers = dict(Record.received(letter).headers)
     return {
         "value": letter.value().decode(),
         "code": headers["code"].decode(),
