@@ -10,7 +10,6 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
-from streams.broker.records import Record
 from streams.broker.topics import Topic, create_topics
 from streams.events.codec import Encoded
 from streams.events.models import ImageSubmitted, Source
