@@ -108,6 +108,18 @@ class Settings(BaseSettings):
     decode_timeout_s: float = Field(
         default=20.0, gt=0, description="time limit for decoding one photo"
     )
+    decode_cpu_s: float = Field(
+        default=10.0, gt=0, description="computing time for decoding one photo in seconds"
+    )
+    decode_memory_mib: int = Field(
+        default=0,
+        ge=0,
+        description="memory in MiB that a worker's decoders share; "
+        "0 means half of the worker's limit, at most 2048",
+    )
+    sandbox_required: bool = Field(
+        default=False, description="refuse to start on a kernel that lacks Landlock or seccomp"
+    )
     threads: int = Field(
         default=0, ge=0, description="compute threads of a worker; 0 means one for each core"
     )

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.inputs.sandbox import Message, SandboxCrashed, SandboxPool, SandboxTimeout
+from agents.inputs.confinement import Confinement, supported
+from agents.inputs.memory import MemoryBudget, default_budget
+from agents.inputs.messages import Message
+from agents.inputs.sandbox import SandboxCrashed, SandboxFull, SandboxPool, SandboxTimeout
 from agents.stages.errors import Rejected
+
+_ONCE_MORE = 3
+"""The second try gets so many times the memory of the first."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions (0–1) of the upright photo."""
@@ -32,12 +38,14 @@ class InspectedImage:
 class Decoder:
     """Decodes in up to ``processes`` child processes, which start on demand.
 
-    Blocking and thread-safe. A photo that needs more than ``timeout_s`` seconds or ``memory_bytes``
-    of address space ends only its child process.
+    Blocking and thread-safe. A photo that needs more than ``timeout_s`` seconds, or ``cpu_s``
+    seconds of computing, ends only its child process. All children share ``memory_bytes``; None
+    derives the budget from this process's memory limit. A photo waits until the memory that it
+    needs is free. ``confinement`` is what the kernel supports; None asks the kernel.
 
     Raises `Rejected`: ``empty-file``, ``not-an-image``, ``unsupported-format``,
-    ``truncated-image``, ``too-many-pixels``, ``too-many-scans``, ``too-small``,
-    ``decode-timeout``, ``decode-failed``.
+    ``truncated-image``, ``too-many-pixels``, ``too-many-scans``, ``too-much-memory``,
+    ``too-small``, ``decode-timeout``, ``decode-failed``.
     """
 
     def __init__(
@@ -45,14 +53,22 @@ class Decoder:
         *,
         processes: int = 2,
         timeout_s: float = 20.0,
+        cpu_s: float = 10.0,
         max_pixels: int = 100_000_000,
-        memory_bytes: int = 2 << 30,
+        memory_bytes: int | None = None,
         long_side: int = 1024,
+        confinement: Confinement | None = None,
     ) -> None:
+        self.budget = MemoryBudget(memory_bytes or default_budget())
+        self.confinement = confinement or supported()
         self._children = SandboxPool(
-            "agents.vision.images.decoding_child", count=processes, memory_bytes=memory_bytes
+            "agents.vision.images.decoding_child",
+            count=processes,
+            budget=self.budget,
+            means=self.confinement,
         )
         self._timeout_s = timeout_s
+        self._cpu_s = min(cpu_s, timeout_s)
         self._max_pixels = max_pixels
         self._long_side = long_side
 
@@ -74,7 +90,7 @@ class Decoder:
 
     def warm_up(self) -> None:
         """Start one child process and wait until it answers."""
-        self._children.call({"ask": "nothing"}, [], self._timeout_s)
+        self._send({"ask": "nothing"}, [])
 
     def close(self) -> None:
         """End the idle child processes; a later call starts new ones."""
@@ -84,24 +100,44 @@ class Decoder:
         header["max_pixels"] = self._max_pixels
         try:
             reply = self._call(header, data)
+            if reply[0].get("out_of_memory"):  # the estimate was too low, or the header lies
+                reply = self._call({**header, "factor": _ONCE_MORE}, data)
         except SandboxTimeout as error:
             raise Rejected(
-                "decode-timeout", f"The image needs more than {self._timeout_s:g} s to decode."
+                "decode-timeout",
+                f"The image needs more than {self._timeout_s:g} s to decode, "
+                f"or {self._cpu_s:g} s of computing.",
             ) from error
+        except SandboxFull as error:
+            raise self._too_much_memory(error.need) from error
         except SandboxCrashed as error:
             raise Rejected(
                 "decode-failed", "The image cannot be decoded.", "The decoder crashed on it."
             ) from error
         if rejected := reply[0].get("rejected"):
             raise Rejected(*rejected)
+        if reply[0].get("out_of_memory"):
+            raise Rejected(
+                "too-much-memory", "The image needs far more memory to decode than its size tells."
+            )
         if problem := reply[0].get("error"):
             raise RuntimeError(f"decoder: {problem}")
         return reply
 
+    def _too_much_memory(self, need: int) -> Rejected:
+        return Rejected(
+            "too-much-memory",
+            f"The image needs more memory to decode than the {self.budget.total >> 20:,} MiB "
+            "that are available.",
+            f"It needs at least {need >> 20:,} MiB.",
+        )
+
     def _call(self, header: dict[str, Any], data: bytes) -> Message:
         try:
-            return self._children.call(header, [data], self._timeout_s)
-        except (
-            SandboxCrashed
-        ):  # once may be chance (the child was killed from outside), twice is not
-            return self._children.call(header, [data], self._timeout_s)
+            return self._send(header, [data])
+        except SandboxCrashed:
+            # Once may be chance (the child was killed from outside), twice is not.
+            return self._send(header, [data])
+
+    def _send(self, header: dict[str, Any], blobs: Sequence[bytes]) -> Message:
+        return self._children.call(header, blobs, self._timeout_s, self._cpu_s)

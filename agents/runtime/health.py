@@ -15,15 +15,21 @@ Readiness = Callable[[], Mapping[str, str]]
 class HealthServer:
     """Serves ``/health/live``, ``/health/ready`` and ``/metrics`` from its own thread.
 
-    ``readiness`` returns a reason for each stage that is not ready; empty means ready.
+    ``readiness`` returns a reason for each stage that is not ready; empty means ready. ``facts``
+    are further fields of ``/health/ready``.
     """
 
     def __init__(
-        self, host: str, port: int, readiness: Readiness, registry: CollectorRegistry
+        self,
+        host: str,
+        port: int,
+        readiness: Readiness,
+        registry: CollectorRegistry,
+        facts: Mapping[str, object] | None = None,
     ) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, kind, body = answer(self.path, readiness, registry)
+                status, kind, body = answer(self.path, readiness, registry, facts)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -43,7 +49,12 @@ class HealthServer:
         self._server.server_close()
 
 
-def answer(path: str, readiness: Readiness, registry: CollectorRegistry) -> tuple[int, str, bytes]:
+def answer(
+    path: str,
+    readiness: Readiness,
+    registry: CollectorRegistry,
+    facts: Mapping[str, object] | None = None,
+) -> tuple[int, str, bytes]:
     """Return the status, content type and body of one path."""
     if path == "/metrics":
         return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
@@ -51,6 +62,7 @@ def answer(path: str, readiness: Readiness, registry: CollectorRegistry) -> tupl
         return 200, "application/json", b'{"status": "live"}'
     if path == "/health/ready":
         reasons = dict(readiness())
-        body = {"status": "not-ready" if reasons else "ready", "stages": reasons}
+        status = "not-ready" if reasons else "ready"
+        body = {"status": status, "stages": reasons, **(facts or {})}
         return (503 if reasons else 200), "application/json", json.dumps(body).encode()
     return 404, "application/json", b'{"status": "not-found"}'

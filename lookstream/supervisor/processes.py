@@ -7,11 +7,13 @@ new ones are ready.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 import structlog
@@ -35,6 +37,7 @@ RESTARTED = "LOOKSTREAM_RESTARTED"
 """Set by `up` for a child process: `up` supervises the process; the process has finished a start
 before."""
 
+_PR_SET_DUMPABLE = 4
 SWITCH_S = 0.0005
 """Python's switch interval in a gateway. An upload's thread makes a dozen system calls, and after
 each the thread would wait 5 ms (the default) while the event loop is busy."""
@@ -46,6 +49,7 @@ def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
     from gateway.server import GatewayServer, raise_file_limit, server_config
 
     check_bind(settings, insecure=insecure)
+    hide_memory()
     limit_numeric_threads()
     _stop_with_supervisor()
     sys.setswitchinterval(SWITCH_S)
@@ -80,8 +84,17 @@ def check_bind(settings: Settings, *, insecure: bool) -> None:
 
 def run_worker(settings: Settings, names: Sequence[str]) -> None:
     """Run the named stages until SIGTERM or SIGINT; all when empty. Raises `UnknownStage`."""
+    hide_memory()
     limit_numeric_threads()
     asyncio.run(_run_worker(settings, names))
+
+
+def hide_memory() -> None:
+    """Keep this process's memory and environment, which hold secrets, from the user's other
+    processes: no debugger, no core dump, no reading of ``/proc/<pid>`` (Linux only)."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
 
 
 def limit_numeric_threads() -> None:
@@ -95,6 +108,7 @@ def limit_numeric_threads() -> None:
 
 
 async def _run_worker(settings: Settings, names: Sequence[str]) -> None:
+    from agents.inputs.confinement import supported
     from agents.runtime.health import HealthServer
     from lookstream.wiring.workers import build_worker
 
@@ -109,6 +123,7 @@ async def _run_worker(settings: Settings, names: Sequence[str]) -> None:
         settings.worker_port,
         lambda: {**loading, **worker.not_ready()},
         parts.metrics.registry,
+        {"decoder_sandbox": asdict(supported())},
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -22,7 +22,13 @@ import structlog
 
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
-from lookstream.supervisor.processes import RESTARTED, SUPERVISED, check_bind, on_hangup
+from lookstream.supervisor.processes import (
+    RESTARTED,
+    SUPERVISED,
+    check_bind,
+    hide_memory,
+    on_hangup,
+)
 from lookstream.wiring import gateway as wiring
 from lookstream.wiring.stages import NETWORK_STAGES, stage_graph
 from lookstream.wiring.workers import check_worker
@@ -97,6 +103,7 @@ def up(settings: Settings, *, insecure: bool, ready: Callable[[str], None]) -> N
     """
     # Check now: a child process that cannot start would be restarted without end.
     check_bind(settings, insecure=insecure)
+    hide_memory()
     check_worker(settings, stage_graph(settings).names)
     with _locked(settings.home), _broker(settings) as kafka:
         settings = settings.model_copy(update={"kafka": kafka, "port": _port(settings)})

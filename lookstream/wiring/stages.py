@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from agents.stages.stage import Stage
 from lookstream.errors import CannotStart
 from lookstream.settings import Settings
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from agents.vision.geometry.wearer import WearerFinder
     from agents.vision.text.vocabulary import Vocabulary
 
+
+log = structlog.get_logger()
 
 NETWORK_STAGES = tuple(stage.name for stage in BUILT_IN if stage.uses_network)
 """The stages that use the garment network. In one process, they share one pass per photo."""
@@ -110,11 +114,16 @@ class StageBuilder:
     def decoder(self) -> Decoder:
         from agents.inputs.decoding import Decoder
 
-        return Decoder(
+        decoder = Decoder(
             processes=self._settings.threads or os.cpu_count() or 1,
             timeout_s=self._settings.decode_timeout_s,
+            cpu_s=self._settings.decode_cpu_s,
             max_pixels=self._settings.max_pixels,
+            memory_bytes=self._settings.decode_memory_mib << 20 or None,
         )
+        if missing := decoder.confinement.missing:
+            log.warning("decoder_sandbox_incomplete", missing=missing)
+        return decoder
 
     @property
     def fetcher(self) -> Fetcher:

@@ -109,7 +109,19 @@ def check_worker(settings: Settings, stages: Container[str]) -> None:
         raise CannotStart(f"LOOKSTREAM_WEIGHTS: there is no file {settings.weights}")
     if "captioning" in stages:
         check_captions(settings)
+    if settings.sandbox_required:
+        from agents.inputs.confinement import supported
+
+        check_sandbox(supported().missing)
     open_vocabulary(settings)
+
+
+def check_sandbox(missing: Sequence[str]) -> None:
+    """Raise `CannotStart` if the kernel lacks a means to confine decoders."""
+    if missing:
+        raise CannotStart(
+            f"LOOKSTREAM_SANDBOX_REQUIRED: the kernel does not offer {' and '.join(missing)}"
+        )
 
 
 def build_worker(

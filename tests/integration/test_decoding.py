@@ -228,14 +228,14 @@ def test_refuses_too_many_pixels_before_decoding_them(decoder: Decoder) -> None:
 def test_memory_is_limited() -> None:
     small = Decoder(processes=1, memory_bytes=512 << 20, max_pixels=10**9)
     try:
-        assert code_of(small, huge_png(30_000, 30_000)) == "decode-failed"
+        assert code_of(small, huge_png(30_000, 30_000)) == "too-much-memory"
         assert small.inspect(jpeg(SHIRT)).width == 300
     finally:
         small.close()
 
 
 def test_time_is_limited_and_the_next_picture_is_fine() -> None:
-    hurried = Decoder(processes=1, timeout_s=0.8, max_pixels=10**9)
+    hurried = Decoder(processes=1, timeout_s=0.8, max_pixels=10**9, memory_bytes=8 << 30)
     try:
         others = children()
         hurried.warm_up()
@@ -244,6 +244,17 @@ def test_time_is_limited_and_the_next_picture_is_fine() -> None:
         assert code_of(hurried, huge_png(30_000, 30_000)) == "decode-timeout"
         assert hurried.inspect(jpeg(SHIRT)).width == 300
         assert not before & children()
+    finally:
+        hurried.close()
+
+
+def test_computing_time_is_limited_apart_from_the_time_limit() -> None:
+    hurried = Decoder(
+        processes=1, timeout_s=60.0, cpu_s=0.5, max_pixels=10**9, memory_bytes=8 << 30
+    )
+    try:
+        assert code_of(hurried, huge_png(30_000, 30_000)) == "decode-timeout"
+        assert hurried.inspect(jpeg(SHIRT)).width == 300
     finally:
         hurried.close()
 

@@ -1,78 +1,61 @@
-"""The decoder child process: ``python -m agents.vision.images.decoding_child FD MEMORY_BYTES``."""
+"""The program of the decoder child process. `agents.inputs.decoding` starts it."""
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import resource
-import signal
-import socket
-import sys
 from typing import Any
 
-from agents.inputs.sandbox import Message, receive, send
+import pillow_heif
+from PIL import AvifImagePlugin, TiffImagePlugin  # noqa: F401 - Pillow imports TIFF late, for EXIF
+
+from agents.inputs.child import NotGranted, Reserve, serve
+from agents.inputs.messages import Message
 from agents.stages.errors import Rejected
-from agents.vision.images import picture
+from agents.vision.images import cost, picture
 
-_LARGE = 4_000_000
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+pillow_heif.options.DECODE_THREADS = 1
+# One thread: all cores have a child already, and each thread needs memory of its own.
+_NO_MEMORY = ("memory", "alloc", "c++ exception", "could not create decoder")
 
 
-def answer(header: dict[str, Any], blobs: list[bytes]) -> Message:
+def answer(header: dict[str, Any], blobs: list[bytes], reserve: Reserve) -> Message:
     """Answer one request. Errors are answers too."""
     try:
-        if header["ask"] == "inspect":
-            found = picture.inspect(
-                blobs[0], max_pixels=header["max_pixels"], long_side=header["long_side"]
-            )
-            facts = dataclasses.asdict(found)
-            return {"facts": facts}, [facts.pop("working")]
-        if header["ask"] == "measure":
-            return {"size": picture.measure(blobs[0], max_pixels=header["max_pixels"])}, []
-        if header["ask"] == "crops":
-            return {}, picture.crops(blobs[0], header["boxes"], max_pixels=header["max_pixels"])
-        return {}, []
+        if header["ask"] == "nothing":
+            return {}, []
+        return _decoded(header, blobs[0], reserve)
+    except NotGranted:
+        raise
     except Rejected as error:
+        if _lacked_memory(error):
+            return {"out_of_memory": True}, []
         return {"rejected": [error.code, error.message, error.detail]}, []
     except MemoryError:
-        rejected = ["decode-failed", "The image needs too much memory to decode.", "MemoryError"]
-        return {"rejected": rejected}, []
+        return {"out_of_memory": True}, []
     except Exception as error:  # noqa: BLE001 - told to the parent, which raises it
         return {"error": f"{type(error).__name__}: {error}"}, []
 
 
-def main() -> None:
-    """Answer requests until the parent closes the socket."""
-    link = socket.socket(fileno=int(sys.argv[1]))
-    limit = int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    send(link, {})
-    while True:
-        try:
-            header, blobs = receive(link)
-        except (EOFError, OSError):
-            return
-        # The default action of SIGALRM ends the process.
-        signal.setitimer(signal.ITIMER_REAL, header["alarm_s"])
-        size = sum(map(len, blobs))
-        reply = answer(header, blobs)
-        del blobs
-        try:
-            send(link, *reply)
-        except OSError:
-            return
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        del reply
-        if size > _LARGE:
-            _give_memory_back()
+def _decoded(header: dict[str, Any], data: bytes, reserve: Reserve) -> Message:
+    ask, limit, boxes = header["ask"], header["max_pixels"], header.get("boxes", ())
+    need = cost.memory(data, ask, max_pixels=limit, boxes=boxes)
+    reserve(need * header.get("factor", 1))
+    if ask == "inspect":
+        found = picture.inspect(data, max_pixels=limit, long_side=header["long_side"])
+        facts = dataclasses.asdict(found)
+        return {"facts": facts}, [facts.pop("working")]
+    if ask == "measure":
+        return {"size": picture.measure(data, max_pixels=limit)}, []
+    return {}, picture.crops(data, boxes, max_pixels=limit)
 
 
-def _give_memory_back() -> None:
-    """Return freed memory to the system, so that an idle child stays small (glibc only)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+def _lacked_memory(error: Rejected) -> bool:
+    """Tell whether a decoder failed because it got no memory; most of them only say so in words."""
+    detail = error.detail.lower()
+    return isinstance(error.__cause__, MemoryError) or any(word in detail for word in _NO_MEMORY)
 
 
-if __name__ == "__main__":
-    main()
+def main(descriptor: int, means: str) -> None:
+    """Run until the parent closes the socket ``descriptor``."""
+    serve(answer, descriptor, means)

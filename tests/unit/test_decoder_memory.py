@@ -1,0 +1,128 @@
+"""The memory budget of the decoder children, and what a photo's header says that it needs."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pillow_heif import register_heif_opener
+
+from agents.inputs.memory import (
+    LEAST,
+    MOST,
+    BudgetExceeded,
+    MemoryBudget,
+    default_budget,
+    memory_limit,
+)
+from agents.vision.images import cost
+from tests.garments import encoded, jpeg
+
+MIB = 1 << 20
+
+
+def test_the_budget_is_shared_in_the_order_of_asking() -> None:
+    budget, entered = MemoryBudget(100), []
+    leave_first, threads = threading.Event(), []
+    inside = threading.Event()
+
+    def hold(name: str, size: int, until: threading.Event | None) -> None:
+        with budget.reserve(size):
+            entered.append(name)
+            inside.set()
+            if until:
+                until.wait(5)
+
+    def start(*arguments: object) -> None:
+        threads.append(threading.Thread(target=hold, args=arguments))
+        threads[-1].start()
+
+    start("first", 80, leave_first)
+    assert inside.wait(5)
+    start("large", 90, None)
+    while budget.waiting < 1:
+        threading.Event().wait(0.001)
+    start("small", 10, None)  # fits, but must not overtake, or a large photo waits forever
+    while budget.waiting < 2:
+        threading.Event().wait(0.001)
+    assert entered == ["first"]
+    leave_first.set()
+    for thread in threads:
+        thread.join(5)
+    assert entered == ["first", "large", "small"]
+    assert budget.free == 100
+
+
+def test_more_than_the_budget_is_refused_and_an_error_frees_the_memory() -> None:
+    budget = MemoryBudget(100)
+    with pytest.raises(BudgetExceeded), budget.reserve(101):
+        pass
+    with pytest.raises(ZeroDivisionError), budget.reserve(60):
+        raise ZeroDivisionError
+    assert budget.free == 100
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limit"),
+    [
+        ("0::/\n", {"memory.max": 512 * MIB}, 512),
+        ("0::/a/b\n", {"a/memory.max": 300 * MIB, "a/b/memory.max": "max"}, 300),
+        ("0::/a\n", {"a/memory.high": 200 * MIB, "a/memory.max": 300 * MIB}, 200),
+        ("0::/docker/123\n", {"memory.max": 256 * MIB}, 256),
+        ("4:memory:/x\n0::/\n", {"memory/x/memory.limit_in_bytes": 128 * MIB}, 128),
+        ("3:cpu,memory:/gone\n", {"memory/memory.limit_in_bytes": 64 * MIB}, 64),
+        ("4:memory:/\n", {"memory/memory.limit_in_bytes": 9223372036854771712}, None),
+        ("0::/\n", {}, None),
+    ],
+)  # fmt: skip
+def test_the_limit_is_the_least_of_all_control_groups(
+    tmp_path: Path, groups: str, files: dict[str, object], limit: int | None
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(groups)
+    for name, value in files.items():
+        file = tmp_path / "sys/fs/cgroup" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{value}\n")
+    machine = memory_limit(tmp_path / "nothing")
+    assert memory_limit(tmp_path) == (machine if limit is None else limit * MIB)
+
+
+def test_the_default_budget_is_half_of_the_limit_within_bounds() -> None:
+    assert default_budget(1 << 30) == 512 * MIB
+    assert default_budget(64 * MIB) == LEAST
+    assert default_budget(1 << 40) == MOST
+
+
+register_heif_opener()
+SIZE = (640, 480)
+RGB = Image.new("RGB", SIZE, "red")
+
+
+@pytest.mark.parametrize(
+    ("data", "each"),
+    [
+        (jpeg(RGB), 4),
+        (jpeg(RGB, progressive=True), 10),
+        (jpeg(RGB.convert("L")), 4),
+        (encoded(RGB, "PNG"), 6),
+        (encoded(RGB.convert("RGBA"), "PNG"), 11),
+        (encoded(RGB.convert("P"), "GIF"), 11),
+        (encoded(RGB, "WEBP"), 18),
+        (encoded(RGB, "WEBP", lossless=True), 18),
+        (encoded(Image.new("RGBA", SIZE, (9, 9, 9, 9)), "WEBP", lossless=True), 23),
+        (encoded(Image.new("RGBA", SIZE, (9, 9, 9, 9)), "WEBP"), 23),
+        (encoded(RGB, "AVIF"), 14),
+        (encoded(RGB, "HEIF"), 14),
+    ],
+)
+def test_the_header_tells_how_much_memory_a_photo_needs(data: bytes, each: int) -> None:
+    need = cost.memory(data, "inspect", max_pixels=10**6)
+    assert need - cost.memory(data, "inspect", max_pixels=1) == 640 * 480 * each
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"GIF89a", b"RIFF....WEBPVP8X", b"text"])
+def test_a_broken_header_needs_little(data: bytes) -> None:
+    assert cost.memory(data, "inspect", max_pixels=10**9) <= 17 * MIB
