@@ -14,7 +14,7 @@ TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=10000
 	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format client contracts servers train train-net train-second train-mask train-titles train-thresholds train-landmarks eyes benchmark hostile faults clean
+.PHONY: help up test check format client contracts servers train train-net train-second train-mask train-titles train-thresholds train-landmarks eyes benchmark hostile broken-images faults clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -97,6 +97,9 @@ eyes: $(VENV)/.ready-dev ## Draw the results for 24 photos that were not used in
 
 benchmark: $(VENV)/.ready-dev ## Compare the pipeline with the time of its computations alone
 	@$(BIN)/python -m benchmarks.pipeline
+
+broken-images: $(VENV)/.ready-dev ## Decode 5,000 broken images; print what became of them (10 minutes)
+	@$(BIN)/python -m benchmarks.broken_images
 
 hostile: $(VENV)/.ready-dev ## Attack a running system; print what each attack costs (20 minutes)
 	@$(BIN)/python -m benchmarks.hostile --before benchmarks/hostile-before.json

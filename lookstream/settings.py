@@ -130,6 +130,11 @@ class Settings(BaseSettings):
         gt=0,
         description="seconds until a stalled job is submitted again",
     )
+    uploads_expire_s: float = Field(
+        default=604_800.0,
+        gt=0,
+        description="seconds until an upload without a job, or of a rejected photo, is deleted",
+    )
     link_expires_s: int = Field(
         default=86_400, ge=60, le=604_800, description="lifetime of signed links in seconds"
     )

@@ -105,7 +105,9 @@ class MemoryArtifacts:
             found = sorted(key for key in self._objects if key.startswith(prefix) and key > after)
         return found[:limit]
 
-    def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def signed_link(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str:
         return self._signer.sign(keys.safe_key(key), expires_s=expires_s, method=method)
 
     def check(self) -> None:

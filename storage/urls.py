@@ -102,7 +102,7 @@ def _links(where: str, signer: LinkSigner, account: tuple[str, str, str, str]) -
         secure=public.scheme == "https",
         region=region,
     )
-    return S3Presigner(client, bucket)
+    return S3Presigner(client, bucket, secret)
 
 
 def _mongo(parts: SplitResult, url: str) -> JobStore:

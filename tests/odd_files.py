@@ -15,7 +15,14 @@ from tests.garments import encoded, jpeg
 
 EOI = b"\xff\xd9"
 SAMSUNG = b"\x0e\0\0\0\1\nImage_UTC_Data1700000000000SEFH\x6b\0\0\0\1\0\0\0SEFT"
-MOTION_PHOTO = struct.pack(">I4s4sI", 24, b"ftyp", b"mp42", 0) + b"isommp42" + bytes(70_000)
+MOTION_PHOTO = (
+    struct.pack(">I4s4sI", 24, b"ftyp", b"mp42", 0)
+    + b"isommp42"
+    + struct.pack(">I4s", 108, b"moov")
+    + bytes(100)
+    + struct.pack(">I4s", 70_000, b"mdat")
+    + bytes(60_000)
+)
 TAILS = {
     "line feed": b"\r\n",
     "zeros": bytes(4096),

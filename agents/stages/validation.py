@@ -46,8 +46,8 @@ def validation_stage(*, decoder: Decodes, max_bytes: int = 50_000_000) -> Stage:
     submissions of URLs. It caches its results itself, because these events do not contain the
     content's hash. An event of known content gives `CachedResult`, unless the event has ``force``.
 
-    Rejects with ``source-not-allowed``, ``object-not-found``, ``too-large``, and with the codes of
-    the decoder.
+    Rejects with ``source-not-allowed``, ``source-changed``, ``object-not-found``, ``too-large``,
+    and with the codes of the decoder.
     """
     quick, slow = _Validation(decoder, max_bytes, QUICK_S), _Validation(decoder, max_bytes)
     return Stage.of(
@@ -167,6 +167,7 @@ class _Validation:
             )
         except Rejected:
             artifacts.delete(keys.claim(known.sha256, event.job_id))
+            artifacts.delete(keys.content_of(event.job_id, known.sha256))
             raise
         save_source(event.source, known, artifacts)
         if uploaded and uploaded.key.startswith(keys.QUARANTINE):
@@ -203,13 +204,39 @@ def _postponed(event: Submission) -> ValidationPostponed:
 
 
 def _claim(event: Submission, known: SourceRecord, artifacts: ArtifactStore) -> None:
-    """Write a claim, which keeps the content when another job with the same photo is deleted.
+    """Note the job's content, so that a deletion finds it before tracking knows it. Write a claim,
+    which keeps the content when another job with the same photo is deleted.
 
     Raises `Unavailable` while the content is being erased. After that, validation starts again.
+    Raises `Rejected` if the job has a photo of another source.
     """
+    _note_content(event, known.sha256, artifacts)
     artifacts.put(keys.claim(known.sha256, event.job_id), b"")
     if is_being_erased(artifacts, known.sha256):
         raise Unavailable("erasure", "the same photo is being erased", retry_after_s=1.0)
+
+
+def _note_content(event: Submission, sha256: str, artifacts: ArtifactStore) -> None:
+    """Note that the job has this content, and from which source.
+
+    A later submission may bring other content only from the same source: a URL can change. Any
+    producer can name another client's job.
+    """
+    source = keys.source_record(event.source.url or event.source.object or "")
+    noted = artifacts.list(keys.content_of(event.job_id), limit=100)
+    own = keys.content_of(event.job_id, sha256)
+    if own in noted:
+        return
+    if noted and not any(_is_from(source, each, artifacts) for each in noted):
+        raise Rejected("source-changed", "The job was submitted with another photo before.")
+    artifacts.put(own, source.encode())
+
+
+def _is_from(source: str, note: str, artifacts: ArtifactStore) -> bool:
+    try:
+        return artifacts.get(note).decode() == source
+    except ArtifactNotFound:  # erased meanwhile
+        return True
 
 
 def _store_original(

@@ -1,4 +1,4 @@
-"""The sweeper: publishes stalled jobs and unfinished deletions again.
+"""The sweeper: publishes stalled jobs and unfinished deletions again, and empties the quarantine.
 
 A job can be in the job store and not in Kafka: the embedded broker loses its records on exit, and
 a gateway can die between storing and publishing. Submitting twice is harmless, because results are
@@ -17,6 +17,7 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from agents.runtime.processor import Publisher
 from agents.runtime.retry import is_unavailable
+from agents.tracking.quarantine import QuarantineSweeper
 from storage.artifacts import erasure, keys
 from storage.artifacts.erasure import content_hash
 from storage.artifacts.store import ArtifactStore
@@ -44,6 +45,7 @@ class Sweeper:
         publisher: Publisher,
         *,
         after_s: float,
+        quarantine: QuarantineSweeper | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self._jobs = jobs
@@ -51,6 +53,7 @@ class Sweeper:
         self._publisher = publisher
         self._tracer = tracer or NoOpTracer()
         self._after = timedelta(seconds=after_s)
+        self._quarantine = quarantine
         self._times: Counter[str] = Counter()
 
     async def run(self, *, at_start_s: float, now: Callable[[], datetime] | None = None) -> None:
@@ -61,6 +64,8 @@ class Sweeper:
             try:
                 await self.sweep(before=now() - age, at=now())
                 await self.republish_deletions(before=now() - self._after)
+                if self._quarantine:
+                    await self._quarantine.sweep_if_due(now())
                 age = self._after
             except Exception as error:
                 if is_unavailable(error):

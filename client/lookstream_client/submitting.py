@@ -111,7 +111,11 @@ def _uploaded(
     gateway: Gateway, photo: StreamedPhoto, request: SubmitRequest, key: str
 ) -> Flow[Accepted | None]:
     """Send the bytes to the store, then complete the upload."""
-    asked = yield from gateway.ask(Request("POST", "/v1/uploads", json={}, headers={KEY: key}))
+    content = photo.content
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    asked = yield from gateway.ask(
+        Request("POST", "/v1/uploads", json={"bytes": size}, headers={KEY: key})
+    )
     upload, again = opened(asked), _replayed(asked)
     if again and (known := (yield from _completed(gateway, upload["id"], request))):
         return replace(known, replayed=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from tempfile import SpooledTemporaryFile
 from typing import Annotated, Any, BinaryIO, cast
 
@@ -18,8 +20,11 @@ from gateway.services import Gateway
 from gateway.submissions.form import IN_MEMORY, ON_DISK
 from gateway.views.models import StoredView
 from storage.artifacts import keys
+from storage.artifacts.erasure import content_hash
 from storage.artifacts.media_types import PHOTO_TYPES
-from storage.artifacts.store import ArtifactInfo
+from storage.artifacts.store import CHUNK, ArtifactInfo, ArtifactStore
+from storage.errors import ArtifactNotFound
+from storage.jobs.store import Job
 
 # Browsers show these types. They download all others, so that no stored file runs as a page.
 INLINE = PHOTO_TYPES
@@ -127,7 +132,10 @@ async def write(
     method: Method,
     signature: Signature,
 ) -> Response:
-    """Store the body completely or not at all. With an S3 store, links lead to the store itself."""
+    """Store the body completely or not at all. Links to an S3 store can lead to the store itself.
+
+    The link ends when the upload is complete. Sending the same bytes again is no error.
+    """
     gateway.deps.signer.verify(key, expires=expires, method=method, signature=signature)
     if method != "PUT" or not key.startswith(keys.UPLOADS):
         raise Problem("invalid-link", "this link is not for uploading")
@@ -140,6 +148,13 @@ async def write(
         body = UploadFile(cast(BinaryIO, spool), size=0)
         await _receive(request, body, gateway.deps.limits.max_bytes)
         await body.seek(0)
+        if job := await gateway.deps.jobs.get(key.removeprefix(keys.UPLOADS)):
+            if not await run_in_threadpool(
+                _is_photo_of, job, key, body.file, gateway.deps.artifacts
+            ):
+                raise Problem("link-expired", "the upload is complete; ask for a new link")
+            stored = StoredView(object=key, bytes=body.size or 0)
+            return JSONResponse(stored.model_dump(), status_code=201)
         info = await run_in_threadpool(
             gateway.deps.artifacts.put,
             key,
@@ -164,6 +179,27 @@ async def _receive(request: Request, body: UploadFile, most: int) -> None:
             raise too_large
     if not body.size:
         raise Problem("empty-file", "the body is empty")
+
+
+def _is_photo_of(job: Job, key: str, body: BinaryIO, artifacts: ArtifactStore) -> bool:
+    """Tell whether the job has this content already: a client repeats an upload without an answer.
+
+    The job may exist because the store's notification or an event came first. Blocking.
+    """
+    sha256 = _sha256(iter(lambda: body.read(CHUNK), b""))
+    if content_hash(job) == sha256:
+        return True
+    try:
+        return _sha256(artifacts.stream(key)) == sha256
+    except ArtifactNotFound:
+        return False
+
+
+def _sha256(chunks: Iterable[bytes]) -> str:
+    found = hashlib.sha256()
+    for chunk in chunks:
+        found.update(chunk)
+    return found.hexdigest()
 
 
 def _headers(info: ArtifactInfo) -> dict[str, str]:

@@ -44,6 +44,11 @@ class UploadRequest(BaseModel):
         pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$",
         description="the content type of the upload",
     )
+    bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="the exact size of the upload; with it, the link can lead to the bucket",
+    )
 
 
 BODY_PROBLEMS = (
@@ -97,13 +102,14 @@ async def begin(
 
     With an `Idempotency-Key`, a repetition within 24 h returns the same id and a new link.
     """
+    most = gateway.deps.limits.max_bytes
+    if asked.bytes is not None and asked.bytes > most:
+        raise Problem("too-large", f"the photo has {asked.bytes} bytes; {most} are allowed")
     repeated_as = checked_key(idempotency_key)
     upload_id, replayed = await _upload_id(gateway, repeated_as)
     key = keys.upload(upload_id)
     expires_at = datetime.now(UTC) + timedelta(seconds=LINK_LIFE_S)
-    url = await run_in_threadpool(
-        gateway.deps.artifacts.signed_link, key, expires_s=LINK_LIFE_S, method="PUT"
-    )
+    url = await run_in_threadpool(_link, gateway, key, asked.bytes)
     view = UploadView(
         id=upload_id,
         url=url,
@@ -116,6 +122,14 @@ async def begin(
         status_code=201,
         headers={"Cache-Control": "no-store", **(REPLAYED if replayed else {})},
     )
+
+
+def _link(gateway: Services, key: str, size: int | None) -> str:
+    """Return a link that limits the size: a bucket checks only an exact size, the gateway any."""
+    if size is None:
+        return gateway.deps.signer.sign(key, expires_s=LINK_LIFE_S, method="PUT")
+    store = gateway.deps.artifacts
+    return store.signed_link(key, expires_s=LINK_LIFE_S, method="PUT", size=size)
 
 
 async def _upload_id(gateway: Services, key: str | None) -> tuple[str, bool]:

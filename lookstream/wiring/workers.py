@@ -236,6 +236,7 @@ def _load(shared: _Shared, names: Sequence[str]) -> dict[str, Loaded]:
 
 def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
     from agents.tracking.projection import TrackingProcessor
+    from agents.tracking.quarantine import QuarantineSweeper
     from agents.tracking.sweeper import Sweeper
 
     settings, jobs = shared.settings, open_jobs(shared.settings.jobs)
@@ -251,8 +252,16 @@ def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:
         deleted=shared.deleted,
         tracer=shared.tracer,
     )
-    after_s, tracer = settings.sweep_after_s, shared.tracer
-    return tracking, Sweeper(jobs, artifacts, shared.producer, after_s=after_s, tracer=tracer)
+    quarantine = QuarantineSweeper(jobs, artifacts, after_s=settings.uploads_expire_s)
+    sweeper = Sweeper(
+        jobs,
+        artifacts,
+        shared.producer,
+        after_s=settings.sweep_after_s,
+        quarantine=quarantine,
+        tracer=shared.tracer,
+    )
+    return tracking, sweeper
 
 
 def _downloading(shared: _Shared) -> Processor:

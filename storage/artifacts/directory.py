@@ -121,7 +121,9 @@ class DirectoryArtifacts:
                 keys.append(key)
         return keys
 
-    def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def signed_link(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str:
         return self._signer.sign(safe_key(key), expires_s=expires_s, method=method)
 
     def check(self) -> None:

@@ -90,7 +90,7 @@ async def erase_content(
     they read: validation writes its claim, and this function writes its marker. So at least one
     process sees the other's object.
     """
-    await asyncio.to_thread(artifacts.delete, keys.claim(sha256, job_id))
+    await asyncio.to_thread(_withdraw, artifacts, sha256, job_id)
     if (await jobs.find(JobQuery(sha256=sha256, limit=1))).jobs:
         return False
     await asyncio.to_thread(_write_marker, artifacts, sha256)
@@ -115,6 +115,15 @@ def _write_marker(artifacts: ArtifactStore, sha256: str) -> None:
     """Write the marker. A full store holds no marker, and no validation's new claim either."""
     with suppress(StorageFull):
         artifacts.put(keys.erasing(sha256), datetime.now(UTC).isoformat().encode())
+
+
+def _withdraw(artifacts: ArtifactStore, sha256: str, job_id: str) -> None:
+    """Erase what says that the job has the content: the claim, the note, the source's record."""
+    artifacts.delete(keys.claim(sha256, job_id))
+    with suppress(ArtifactNotFound):
+        source = artifacts.get(keys.content_of(job_id, sha256)).decode()
+        artifacts.delete(source)
+        artifacts.delete(keys.content_of(job_id, sha256))
 
 
 async def _is_claimed(jobs: JobStore, claims: Iterable[str]) -> bool:
@@ -142,7 +151,9 @@ async def _erase(
     kinds: Sequence[str],
 ) -> None:
     uploaded = await asyncio.to_thread(_hash_of_upload, artifacts, source.get("object", ""))
-    for content in sorted(filter(None, {sha256, uploaded})):
+    noted = await asyncio.to_thread(artifacts.list, keys.content_of(job_id), limit=PAGE)
+    stored = {key.rpartition("/")[2] for key in noted}
+    for content in sorted(filter(None, {sha256, uploaded, *stored})):
         await erase_content(jobs, artifacts, content, job_id, kinds)
     await asyncio.to_thread(_erase_source, artifacts, job_id, source)
 

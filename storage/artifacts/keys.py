@@ -75,6 +75,12 @@ def claim(sha256: str, job_id: str = "") -> str:
     return f"claims/{sha256}/{job_id}"
 
 
+def content_of(job_id: str, sha256: str = "") -> str:
+    """A note that a job has a content, made by validation before it stores anything; the object
+    names the record of the source. Without ``sha256`` the prefix of a job's contents."""
+    return f"contents/{job_id}/{sha256}"
+
+
 def erasing(sha256: str) -> str:
     """A marker with the time at which erasing of a content began, present until the end."""
     return f"erasing/{sha256}"

@@ -21,7 +21,9 @@ METHODS = frozenset({"GET", "PUT"})
 class Signer(Protocol):
     """Makes signed links."""
 
-    def sign(self, key: str, *, expires_s: int, method: str = "GET") -> str: ...
+    def sign(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str: ...
 
 
 class LinkSigner:
@@ -38,12 +40,19 @@ class LinkSigner:
         self._base = base.rstrip("/")
 
     def sign(
-        self, key: str, *, expires_s: int, method: str = "GET", now: float | None = None
+        self,
+        key: str,
+        *,
+        expires_s: int,
+        method: str = "GET",
+        size: int | None = None,
+        now: float | None = None,
     ) -> str:
         """Return a link valid for at least ``expires_s`` seconds (1 to 604,800) from ``now``.
 
         The expiry is rounded up by at most an eighth of that time, so that repeated links to an
-        object are equal and cacheable. Raises ValueError for another time or method.
+        object are equal and cacheable. ``size`` is not part of the link: the gateway limits every
+        upload. Raises ValueError for another time or method.
         """
         if not 1 <= expires_s <= MAX_EXPIRY_S:
             raise ValueError(f"a link is valid for 1 to {MAX_EXPIRY_S} seconds, not {expires_s}")

@@ -20,6 +20,7 @@ from minio.notificationconfig import PrefixFilterRule, QueueConfig
 
 from storage.artifacts.keys import safe_key, safe_prefix
 from storage.artifacts.links import MAX_EXPIRY_S, METHODS, Signer
+from storage.artifacts.sized_links import with_size
 from storage.artifacts.store import CHUNK, ArtifactInfo
 from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StorageFull, StoreUnavailable
 
@@ -69,7 +70,7 @@ class MinioArtifacts:
                 ),
             ),
         )
-        self._links = links or S3Presigner(self._client, bucket)
+        self._links = links or S3Presigner(self._client, bucket, secret_key)
         self._lock = Lock()
         self._made = False
 
@@ -166,10 +167,12 @@ class MinioArtifacts:
             names = (entry.object_name or "" for entry in found)
             return list(islice((name for name in names if not name.startswith(".")), limit))
 
-    def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def signed_link(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str:
         safe_key(key)
         with self._translated(key):
-            return self._links.sign(key, expires_s=expires_s, method=method)
+            return self._links.sign(key, expires_s=expires_s, method=method, size=size)
 
     def check(self) -> None:
         with self._translated(PROBE):
@@ -264,14 +267,18 @@ class _Counted:
 class S3Presigner:
     """Signs links to the server by the address in ``client``, without a request to it."""
 
-    def __init__(self, client: Minio, bucket: str) -> None:
+    def __init__(self, client: Minio, bucket: str, secret_key: str) -> None:
         self._client = client
         self._bucket = bucket
+        self._secret_key = secret_key
 
-    def sign(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def sign(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str:
         """Return a URL that is valid for at least ``expires_s`` seconds (1 to 604,800).
 
-        The date is rounded down, so that repeated links to an object are equal and cacheable.
+        The date is rounded down, so that repeated links to an object are equal and cacheable. A
+        link for writing with ``size`` accepts exactly so many bytes.
         """
         if not 1 <= expires_s <= MAX_EXPIRY_S or method not in METHODS:
             raise ValueError(f"a link is for GET or PUT and 1 to {MAX_EXPIRY_S} seconds")
@@ -279,6 +286,7 @@ class S3Presigner:
         now = int(time.time())
         date = datetime.fromtimestamp(now - now % step if step else now, UTC)
         life = timedelta(seconds=expires_s + step)
-        return self._client.get_presigned_url(
+        link = self._client.get_presigned_url(
             method, self._bucket, key, expires=life, request_date=date
         )
+        return link if size is None or method != "PUT" else with_size(link, size, self._secret_key)

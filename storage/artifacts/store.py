@@ -66,10 +66,13 @@ class ArtifactStore(Protocol):
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[str]:
         """Return at most ``limit`` keys with ``prefix`` that sort after ``after``, in order."""
 
-    def signed_link(self, key: str, *, expires_s: int, method: str = "GET") -> str:
+    def signed_link(
+        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+    ) -> str:
         """Return a URL that lets its holder read (``GET``) or write (``PUT``) one object.
 
-        Valid for ``expires_s`` seconds (1 to 604,800).
+        Valid for ``expires_s`` seconds (1 to 604,800). With ``size``, a link for writing accepts
+        exactly so many bytes, if it leads to an S3 server. The gateway limits uploads itself.
         """
 
     def check(self) -> None:

@@ -101,6 +101,8 @@ class Decoder:
             event = model.model_validate(_data(cloud_event))
         except ValidationError as error:
             raise UndecodableEvent(_first_fault(error)) from error
+        except Exception as error:  # the validators of a custom stage's payload may raise anything
+            raise UndecodableEvent(_printable(f"the event is invalid: {error!r}")) from error
         trace = _traceparent(cloud_event.get_attributes().get("traceparent"))
         return Envelope(event, cloud_event.get_id(), _time(cloud_event), trace)
 

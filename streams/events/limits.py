@@ -7,9 +7,9 @@ fields into its payload; only the limit of the whole record applies to them.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 VALUE_BYTES = 1_000_000
 """Limit of a record's value. With the headers (`streams.broker.records.HEADER_BYTES`), the record
@@ -36,6 +36,20 @@ def _utc(time: datetime) -> datetime:
         raise ValueError("the time is out of range") from error
 
 
+def few(most: int) -> BeforeValidator:
+    """Return a validator that refuses more than ``most`` items before it looks at an item.
+
+    Pydantic collects the faults of all items: for a record of 1 MB that took 6 s and 800 MB.
+    """
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple | dict) and len(value) > most:
+            raise ValueError(f"has {len(value)} items; {most} are allowed")
+        return value
+
+    return BeforeValidator(check)
+
+
 Name = Annotated[str, Field(max_length=NAME)]
 """A name of a stage, a code, a point or an attribute."""
 LabelText = Annotated[str, Field(max_length=LABEL)]
@@ -43,7 +57,7 @@ LabelText = Annotated[str, Field(max_length=LABEL)]
 Key = Annotated[str, Field(max_length=KEY)]
 """A key in the artifact store."""
 Message = Annotated[str, Field(max_length=MESSAGE)]
-StageNames = Annotated[tuple[Name, ...], Field(max_length=STAGES)]
+StageNames = Annotated[tuple[Name, ...], Field(max_length=STAGES), few(STAGES)]
 Pixels = Annotated[int, Field(ge=1, le=PIXELS)]
 Count = Annotated[int, Field(ge=1, le=LARGEST_RUN)]
 Moment = Annotated[datetime, AfterValidator(_utc)]

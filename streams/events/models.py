@@ -33,6 +33,7 @@ from streams.events.limits import (
     Name,
     Pixels,
     StageNames,
+    few,
 )
 
 Lane = Literal["interactive", "bulk"]
@@ -83,6 +84,12 @@ def _embedding(text: str) -> str:
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
+EventMetadata = Annotated[
+    dict[str, Any],
+    Field(max_length=METADATA_ITEMS),
+    AfterValidator(_storable),
+    few(METADATA_ITEMS),
+]
 JobId = Annotated[
     str,
     Field(max_length=45, json_schema_extra={"format": "uuid"}),
@@ -135,9 +142,8 @@ class ImageSubmitted(Event):
     owner: LabelText | None = None
     group: LabelText | None = None
     stages: StageNames = ()
-    metadata: Metadata = Field(
+    metadata: EventMetadata = Field(
         default_factory=dict,
-        max_length=METADATA_ITEMS,
         description=f"any JSON object of at most {METADATA_BYTES:,} bytes and {_MAX_DEPTH} levels",
     )
     idempotency_key: str | None = Field(default=None, max_length=KEY)
@@ -253,7 +259,9 @@ class Captioned(Payload):
 
     caption: str = Field(max_length=80)
     description: str = Field(default="", max_length=DESCRIPTION)
-    attributes: dict[Name, Attribute] = Field(default_factory=dict, max_length=ITEMS)
+    attributes: Annotated[dict[Name, Attribute], Field(max_length=ITEMS), few(ITEMS)] = Field(
+        default_factory=dict
+    )
     needs_review: bool = False
     model: LabelText
 
@@ -272,7 +280,7 @@ class Classified(Payload):
     Only vectors of the same ``model`` can be compared. It is absent if the model makes none.
     """
 
-    top5: tuple[Label, ...] = Field(max_length=ITEMS)
+    top5: Annotated[tuple[Label, ...], Field(max_length=ITEMS), few(ITEMS)]
     model: LabelText
     embedding: Embedding | None = None
 
@@ -293,7 +301,7 @@ class Posed(Payload):
     """
 
     subject: Literal["worn", "laid-out", "none"]
-    keypoints: tuple[Keypoint, ...] = Field(default=(), max_length=ITEMS)
+    keypoints: Annotated[tuple[Keypoint, ...], Field(max_length=ITEMS), few(ITEMS)] = ()
     box: Box | None = None
     cutout: Key | None = None
     model: LabelText
@@ -312,7 +320,7 @@ class Shot(Value):
 class ShotsTaken(Payload):
     """All crops that the image allows; none if the stage is not sure."""
 
-    shots: tuple[Shot, ...] = Field(default=(), max_length=ITEMS)
+    shots: Annotated[tuple[Shot, ...], Field(max_length=ITEMS), few(ITEMS)] = ()
 
 
 class Thumbnail(Value):
@@ -326,7 +334,7 @@ class Thumbnail(Value):
 class Thumbnailed(Payload):
     """The thumbnails, and a thumbhash (base64) to show while they load."""
 
-    thumbnails: tuple[Thumbnail, ...] = Field(max_length=ITEMS)
+    thumbnails: Annotated[tuple[Thumbnail, ...], Field(max_length=ITEMS), few(ITEMS)]
     thumbhash: Name
 
 
@@ -395,8 +403,10 @@ class JobUpdated(Event):
     updated_at: Moment
     group: LabelText | None = None
     owner: LabelText | None = None
-    stages: dict[Name, Name] = Field(default_factory=dict, max_length=STAGES)
-    error: dict[Name, Message] | None = Field(default=None, max_length=ITEMS)
+    stages: Annotated[dict[Name, Name], Field(max_length=STAGES), few(STAGES)] = Field(
+        default_factory=dict
+    )
+    error: Annotated[dict[Name, Message], Field(max_length=ITEMS), few(ITEMS)] | None = None
 
     @classmethod
     def of_job(cls, job: Any) -> JobUpdated:

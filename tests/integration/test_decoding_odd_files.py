@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -309,3 +310,20 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_costs_time(decoder: Decoder) 
     data = jpeg(SHIRT, progressive=True)
     last = data.rindex(b"\xff\xda")
     assert code_of(decoder, data[:-2] + data[last:-2] * 20_000 + EOI) == "too-many-scans"
+
+
+def test_a_webp_of_many_pixels_is_refused_before_it_costs_memory(decoder: Decoder) -> None:
+    data = bytearray(encoded(SHIRT, "WEBP"))
+    at = data.index(b"VP8 ") + 14
+    data[at : at + 4] = struct.pack("<HH", 16_383, 6_000)
+    assert code_of(decoder, bytes(data)) == "too-many-pixels"
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_bytes_after_a_sequence_do_not_matter(decoder: Decoder, kind: str) -> None:
+    data = encoded(SHIRT, kind, save_all=True, append_images=[dress((300, 400))])
+    plain = decoder.inspect(data)
+    for tail in (*TAILS.values(), b"%PDF-1.7\n", b"#!/bin/sh\n", encoded(SHIRT, "AVIF")):
+        assert decoder.inspect(data + tail).working == plain.working
+    for share in range(5, 100, 5):
+        assert code_of(decoder, data[: len(data) * share // 100]) == "truncated-image"

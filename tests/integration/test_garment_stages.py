@@ -14,7 +14,6 @@ from PIL import Image
 
 from agents.captioners.local import LocalCaptioner
 from agents.inputs.decoding import Decoder
-from agents.inputs.fetching import Fetcher
 from agents.stages.annotation import annotation_stage
 from agents.stages.captioning import captioning_stage
 from agents.stages.classification import classification_stage
@@ -101,7 +100,7 @@ def told(event: type[R], job: str, sha256: str, payload: Payload) -> R:
 def validated(image: Image.Image, store: DirectoryArtifacts, decoder: Decoder) -> ImageValidated:
     job = str(uuid4())
     store.put(keys.incoming(job), jpeg(image, quality=90))
-    stage = validation_stage(decoder=decoder, fetcher=Fetcher())
+    stage = validation_stage(decoder=decoder)
     event = ImageSubmitted(job_id=job, source=Source(object=keys.incoming(job)))
     payload = run(stage, event, store, Validated)
     return told(ImageValidated, job, payload.sha256, payload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 from collections.abc import Iterator
@@ -167,6 +168,31 @@ def test_links_are_for_one_object_and_one_method(gateway: Serving, http: httpx.C
         assert problem(answer) == (403, "invalid-link")
     assert problem(httpx.put(expired, content=JPEG, trust_env=False)) == (403, "link-expired")
     assert problem(httpx.get(upload["url"], trust_env=False)) == (403, "invalid-link")
+
+
+def test_a_link_ends_when_its_upload_is_complete(gateway: Serving, http: httpx.Client) -> None:
+    upload = begin(http)
+    assert put(upload, b"an earlier try").status_code == 201
+    assert put(upload).status_code == 201
+    assert http.post(f"/v1/uploads/{upload['id']}/complete").status_code == 202
+    assert problem(put(upload, JPEG + b"!")) == (403, "link-expired")
+    assert put(upload).status_code == 201, "a repetition whose answer was lost"
+    assert gateway.artifacts.get(upload["object"]) == JPEG
+    sha256 = hashlib.sha256(JPEG).hexdigest()
+    apply(gateway, *completed(upload["id"], validation={"sha256": sha256}))
+    gateway.artifacts.delete(upload["object"])  # as validation does
+    assert put(upload).status_code == 201
+    assert problem(put(upload, JPEG + b"!")) == (403, "link-expired")
+    assert http.delete(f"/v1/jobs/{upload['id']}").status_code == 204
+    assert problem(put(upload)) == (403, "link-expired")
+    assert gateway.artifacts.list("uploads/" + upload["id"]) == []
+
+
+def test_an_upload_that_is_announced_too_large_gets_no_link(http: httpx.Client) -> None:
+    most = LIMITS.max_bytes
+    assert http.post("/v1/uploads", json={"bytes": most}).status_code == 201
+    assert problem(http.post("/v1/uploads", json={"bytes": most + 1})) == (413, "too-large")
+    assert problem(http.post("/v1/uploads", json={"bytes": 0})) == (422, "invalid-request")
 
 
 def test_what_is_said_of_an_upload_is_checked(http: httpx.Client) -> None:

@@ -18,6 +18,7 @@ from streams.events.codec import Encoded
 from streams.events.models import JobUpdated
 from tests.broking import producing
 from tests.polling import eventually
+from tests.raw_records import publish_with_bad_header_name
 
 
 def job() -> str:
@@ -77,6 +78,19 @@ async def following(broker: BrokerUrl) -> AsyncIterator[Running]:
 async def running(broker: BrokerUrl) -> AsyncIterator[Running]:
     async with following(broker) as pair:
         yield pair
+
+
+async def test_a_record_with_an_unreadable_header_name_does_not_end_the_consumer(
+    running: Running, broker: BrokerUrl
+) -> None:
+    job_id = job()
+    with running.feed.subscribe_to_group(None) as mailbox:
+        for partition in range(4):
+            await publish_with_bad_header_name(
+                broker, "job-updated", job_id.encode(), b"{}", partition=partition
+            )
+        await running.publish(job_id, 2)
+        assert [update.job_id for update in await told(mailbox, 2)] == [job_id]
 
 
 async def told(mailbox: Mailbox, revision: int) -> list[JobUpdated]:

@@ -39,3 +39,22 @@ def test_a_link_reads_or_writes_one_object_and_no_more(minio_server: MinioServer
             follow(link, method, b"x" if method == "PUT" else None)
         assert refusal.value.code == 403
         refusal.value.close()
+
+
+def test_a_link_for_writing_accepts_only_its_size(minio_server: MinioServer) -> None:
+    signer = LinkSigner(b"0123456789abcdef", "")
+    url = minio_server.fresh()
+    host = url.rpartition("@")[2].partition("/")[0]
+    for options in ("", f"&links=http://{host}"):
+        store = open_artifacts(url + options, signer)
+        for number, key in enumerate(("uploads/a", "uploads/b é+~&=")):
+            link = store.signed_link(key, expires_s=600, method="PUT", size=7 + number)
+            for body in (b"", b"x" * 6, b"x" * 9, b"x" * 1_000_000):
+                with pytest.raises(HTTPError) as refusal:
+                    follow(link, "PUT", body)
+                assert refusal.value.code == 403
+                refusal.value.close()
+            assert not store.exists(key)
+            follow(link, "PUT", b"x" * (7 + number))
+            assert store.stat(key).size == 7 + number
+            store.delete(key)

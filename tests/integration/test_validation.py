@@ -207,6 +207,35 @@ def test_a_photo_may_replace_a_rejected_upload(stage: Stage, store: DirectoryArt
     assert new(stage, event, store).sha256 == SHA
 
 
+def test_another_submission_of_a_job_does_not_change_its_photo(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    """Any producer can name another client's job."""
+    event = uploaded(store, PHOTO)
+    payload = new(stage, event, store)
+    evil = uploaded(store, jpeg(dress())).source
+    stolen = event.model_copy(update={"run": 2, "source": evil})
+    assert code_of(stage, stolen, store) == "source-changed"
+    again = Source(object=payload.original)
+    for source in (again, event.source, Source(url=server.url("/picture/the-same.jpg"))):
+        assert (
+            reused(stage, event.model_copy(update={"run": 2, "source": source}), store) == payload
+        )
+
+
+def test_a_urls_new_content_replaces_the_old_in_a_later_run(
+    stage: Stage, store: DirectoryArtifacts, server: Misbehaving
+) -> None:
+    event = linked(server.url("/picture/changing.jpg"))
+    first = new(stage, event, store)
+    forced = event.model_copy(
+        update={"run": 2, "force": True, "source": Source(object=first.original)}
+    )
+    assert new(stage, forced, store) == first
+    server.body, server.etag = jpeg(dress()), '"two"'
+    assert new(stage, event.model_copy(update={"run": 3}), store).sha256 != SHA
+
+
 class Dying:
     """A store whose process is killed at the n-th write. Later writes do not happen."""
 
@@ -222,13 +251,13 @@ class Dying:
         return getattr(self._store, name)
 
 
-@pytest.mark.parametrize("writes", range(7))
+@pytest.mark.parametrize("writes", range(8))
 def test_a_redelivery_after_a_kill_at_any_write_gives_the_same_result(
     stage: Stage, store: DirectoryArtifacts, writes: int
 ) -> None:
     event = uploaded(store, PHOTO)
     dying = outcome(stage, event, Dying(store, writes))  # type: ignore[arg-type]
-    assert isinstance(dying, StoreUnavailable) == (writes < 6)
+    assert isinstance(dying, StoreUnavailable) == (writes < 7)
     found = outcome(stage, event, store)
     payload = found.payload if isinstance(found, CachedResult) else found
     assert isinstance(payload, Validated)

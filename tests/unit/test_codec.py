@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import field_validator
 
 from streams.broker.records import HEADER_BYTES, Headers, Record
 from streams.errors import EventTooLarge, UndecodableEvent
@@ -277,3 +279,39 @@ def test_an_event_that_is_too_large_is_not_encoded() -> None:
 
     with pytest.raises(EventTooLarge):
         encode(Wordy.model_validate({**SUBMITTED, "words": "x" * VALUE_BYTES}), source="/tests")
+
+
+AMPLIFIED: dict[str, tuple[str, Any]] = {
+    "stages": ("image-submitted", {"stages": [1] * 300_000}),
+    "metadata": ("image-submitted", {"metadata": {f"{n}": {} for n in range(50_000)}}),
+    "attributes": ("image-captioned", {"attributes": {f"{n}": 1 for n in range(80_000)}}),
+    "top5": ("image-classified", {"top5": [{}] * 200_000}),
+    "keypoints": ("pose-estimated", {"keypoints": [{}] * 200_000}),
+    "shots": ("shots-cut", {"shots": [{}] * 200_000}),
+    "thumbnails": ("image-thumbnailed", {"thumbnails": [{}] * 200_000}),
+    "states": ("job-updated", {"stages": {f"{n}": 1 for n in range(80_000)}}),
+    "error": ("job-updated", {"error": {f"{n}": 1 for n in range(80_000)}}),
+}
+
+
+@pytest.mark.parametrize("name", AMPLIFIED)
+def test_long_lists_are_refused_before_their_items_are_read(name: str) -> None:
+    topic, fields = AMPLIFIED[name]
+    value = json.dumps({**FIELDS[topic], **fields}).encode()
+    found = reason(record(value, golden_record(topic).headers, topic))
+    assert re.search(r"has \d+ items; \d+ are allowed", found)
+
+
+def test_an_error_of_a_custom_validator_is_undecodable() -> None:
+    class Odd(ImageSubmitted):
+        topic: ClassVar[str] = "odd"
+
+        @field_validator("group")
+        @classmethod
+        def _broken(cls, value: str) -> str:
+            raise KeyError(value)
+
+    value = json.dumps({**SUBMITTED, "group": "g"}).encode()
+    headers = {**BINARY, "ce_type": b"lookstream.odd.v1"}
+    with pytest.raises(UndecodableEvent, match="KeyError"):
+        Decoder([Odd]).decode(record(value, tuple(headers.items()), "odd"))

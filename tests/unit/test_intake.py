@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.runtime.metrics import StageMetrics
 from agents.runtime.retry import RetryPolicy
@@ -79,6 +82,28 @@ NONSENSE = [
 def test_an_invalid_notification_raises(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         uploaded_objects(value, "lookstream")
+
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just("uploads/\ud800"),
+    st.just([]), st.just({}), st.just([1]), st.just({"key": 1}),
+)  # fmt: skip
+
+
+@given(
+    path=st.sampled_from([["eventName"], ["s3"], ["s3", "bucket"], ["s3", "object"],
+                          ["s3", "object", "key"], ["s3", "object", "eTag"]]),
+    value=values,
+)  # fmt: skip
+def test_any_other_value_in_a_notification_raises_nothing_else(path: list[str], value: Any) -> None:
+    document = told(KEY)
+    place: dict[str, Any] = document
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    with suppress(ValueError):
+        for each in uploaded_objects(notification(document), "lookstream"):
+            assert each.job_id
 
 
 def test_a_job_has_the_id_of_its_upload() -> None:

@@ -10,6 +10,9 @@ _MAX_ENTRIES = 100_000
 """Limit of the entries in one table. A crafted table has many entries of no bytes."""
 
 
+_PARTS = (b"meta", b"moov", b"mdat", b"idat", b"moof")
+
+
 class _Malformed(Exception):
     """A box contradicts its own size."""
 
@@ -38,7 +41,7 @@ class BoxedFile:
     """The structure of a HEIF or AVIF file.
 
     ``end`` is the end of the last whole top-level box: later bytes are no part of the image.
-    ``cut`` says that a top-level box ends after the file.
+    ``cut`` says that a top-level box with a part of the image ends after the file.
     """
 
     end: int = 0
@@ -74,8 +77,10 @@ def read(data: bytes) -> BoxedFile:
     """Read the structure of ``data``. What is broken is left out."""
     file = BoxedFile()
     for box in _boxes(data, 0, len(data)):
+        if box.kind == b"ftyp" and file.kinds:  # another file: the video of a motion photo
+            break
         if box.end > len(data):
-            file.cut = True
+            file.cut = box.kind in _PARTS
             break
         file.end = box.end
         file.kinds.append(box.kind)

@@ -123,7 +123,7 @@ def _boxed(data: bytes) -> Container:
         incomplete = any(at + size > len(data) for at, size in extents)
     colours = [one for one in file.of_primary(b"colr") if one[:4] == b"nclx" and len(one) >= 8]
     return Container(
-        len(data) if file.cut or not file.end else file.end,
+        len(data) if file.cut else file.end,
         incomplete=incomplete,
         cicp=struct.unpack_from(">HH", colours[0], 4) if colours else None,
         turned=bool(file.of_primary(b"irot") or file.of_primary(b"imir")),

@@ -49,6 +49,8 @@ _MIN_SIDE = 17
 """The shortest side in pixels. Smaller pictures are icons and tracking pixels; no garment shows."""
 _MAX_SCANS, _MAX_SCANNED_PIXELS = 100, 1_500_000_000
 """Limits of a JPEG's scans; each scan costs time for all pixels. Usual files have 1 to 12."""
+_MAX_WEBP_PIXELS = 50_000_000
+"""Pillow's WebP decoder needs 16 bytes for each pixel, four times as many as the others."""
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -138,6 +140,8 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
             "unsupported-format",
             f"{kind} is not supported; send JPEG, PNG, GIF, WebP, AVIF or HEIC.",
         )
+    if kind == "WEBP":
+        max_pixels = min(max_pixels, _MAX_WEBP_PIXELS)
     container = containers.read(data, kind)
     if container.incomplete:
         raise Rejected("truncated-image", "The image is incomplete: its end is missing.")
