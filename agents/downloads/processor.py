@@ -200,6 +200,8 @@ class DownloadProcessor:
                 async with self._slots.slot(host, sender, LOOK_S):
                     found = await in_thread(lambda: download(event, self._fetcher, self._artifacts))
             except TryLater as later:
+                self._retry.clear()
+                self.last_progress = time.monotonic()
                 now = datetime.now(UTC)
                 waiting = self._after_busy(waiting, later, now)
                 self._metrics.retries.labels(NAME).inc()

@@ -31,30 +31,58 @@ class Slots:
         self._hosts: Counter[str] = Counter()
         self._senders: Counter[str] = Counter()
         self._silent: dict[str, None] = {}
-        self._freed = asyncio.Condition()
+        self._taken = 0
+        self._waiting: dict[asyncio.Future[None], tuple[str, str]] = {}
 
     @property
     def taken(self) -> int:
         """The number of slots in use."""
-        return self._hosts.total()
+        return self._taken
 
     @asynccontextmanager
     async def slot(self, host: str, sender: str, timeout_s: float) -> AsyncIterator[None]:
         """Hold a slot. Raises `NoSlot` if none is free for ``timeout_s`` seconds."""
-        try:
-            async with asyncio.timeout(timeout_s), self._freed:
-                await self._freed.wait_for(lambda: self._free(host, sender))
-                self._hosts[host] += 1
-                self._senders[sender] += 1
-        except TimeoutError:
-            raise NoSlot from None
+        if self._free(host, sender):
+            self._take(host, sender)
+        else:
+            await self._wait(host, sender, timeout_s)
         try:
             yield
         finally:
-            _decrease(self._hosts, host)
-            _decrease(self._senders, sender)
-            async with self._freed:
-                self._freed.notify_all()
+            self._give_back(host, sender)
+
+    async def _wait(self, host: str, sender: str, timeout_s: float) -> None:
+        """Wait until `_give_back` has taken a slot for this caller. First come, first served."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[turn] = (host, sender)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await turn
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if self._waiting.pop(turn, None) is None:  # the slot was taken in the same moment
+                self._give_back(host, sender)
+            if isinstance(error, TimeoutError):
+                raise NoSlot from None
+            raise
+
+    def _take(self, host: str, sender: str) -> None:
+        self._taken += 1
+        self._hosts[host] += 1
+        self._senders[sender] += 1
+
+    def _give_back(self, host: str, sender: str) -> None:
+        """Free a slot, and wake only the callers that get one: thousands can wait."""
+        self._taken -= 1
+        _decrease(self._hosts, host)
+        _decrease(self._senders, sender)
+        for turn, (waiting_host, waiting_sender) in list(self._waiting.items()):
+            if self._taken >= self._total:
+                break
+            if self._free(waiting_host, waiting_sender):
+                self._take(waiting_host, waiting_sender)
+                del self._waiting[turn]
+                if not turn.done():
+                    turn.set_result(None)
 
     def answered(self, host: str, answered: bool) -> None:
         """Record whether the last download of ``host`` ended before its time limit."""
@@ -68,7 +96,7 @@ class Slots:
     def _free(self, host: str, sender: str) -> bool:
         per_host = 1 if host in self._silent else self._per_host
         return (
-            self.taken < self._total
+            self._taken < self._total
             and self._hosts[host] < per_host
             and self._senders[sender] < self._per_sender
         )

@@ -92,6 +92,27 @@ def test_a_url_that_leads_nowhere(system: System, website: Website, path: str, c
     assert website.answers.total() == 1  # one request, not repeated
 
 
+def test_an_upload_does_not_wait_for_urls_that_never_answer(
+    system: System, website: Website
+) -> None:
+    urls = [f"{website.url}/hang?{number}" for number in range(24)]
+    entries = system.post_json(urls=urls).json()["jobs"]
+    (job_id,) = system.submit(photo("beside URLs that never answer"))
+    all_completed([system.finish(job_id)])
+    statuses = [(system.job(entry["job_id"]) or {})["status"] for entry in entries]
+    assert statuses.count("pending") > len(urls) / 2
+    for entry in entries:
+        with system.http() as http:
+            assert http.delete(f"/v1/jobs/{entry['job_id']}").status_code == 204
+
+
+def test_a_url_of_a_busy_server_is_fetched_later(system: System, website: Website) -> None:
+    url = website.put("/busy.jpg", photo("of a busy server"))
+    (entry,) = system.post_json(url=url).json()["jobs"]
+    all_completed([system.finish(entry["job_id"])])
+    assert website.answers == {("/busy.jpg", 503): 1, ("/busy.jpg", 200): 1}
+
+
 def test_a_url_of_this_machine(system: System) -> None:
     (entry,) = system.post_json(url=f"{system.gateway}/pages/icon.svg").json()["jobs"]
     _assert_failed(system.finish(entry["job_id"]), "url-not-allowed")

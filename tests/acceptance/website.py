@@ -17,6 +17,7 @@ class Website:
     """Serves at ``url``. ``answers`` counts the responses by path and status.
 
     ``/inward`` redirects to 127.0.0.1. ``/flood`` sends without end, ``/drip`` too, but slowly.
+    Paths that begin with ``/hang`` never answer. Paths that begin with ``/busy`` answer 503 once.
     Every other path serves the content from `put`, or answers 404.
     """
 
@@ -31,6 +32,10 @@ class Website:
         """Serve ``content`` at ``path`` and return its URL."""
         self._pages[path] = content
         return self.url + path
+
+    def asked_before(self, path: str) -> bool:
+        """Tell whether the path has answered before."""
+        return any(answered == path for answered, _ in self.answers)
 
     def find(self, path: str) -> bytes | None:
         return self._pages.get(path)
@@ -67,6 +72,10 @@ class _Handler(BaseHTTPRequestHandler):
                     self._endless(pause_s=0)
                 case "/drip":
                     self._endless(pause_s=0.05)
+                case path if path.startswith("/hang"):
+                    self.site.closing.wait(60)
+                case path if path.startswith("/busy") and not self.site.asked_before(path):
+                    self._answer(503, {"Retry-After": "1"})
                 case _:
                     self._page()
         except (BrokenPipeError, ConnectionResetError):

@@ -6,8 +6,8 @@ Each record takes ``--each`` seconds. The processor writes a line (partition, of
 ``FILE.begun`` before a record, and to the ledger after it. Unless ``--tame``, five values are
 commands: ``raise`` (an exception escapes), ``die`` (the process is killed), ``hang`` (the batch
 never ends), ``block`` (the event loop blocks) and ``wait`` (the processor waits for a store). With
-``--barrier`` each processor has a `Barrier`. When all consumers run, the process
-prints one line of JSON about them.
+``--parallel N``, N records are processed side by side. With ``--barrier`` each processor has a
+`Barrier`. When all consumers run, the process prints one line of JSON about them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from agents.runtime.barrier import Barrier
 from agents.runtime.consumer import ProcessorConsumer
 from agents.runtime.health import HealthServer
 from agents.runtime.metrics import StageMetrics
+from agents.runtime.side_by_side import SideBySideConsumer
 from agents.runtime.turns import Turns
 from agents.runtime.watchdog import WatchdogLimits
 from agents.runtime.worker import Worker
@@ -46,7 +47,8 @@ class LedgerProcessor:
     def __init__(self, options: argparse.Namespace, number: int) -> None:
         self.name = f"toy{number}"
         self.topics = (options.topic,)
-        self.batch = options.batch
+        self.batch = 1 if options.parallel else options.batch
+        self.parallel = options.parallel
         self.waiting_for: str | None = None
         self._each = options.each
         self._tame = options.tame
@@ -114,6 +116,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--tame", action="store_true")
     parser.add_argument("--barrier", action="store_true")
     parser.add_argument("--acknowledged", action="store_true")
+    parser.add_argument("--parallel", type=int, default=0)
     parser.add_argument("--each", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--consumers", type=int, default=1)
@@ -132,7 +135,8 @@ async def run(chosen: argparse.Namespace) -> None:
 
     def consumer(processor: LedgerProcessor) -> ProcessorConsumer:
         barrier = producer and Barrier(processor, producer, StageMetrics(), fails_jobs=True)
-        return CountingConsumer(
+        kind = SideBySideConsumer if chosen.parallel else CountingConsumer
+        return kind(
             processor, broker, prefix=chosen.prefix, barrier=barrier, turns=turns, crash_limit=2
         )
 

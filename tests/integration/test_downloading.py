@@ -204,6 +204,32 @@ async def test_a_host_that_timed_out_gets_one_connection_at_a_time(server: Misbe
     assert slots.taken == 0
 
 
+async def test_a_free_slot_goes_to_the_first_that_may_have_it() -> None:
+    slots, order = Slots(2, per_host=1), []
+
+    async def hold(name: str, host: str, done: asyncio.Event) -> None:
+        async with slots.slot(host, "", WITHIN_S):
+            order.append(name)
+            await done.wait()
+
+    ends = [asyncio.Event() for _ in range(5)]
+    names = [("a1", "a"), ("b1", "b"), ("a2", "a"), ("a3", "a"), ("c1", "c")]
+    tasks = []
+    for (name, host), done in zip(names, ends, strict=True):
+        tasks.append(asyncio.create_task(hold(name, host, done)))
+        await asyncio.sleep(0)
+    ends[1].set()
+    await eventually(lambda: order == ["a1", "b1", "c1"])
+    tasks[2].cancel()
+    ends[0].set()
+    await eventually(lambda: order == ["a1", "b1", "c1", "a3"])
+    assert slots.taken == 2
+    for done in ends:
+        done.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert slots.taken == 0
+
+
 async def test_a_busy_server_is_tried_again(downloading: Downloading, server: Misbehaving) -> None:
     """The server answers 429 with Retry-After, then the picture."""
     (event,) = await downloading.process(linked(server.url("/busy")))

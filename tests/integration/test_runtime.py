@@ -103,3 +103,35 @@ def test_a_worker_runs_several_consumers(playground: Playground) -> None:
     until(lambda: playground.done() == ["once"] * 3)
     worker.terminate()
     assert worker.ended() == 0
+
+
+def test_records_side_by_side_do_not_wait_for_a_slow_one(playground: Playground) -> None:
+    """Nothing is committed past the unfinished record, so a killed worker loses nothing."""
+    values = [f"{number}" for number in range(60)]
+    playground.publish("before", "hang", *values, partition=0)
+    first = playground.worker(parallel=20)
+    playground.all_done(["before", *values])
+    assert "hang" not in playground.done()
+    until(lambda: playground.committed()[0] == 1)
+    first.kill()
+    second = playground.worker(parallel=20, tame=True)
+    playground.all_done(["hang"])
+    until(lambda: playground.committed()[0] == len(values) + 2)
+    second.terminate()
+    assert second.ended() == 0
+
+
+def test_a_stop_does_not_wait_for_records_side_by_side(playground: Playground) -> None:
+    playground.publish("hang", "a", "b", partition=0)
+    worker = playground.worker(parallel=2)
+    playground.all_done(["a", "b"])
+    worker.terminate()
+    assert worker.ended() == 0
+    assert playground.committed()[0] == 0
+
+
+def test_an_exception_beside_other_records_ends_the_worker(playground: Playground) -> None:
+    playground.publish("hang", "raise", partition=0)
+    worker = playground.worker(parallel=5)
+    assert worker.ended() != 0
+    assert "this escapes" in worker.log
