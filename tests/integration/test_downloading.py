@@ -205,7 +205,7 @@ async def test_a_host_that_timed_out_gets_one_connection_at_a_time(server: Misbe
 
 
 async def test_a_free_slot_goes_to_the_first_that_may_have_it() -> None:
-    slots, order = Slots(2, per_host=1), []
+    slots, order = Slots(2, per_host=1, per_sender=2), []
 
     async def hold(name: str, host: str, done: asyncio.Event) -> None:
         async with slots.slot(host, "", WITHIN_S):
