@@ -343,6 +343,79 @@ def forged_original(target: Target) -> str:
     return "the other client's bytes" if answer.content == b"private" else _code(answer)
 
 
+@attack("result that replaces another job's thumbnail")
+def forged_working(target: Target) -> str:
+    victim = target.upload(photo(701))
+    target.final(victim)
+    with target.client() as client:
+        before = client.get(f"/v1/jobs/{victim}").json()
+        thumbnail = client.get(before["thumbnails"][0]["url"]).content
+        sha256 = before["original"]["sha256"]
+        _forged_thumbnail(target, _encoded(Image.new("RGB", (300, 400), "red"), "JPEG"), sha256)
+        after = client.get(before["thumbnails"][0]["url"]).content
+    return "replaced" if after != thumbnail else "unchanged"
+
+
+@attack("results that name two uploads of 169 MP as working copies")
+def forged_bombs(target: Target) -> str:
+    data = _encoded(Image.new("RGB", (13000, 13000), (10, 200, 30)), "JPEG")
+    return ", ".join(
+        _forged_thumbnail(target, data + bytes([number]), f"{number + 1:064x}")
+        for number in range(2)
+    )
+
+
+def _forged_thumbnail(target: Target, data: bytes, sha256: str) -> str:
+    """Upload ``data``, and request a thumbnail of it; return the status of that stage."""
+    with target.client() as client:
+        upload = client.post("/v1/uploads").json()
+        client.put(upload["url"], content=data, headers={"Content-Type": "image/jpeg"})
+        stages = ["validation", "thumbnailing"]
+        event = _validated(sha256=sha256, working=upload["object"], stages=stages, force=True)
+        target.produce("image-validated", event)
+        until = time.monotonic() + 40
+        while time.monotonic() < until:
+            job = client.get(f"/v1/jobs/{event['job_id']}").json()
+            status = job.get("stages", {}).get("thumbnailing", {}).get("status", "pending")
+            if status != "pending":
+                return str(status)
+            time.sleep(0.2)
+    return "pending"
+
+
+@attack("submission that takes over another client's job")
+def forged_submission(target: Target) -> str:
+    victim = target.upload(photo(703))
+    target.final(victim)
+    with target.client() as client:
+        before = client.get(f"/v1/jobs/{victim}").json()
+        upload = client.post("/v1/uploads").json()
+        client.put(upload["url"], content=photo(704), headers={"Content-Type": "image/jpeg"})
+        target.produce(
+            "image-submitted",
+            {
+                "job_id": victim,
+                "run": 2,
+                "source": {"object": upload["object"]},
+                "group": "mine",
+                "stages": ["validation"],
+            },
+        )
+        time.sleep(1)
+        target.final(victim)
+        after = client.get(f"/v1/jobs/{victim}").json()
+    facts = {"source", "group", "original"}
+    changed = sorted(name for name in facts if _plain(before[name]) != _plain(after[name]))
+    return f"changed: {', '.join(changed)}" if changed else "unchanged"
+
+
+def _plain(value: object) -> object:
+    """Return a value without links, which change with time."""
+    if isinstance(value, dict):
+        return {name: each for name, each in value.items() if name != "url"}
+    return value
+
+
 def _submission(target: Target, **fields: object) -> dict[str, object]:
     source = {"url": f"http://{target.hanging}/record"}
     return {"job_id": str(uuid.uuid4()), "source": source, "stages": ["validation"], **fields}

@@ -75,7 +75,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     # The middleware that is added last runs first.
     app.add_middleware(GZipMiddleware, compresslevel=5, exclude_content_types=UNCOMPRESSED)
     app.add_middleware(BodyLimit, limits=deps.limits, memory=services.reader.memory)
-    app.add_middleware(host_check.HostCheck, names=deps.hosts)
+    app.add_middleware(host_check.HostCheck, names=deps.hosts, public_url=deps.addresses.gateway)
     app.add_middleware(RequestContext, metrics=services.metrics)
     return app
 

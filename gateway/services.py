@@ -65,9 +65,9 @@ class Services:
             pages=Pages(),
         )
 
-    def link(self, key: str) -> str:
-        """Return a signed link to an artifact."""
-        return self.deps.signer.sign(key, expires_s=self.deps.link_expires_s)
+    def link(self, key: str, filename: str = "") -> str:
+        """Return a signed link to an artifact, which browsers save as ``filename``."""
+        return self.deps.signer.sign(key, expires_s=self.deps.link_expires_s, filename=filename)
 
 
 def _services(request: Request) -> Services:

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address that the gateway binds")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the gateway binds")
     public_url: str = Field(default="", description="the gateway's URL for clients")
+    hosts: str = Field(
+        default="", description="more host names of the gateway, separated by commas"
+    )
     secret: SecretStr = Field(default=SecretStr(""), description="key that signs artifact links")
     thumbnails: str = Field(default="128x128", description="thumbnail sizes, separated by commas")
     stages: str = Field(default="", description="additional stages, as module:attribute,…")
@@ -188,6 +191,10 @@ class Settings(BaseSettings):
     def thumbnail_sizes(self) -> tuple[tuple[int, int], ...]:
         pairs = (part.strip().split("x") for part in self.thumbnails.split(","))
         return tuple((int(width), int(height)) for width, height in pairs)
+
+    @cached_property
+    def host_names(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.hosts.split(",") if part.strip())
 
     @cached_property
     def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -12,7 +12,6 @@ import ctypes
 import os
 import resource
 import sys
-import sysconfig
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,7 +96,10 @@ def readable() -> list[str]:
     tops = {name.partition(".")[0] for name in list(sys.modules)}
     files = [getattr(sys.modules.get(top), "__file__", None) for top in tops]
     packages = {str(Path(file).parent) for file in files if file and file.endswith("__init__.py")}
-    library = sysconfig.get_path("stdlib")
+    library = str(Path(os.__file__).parent)
+    extensions = getattr(sys.modules.get("_socket"), "__file__", None)  # maybe below lib64
+    if extensions:
+        packages.add(str(Path(extensions).parent))
     return [library, *sorted(each for each in packages if not each.startswith(library + os.sep))]
 
 

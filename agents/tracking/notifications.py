@@ -41,13 +41,21 @@ class UploadedObject:
 
         So a repeated notification is the same job, and a new photo with the same name a new job.
         """
-        name = self.key.removeprefix(keys.UPLOADS)
-        try:
-            if str(UUID(name)) == name:
-                return name
-        except ValueError:
-            pass
+        if self.filename is None:
+            return self._name
         return str(uuid5(NAMESPACE_URL, f"{self.key}#{self.etag}"))
+
+    @property
+    def filename(self) -> str | None:
+        """The object's name as a file name; None for ``uploads/<uuid>``."""
+        try:
+            return None if str(UUID(self._name)) == self._name else self._name
+        except ValueError:
+            return self._name
+
+    @property
+    def _name(self) -> str:
+        return self.key.removeprefix(keys.UPLOADS)
 
 
 def uploaded_objects(notification: bytes, bucket: str) -> list[UploadedObject]:

@@ -34,9 +34,11 @@ from lookstream_client.options import DEFAULT_GATEWAY
 
 if TYPE_CHECKING:
     from lookstream_client import AsyncClient, Client, JobEvent, Outcome, Replay
-    from lookstream_client.options import Photo, SubmitOptions
+    from lookstream_client.options import Photo, Selection, SubmitOptions
 
 STDIN = "-"
+SHOWN = 20
+"""The number of skipped files that are named one by one."""
 STREAMS = 64
 """The number of jobs that are followed at the same time. The next ones start when these end."""
 ASK_EVERY_S = 0.3
@@ -85,7 +87,8 @@ def submit(
     """Submit photos: files, directories, patterns, URLs, or lists of these.
 
     If the command is interrupted, run it again: for 24 hours, the same photo with the same options
-    is the same job. `--again` makes new jobs.
+    is the same job. A photo whose job has failed is submitted again. `--again` makes new jobs for
+    all photos. In directories, files that are no photos are skipped and reported.
 
     Exit codes: 0 success, 1 a photo was refused or failed, 2 no answer, 130 Ctrl-C.
 
@@ -107,8 +110,9 @@ def submit(
     if lane is not None:
         options["lane"] = lane.value
     found = _found([*(photos or []), *_list(from_file)])
+    _report_skipped(found.skipped)
     with reporting_errors():
-        outcomes = _submit(gateway, found, options, wait=wait, again=again)
+        outcomes = _submit(gateway, found.photos, options, wait=wait, again=again)
     if as_json:
         print_json({"jobs": [outcome.raw for outcome in outcomes]})
     else:
@@ -119,16 +123,24 @@ def submit(
         raise typer.Exit(FAILED)
 
 
-def _found(named: list[str]) -> list[Photo]:
+def _found(named: list[str]) -> Selection:
     """Return all photos that are named in the arguments or on standard input."""
-    from lookstream_client.options import expand
+    from lookstream_client.options import select
 
     if not named:
         raise typer.BadParameter("name files, directories or URLs, or a list with --from-file")
     try:
-        return expand([each for name in named for each in (_list(name) if name == "-" else [name])])
+        return select([each for name in named for each in (_list(name) if name == "-" else [name])])
     except PhotoNotFound as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _report_skipped(skipped: list[tuple[Path, str]]) -> None:
+    """Write which files of the directories are not submitted, and why."""
+    for path, reason in skipped[:SHOWN]:
+        typer.echo(f"skipped {path}: {reason}", err=True)
+    if len(skipped) > SHOWN:
+        typer.echo(f"skipped {len(skipped) - SHOWN} more files", err=True)
 
 
 def _list(path: str | None) -> list[str]:

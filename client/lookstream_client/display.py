@@ -92,11 +92,18 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
 
 def show_jobs(console: Console, jobs: Sequence[Job], counts: Counts | None) -> None:
     """Print one row per job, and the counts if there are any."""
-    made = table("job", "status", "submitted (UTC)", "group", "caption or error")
+    made = table("job", "status", "submitted (UTC)", "file", "group", "caption or error")
     made.columns[0].no_wrap = made.columns[1].no_wrap = True
+    made.columns[3].max_width = max(12, console.width // 6)
+    made.columns[3].no_wrap, made.columns[3].overflow = True, "ellipsis"
     for job in jobs:
         submitted = f"{job.submitted_at.astimezone(UTC):%Y-%m-%d %H:%M}" if job.submitted_at else ""
-        cells = Text(submitted), Text(job.group or ""), Text(_result(job))
+        cells = (
+            Text(submitted),
+            Text(job.filename or ""),
+            Text(job.group or ""),
+            Text(_result(job)),
+        )
         made.add_row(job.job_id, job_status(job.status), *cells)
     console.print(made)
     if counts:
@@ -137,6 +144,7 @@ def show_everything(console: Console, job: Job) -> None:
 
 def _facts(job: Job) -> dict[str, str]:
     parts = {
+        "file name": job.filename,
         "description": job.description,
         "group": job.group,
         "run": str(job.run),

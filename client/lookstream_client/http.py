@@ -69,6 +69,7 @@ class Request:
     content: bytes | Path | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     file: bytes | None = None
+    filename: str = ""
     into: Path | None = None
     extra_wait_s: float = 0.0
     repeatable: bool = True
@@ -223,7 +224,8 @@ class Address:
                 options["headers"].setdefault("Content-Type", "application/json")
             if request.file is not None:
                 fields = {name: value.encode() for name, value in request.fields.items()}
-                options.update(data=fields, files={"files": ("photo", request.file)})
+                filename = request.filename or "photo"
+                options.update(data=fields, files={"files": (filename, request.file)})
         if content is not None:
             options["content"] = content
         return options

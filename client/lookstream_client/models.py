@@ -144,6 +144,7 @@ class Job:
     group: str | None
     metadata: Document
     source: Mapping[str, str]
+    filename: str | None
     stages: Mapping[str, Stage]
     error: Failure | None
     caption: str | None
@@ -268,6 +269,7 @@ class Similar:
     job_id: str
     similarity: float
     caption: str | None
+    filename: str | None
     group: str | None
     thumbnails: Sequence[Picture]
     thumbhash: str | None
@@ -347,6 +349,7 @@ def job(document: Document) -> Job:
         group=get("group"),
         metadata=get("metadata") or {},
         source=get("source") or {},
+        filename=get("filename"),
         stages={name: _stage(each) for name, each in (get("stages") or {}).items()},
         error=_maybe(Failure, get("error")),
         caption=get("caption"),
@@ -424,6 +427,7 @@ def similar(document: Document) -> list[Similar]:
             job_id=each["job_id"],
             similarity=each["similarity"],
             caption=each.get("caption"),
+            filename=each.get("filename"),
             group=each.get("group"),
             thumbnails=_each(Picture, each.get("thumbnails")),
             thumbhash=each.get("thumbhash"),

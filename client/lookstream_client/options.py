@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from glob import glob
 from pathlib import Path
@@ -22,7 +22,12 @@ Photo = str | Path | bytes
 LARGE = 5_000_000
 """Photos above this size, in bytes, go directly to the store with a presigned upload."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".heic", ".heif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".webp", ".avif", ".heic", ".heif",
+     ".hif"}
+)  # fmt: skip
+MAC_FOLDER, MAC_FILE = "__MACOSX", "._"
+"""In archives made by macOS, these hold resource forks, which have the suffixes of photos."""
 WILD = frozenset("*?[")
 
 
@@ -124,10 +129,11 @@ def _all(value: Any) -> Iterable[Any]:
 
 @dataclass(frozen=True)
 class InlinePhoto:
-    """A local photo that is sent with the request."""
+    """A local photo that is sent with the request; ``filename`` is empty for bytes."""
 
     content: bytes
     sha256: str
+    filename: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ class StreamedPhoto:
 
     content: bytes | Path
     sha256: str
+    filename: str = ""
 
 
 def is_url(photo: Photo) -> bool:
@@ -155,16 +162,17 @@ def local(photo: Photo) -> InlinePhoto | StreamedPhoto:
     path = Path(photo)
     try:
         if path.stat().st_size <= LARGE:
-            return _sized(path.read_bytes())
+            return _sized(path.read_bytes(), path.name)
         with path.open("rb") as file:
-            return StreamedPhoto(path, hashlib.file_digest(file, "sha256").hexdigest())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return StreamedPhoto(path, digest, path.name)
     except OSError as error:
         raise PhotoNotFound(f"{path}: {error.strerror}") from None
 
 
-def _sized(content: bytes) -> InlinePhoto | StreamedPhoto:
+def _sized(content: bytes, filename: str = "") -> InlinePhoto | StreamedPhoto:
     kind = StreamedPhoto if len(content) > LARGE else InlinePhoto
-    return kind(content, hashlib.sha256(content).hexdigest())
+    return kind(content, hashlib.sha256(content).hexdigest(), filename)
 
 
 def key_of(identity: str, options: Mapping[str, Any]) -> str:
@@ -178,15 +186,30 @@ def key_of(identity: str, options: Mapping[str, Any]) -> str:
         return "photo-" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def expand(photos: Photo | Iterable[Photo]) -> list[Photo]:
-    """Return all photos in order: paths of files, URLs and bytes.
+@dataclass(frozen=True)
+class Selection:
+    """The photos that were found, and the other files of the directories, each with a reason."""
 
-    Directories are searched for image suffixes, sorted by name. A file that is named directly may
-    have any suffix. A pattern (``shirts/**/*.jpg``) stands for the files that match. Raises
-    `PhotoNotFound`.
+    photos: list[Photo] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def expand(photos: Photo | Iterable[Photo]) -> list[Photo]:
+    """Return all photos in order: paths of files, URLs and bytes. See `select`."""
+    return select(photos).photos
+
+
+def select(photos: Photo | Iterable[Photo]) -> Selection:
+    """Return all photos in order, and the files that were skipped.
+
+    Directories are searched for image suffixes, sorted by name, without hidden files and the files
+    that macOS adds to archives. A file that is named directly may have any suffix. A pattern
+    (``shirts/**/*.jpg``) stands for the files that match. Raises `PhotoNotFound`.
     """
-    named = [photos] if isinstance(photos, str | bytes | Path) else photos
-    return [photo for each in named for photo in _photos(each)]
+    found = Selection()
+    for each in [photos] if isinstance(photos, str | bytes | Path) else photos:
+        _add(each, found)
+    return found
 
 
 def listed(lines: Iterable[str]) -> list[str]:
@@ -196,24 +219,39 @@ def listed(lines: Iterable[str]) -> list[str]:
     return [line for line in stripped if line and not line.startswith("#")]
 
 
-def _photos(photo: Photo) -> list[Photo]:
+def _add(photo: Photo, found: Selection) -> None:
     if isinstance(photo, bytes) or is_url(photo):
-        return [photo]
+        found.photos.append(photo)
+        return
     path = Path(photo)
     if path.is_dir():
-        return _within(path)
-    if path.is_file():
-        return [path]
-    if WILD.intersection(str(photo)):
-        return _matching(str(photo))
-    raise PhotoNotFound(f"{photo}: no such file or directory")
+        _add_directory(path, found)
+    elif path.is_file():
+        found.photos.append(path)
+    elif WILD.intersection(str(photo)):
+        found.photos.extend(_matching(str(photo)))
+    else:
+        raise PhotoNotFound(f"{photo}: no such file or directory")
 
 
-def _within(folder: Path) -> list[Photo]:
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not found:
+def _add_directory(folder: Path, found: Selection) -> None:
+    before = len(found.photos)
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        if reason := _reason_to_skip(path.relative_to(folder)):
+            found.skipped.append((path, reason))
+        else:
+            found.photos.append(path)
+    if len(found.photos) == before:
         raise PhotoNotFound(f"{folder}: no photo in this directory")
-    return list(found)
+
+
+def _reason_to_skip(path: Path) -> str:
+    """Return why a file of a directory is no photo to submit; empty if it is one."""
+    if MAC_FOLDER in path.parts or path.name.startswith(MAC_FILE):
+        return "added by macOS"
+    if any(part.startswith(".") for part in path.parts):
+        return "hidden"
+    return "" if path.suffix.lower() in SUFFIXES else f"no photo ({path.suffix or 'no suffix'})"
 
 
 def _matching(pattern: str) -> list[Photo]:

@@ -41,6 +41,7 @@ LONG_POLL_S = 30.0
 PREDICTED_WITHIN_S = 35.0
 PAGE = 200
 SIMILAR = 12
+ORIGINAL = "original"
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "HEIF": ".heic"}
 HTTP_NO_CONTENT = 204
 SILENCE_S = 45.0
@@ -156,11 +157,15 @@ def artifacts(found: Job) -> list[Artifact]:
     """Return the artifacts of a job, each with a different name.
 
     A shot is named after its label (``neck.jpg``). The others are ``original.jpg``,
-    ``annotated.jpg``, ``cutout.png`` and ``thumbnail-96x128.jpg``.
+    ``annotated.jpg``, ``cutout.png`` and ``thumbnail-96x128.jpg``. If the photo had a file name,
+    the names start with that name: ``shirt-front.jpg``, ``shirt-front-neck.jpg``.
     """
+    named_as = Path(found.filename).stem if found.filename else ""
     names: Counter[str] = Counter()
     named = []
     for stem, suffix, url in _pictures(found):
+        if named_as:
+            stem = named_as if stem == ORIGINAL else f"{named_as}-{stem}"
         stem = re.sub(r"[^\w.-]+", "-", stem).strip(".-") or "artifact"
         names[stem + suffix] += 1
         again = names[stem + suffix]
@@ -211,7 +216,7 @@ def _pictures(found: Job) -> Iterator[tuple[str, str, str]]:
     """Yield the stem, suffix and URL of each artifact."""
     if original := found.original:
         suffix = SUFFIXES.get(original.format, f".{original.format.lower()}")
-        yield "original", suffix, original.url
+        yield ORIGINAL, suffix, original.url
     for name, picture in (("annotated", found.annotated), ("cutout", found.cutout)):
         if picture:
             yield name, _suffix(picture.url), picture.url

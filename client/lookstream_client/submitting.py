@@ -60,7 +60,7 @@ class SubmitRequest:
 
     def keys(self, identity: str) -> Iterator[str]:
         """Yield the idempotency keys of a photo. The next key is used if the job of a key is
-        deleted."""
+        deleted or has failed."""
         if self.key is not None:
             return iter([self.key])
         if not self.once:
@@ -79,7 +79,7 @@ def submit(gateway: Gateway, photo: Photo, request: SubmitRequest) -> Flow[Accep
     for key in request.keys(found if isinstance(found, str) else found.sha256):
         entry = yield from _sent(gateway, found, request, key)
         if entry is not None and (
-            not (request.once and entry.replayed) or (yield from _exists(gateway, entry))
+            not (request.once and entry.replayed) or (yield from _is_usable(gateway, entry))
         ):
             return entry
     raise RequestRefused({"code": "job-deleted", "detail": "this key's job was deleted"})
@@ -101,10 +101,12 @@ def _by_url(url: str, request: SubmitRequest) -> Request:
 
 
 def _by_form(photo: InlinePhoto, request: SubmitRequest) -> Request:
-    # The same photo makes the same bytes, so the boundary and the file name are constant.
+    # The same photo makes the same bytes, so the boundary is constant.
     boundary = {"Content-Type": f"multipart/form-data; boundary={photo.sha256[:48]}"}
     fields = form_fields(request.options)
-    return Request("POST", JOBS, headers=boundary, fields=fields, file=photo.content)
+    return Request(
+        "POST", JOBS, headers=boundary, fields=fields, file=photo.content, filename=photo.filename
+    )
 
 
 def _uploaded(
@@ -117,20 +119,22 @@ def _uploaded(
         Request("POST", "/v1/uploads", json={"bytes": size}, headers={KEY: key})
     )
     upload, again = opened(asked), _replayed(asked)
-    if again and (known := (yield from _completed(gateway, upload["id"], request))):
+    if again and (known := (yield from _completed(gateway, upload["id"], request, photo))):
         return replace(known, replayed=True)
     yield from gateway.ask(
         Request(upload["method"], upload["url"], headers=upload["headers"], content=photo.content)
     )
-    done = yield from _completed(gateway, upload["id"], request)
+    done = yield from _completed(gateway, upload["id"], request, photo)
     if done is None and not again:
         raise RequestRefused({"code": "upload-not-found", "detail": "the store lost the upload"})
     return done
 
 
-def _completed(gateway: Gateway, upload_id: str, request: SubmitRequest) -> Flow[Accepted | None]:
+def _completed(
+    gateway: Gateway, upload_id: str, request: SubmitRequest, photo: StreamedPhoto
+) -> Flow[Accepted | None]:
     """Make a job of an upload; return None if the upload does not exist."""
-    body = given(request.options)
+    body = given({**request.options, "filename": photo.filename})
     try:
         made = Request("POST", f"/v1/uploads/{upload_id}/complete", json=body)
         return _entry((yield from gateway.ask(made)))
@@ -140,13 +144,13 @@ def _completed(gateway: Gateway, upload_id: str, request: SubmitRequest) -> Flow
         return None
 
 
-def _exists(gateway: Gateway, entry: Accepted) -> Flow[bool]:
-    """Tell whether the job of an earlier submission still exists."""
+def _is_usable(gateway: Gateway, entry: Accepted) -> Flow[bool]:
+    """Tell whether the job of an earlier submission still exists and has not failed."""
     try:
-        yield from job(gateway, entry.job_id)
+        found = yield from job(gateway, entry.job_id)
     except JobNotFound:
         return False
-    return True
+    return found.status != "failed"
 
 
 def _entry(answer: Answer) -> Accepted:

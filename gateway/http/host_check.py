@@ -6,6 +6,7 @@ a page leads to 127.0.0.1, and the page could then read everything on a local ga
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -18,37 +19,46 @@ from gateway.http.problems import Problem
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 CODES = ("cross-site-request", "host-not-allowed")
 OPEN = ("/health/", "/metrics")
+Origin = tuple[str, str, int]
+PORTS = {"http": 80, "https": 443}
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class HostCheck:
     """Refuses requests for unknown host names, and changes requested by pages of other sites.
 
-    ``names`` are the allowed hosts, None for any. Health and metrics are always allowed, because
+    ``names`` are the allowed hosts, None for any. ``public_url`` is the gateway's address for
+    clients; a proxy may change the header ``Host``. Health and metrics are always allowed, because
     probes use a container's own name.
     """
 
-    def __init__(self, app: ASGIApp, names: frozenset[str] | None) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str] | None, public_url: str = "") -> None:
         self._app = app
         self._names = names
+        self._public = _origin(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].startswith(OPEN):
-            problem = _refused(self._names, scope["method"], Headers(scope=scope))
+            headers = Headers(scope=scope)
+            problem = _unknown_host(self._names, headers) or (
+                None if scope["method"] in SAFE else _other_site(self._public, headers)
+            )
             if problem:
                 await render(problem, scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def names_of(host: str, public_url: str) -> frozenset[str] | None:
+def names_of(host: str, public_url: str, others: Iterable[str] = ()) -> frozenset[str] | None:
     """Return the host names that requests may use, or None if requests may use every name.
 
-    The names are limited if ``host`` or the host of ``public_url`` is a loopback address. The
-    latter is the case, for example, behind a port that Docker publishes on this machine.
+    ``public_url`` is the gateway's URL if an operator has set it, ``others`` are more names.
+    Without them, a gateway that other machines can reach does not know its names.
     """
-    public = urlsplit(public_url).hostname or host
-    return LOOPBACK | {host, public} if is_loopback(host) or is_loopback(public) else None
+    public = urlsplit(public_url).hostname
+    if public is None and not others and not is_loopback(host):
+        return None
+    return LOOPBACK | {name.lower() for name in (host, public, *others) if name}
 
 
 def is_loopback(host: str) -> bool:
@@ -61,15 +71,51 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _refused(names: frozenset[str] | None, method: str, headers: Headers) -> Problem | None:
+def _unknown_host(names: frozenset[str] | None, headers: Headers) -> Problem | None:
     asked = headers.get("host", "")
-    if names is not None and _hostname(asked) not in names:
-        detail = f"{asked!r} is not a name of this gateway; set LOOKSTREAM_PUBLIC_URL to add a name"
-        return Problem("host-not-allowed", detail)
-    # Browsers set this header, and pages cannot change it.
-    if method not in SAFE and headers.get("sec-fetch-site") == "cross-site":
-        return Problem("cross-site-request", "a page of another site must not change anything")
-    return None
+    if names is None or _hostname(asked) in names:
+        return None
+    detail = (
+        f"{asked!r} is not a name of this gateway; set LOOKSTREAM_PUBLIC_URL or LOOKSTREAM_HOSTS"
+    )
+    return Problem("host-not-allowed", detail)
+
+
+def _other_site(public: Origin | None, headers: Headers) -> Problem | None:
+    """Return the problem of a page of another site.
+
+    Browsers set both headers, and pages cannot change them. Old browsers, and all browsers on
+    http pages, send no Sec-Fetch-Site. Other programs send neither.
+    """
+    sites = {site.strip().lower() for site in headers.getlist("sec-fetch-site")}
+    if sites <= {"same-origin", "none"} and all(
+        _is_own(origin, public, headers.get("host", "")) for origin in headers.getlist("origin")
+    ):
+        return None
+    return Problem("cross-site-request", "a page of another site must not change anything")
+
+
+def _is_own(text: str, public: Origin | None, host: str) -> bool:
+    """Tell whether an origin is the host of the request, or the gateway's public address.
+
+    A proxy may end TLS. So the scheme of the host is unknown, and the origin's scheme is assumed.
+    """
+    origin = _origin(text)
+    if origin is None:
+        return False  # such as "null": a sandboxed frame, or a redirect from another site
+    return origin == public or origin == _origin(f"{origin[0]}://{host}")
+
+
+def _origin(url: str) -> Origin | None:
+    """Return scheme, host and port of a URL, or None if it has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    if port is None or parts.hostname is None:
+        return None
+    return parts.scheme, parts.hostname, port
 
 
 def _hostname(host: str) -> str | None:

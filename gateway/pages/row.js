@@ -28,6 +28,11 @@ function cell(title, children) {
   });
 }
 
+// A job that was opened by its link has no name here yet: its file name replaces the id.
+function nameOf({ id, name, job }) {
+  return (name === id && job?.filename) || name;
+}
+
 function photo(entry) {
   const thumbnail = entry.job?.thumbnails[0];
   // Reserve the space while a thumbnail may still arrive, so that the page does not jump.
@@ -36,8 +41,8 @@ function photo(entry) {
     framed && element("div", { class: "frame", children: [thumbnail && picture(
       thumbnail.url, "", { width: thumbnail.width, height: thumbnail.height })] }),
     element("div", { class: "name", children: [entry.job
-      ? element("a", { href: `/gallery/${entry.id}`, text: entry.name })
-      : document.createTextNode(entry.name)] }),
+      ? element("a", { href: `/gallery/${entry.id}`, text: nameOf(entry) })
+      : document.createTextNode(nameOf(entry))] }),
   ] });
 }
 

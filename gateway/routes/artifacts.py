@@ -9,6 +9,7 @@ from typing import Annotated, Any, BinaryIO, cast
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
@@ -21,6 +22,7 @@ from gateway.submissions.form import IN_MEMORY, ON_DISK
 from gateway.views.models import StoredView
 from storage.artifacts import keys
 from storage.artifacts.erasure import content_hash
+from storage.artifacts.links import content_disposition
 from storage.artifacts.media_types import PHOTO_TYPES
 from storage.artifacts.store import CHUNK, ArtifactInfo, ArtifactStore
 from storage.errors import ArtifactNotFound
@@ -34,6 +36,10 @@ router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
 Key = Annotated[str, Path(description="the artifact's key", examples=["thumbnails/…/128x128.jpg"])]
 Expires = Annotated[int, Query(description="when the link expires, in seconds since 1970")]
 Method = Annotated[str, Query(description="what the link allows: `GET` or `PUT`")]
+Filename = Annotated[
+    Annotated[str, Field(max_length=1000)],
+    Query(description="the name under which a browser saves the artifact"),
+]
 Signature = Annotated[str, Query(description="HMAC of the other parameters")]
 
 
@@ -91,13 +97,16 @@ async def read(
     expires: Expires,
     method: Method,
     signature: Signature,
+    filename: Filename = "",
 ) -> Response:
     """Return the artifact, or one byte range of it. An artifact never changes under its key."""
-    gateway.deps.signer.verify(key, expires=expires, method=method, signature=signature)
+    gateway.deps.signer.verify(
+        key, expires=expires, method=method, signature=signature, filename=filename
+    )
     if method != "GET":
         raise Problem("invalid-link", "this link is not for reading")
     info = await run_in_threadpool(gateway.deps.artifacts.stat, key)
-    headers = _headers(info)
+    headers = _headers(info, filename)
     if request.headers.get("if-none-match") in (headers["ETag"], "*"):
         return Response(status_code=304, headers=headers)
     asked = None if _other_version(request, headers["ETag"]) else request.headers.get("range")
@@ -202,7 +211,7 @@ def _sha256(chunks: Iterable[bytes]) -> str:
     return found.hexdigest()
 
 
-def _headers(info: ArtifactInfo) -> dict[str, str]:
+def _headers(info: ArtifactInfo, filename: str = "") -> dict[str, str]:
     safe = info.content_type in INLINE
     headers = {
         "Content-Type": info.content_type if safe else "application/octet-stream",
@@ -215,6 +224,8 @@ def _headers(info: ArtifactInfo) -> dict[str, str]:
     }
     if not safe:
         headers["Content-Disposition"] = "attachment"
+    elif filename:
+        headers["Content-Disposition"] = content_disposition(filename)
     return headers
 
 

@@ -114,7 +114,7 @@ async def submit(
     A photo that cannot be accepted has an `error` in its entry; the others are accepted. If the
     request has only one photo, its problem is the answer.
     """
-    key = checked_key(idempotency_key)
+    key = checked_key(idempotency_key, request)
     async with gateway.reader.read(request) as submission:
         accepted = await gateway.submitter.accept(
             submission, key=key, traceparent=traceparent(request)

@@ -49,7 +49,9 @@ Group = Annotated[Text | None, Query(description="only jobs of this group")]
 Type = Annotated[Text | None, Query(description="the garment's type, as in `attributes`")]
 Colour = Annotated[Text | None, Query(description="the garment's colour, as in `attributes`")]
 Label = Annotated[Text | None, Query(description="the most likely class, as in `top5`")]
-Words = Annotated[Text | None, Query(description="words that must all be in the caption")]
+Words = Annotated[
+    Text | None, Query(description="words that must all be in the caption or the file name")
+]
 Since = Annotated[Moment | None, Query(description="submitted at or after this time")]
 Until = Annotated[Moment | None, Query(description="submitted before this time")]
 Cursor = Annotated[

@@ -17,9 +17,11 @@ from gateway.submissions.body import ADDRESS, Submission
 from gateway.submissions.options import Options
 from gateway.submissions.photos import remote
 from gateway.views.examples import PREDICTION
-from gateway.views.jobs import job_view
+from gateway.views.jobs import payload
 from gateway.views.models import PredictionView
 from storage.jobs.store import FINAL, Job
+from streams.events.models import Classified
+from streams.stages.registry import CLASSIFICATION
 
 router = APIRouter(prefix="/v1/predict", tags=["predict"])
 
@@ -84,7 +86,8 @@ def _prediction(job: Job, url: str) -> PredictionView:
         raise Problem("prediction-timeout", f"job {job.job_id} has not finished; read it later")
     if error := job.error:
         raise Problem("prediction-failed", f"{error.code}: {error.message} (job {job.job_id})")
-    top5 = job_view(job, lambda key: key).top5
+    classified = payload(job, CLASSIFICATION.name, Classified)
+    top5 = classified.top5 if classified else ()
     return PredictionView(
         imageUrl=url,
         top5=[each.label for each in top5],

@@ -17,7 +17,7 @@ from gateway.http.problem_responses import documented
 from gateway.http.problems import Problem
 from gateway.live.waiting import canonical_id
 from gateway.services import REPLAYED, Gateway, IdempotencyKey, Services, replayed_header
-from gateway.submissions.idempotency import checked_key, claim, job_id
+from gateway.submissions.idempotency import Key, checked_key, claim, job_id
 from gateway.submissions.options import Options, plain
 from gateway.submissions.submitter import submission_event
 from gateway.views.examples import COMPLETED_UPLOAD, UPLOAD
@@ -29,7 +29,6 @@ from storage.jobs.store import Job, Submitted
 from streams.events.models import ImageSubmitted, Source, known_lane
 
 LINK_LIFE_S = 3600
-NO_OPTIONS = Options()
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
@@ -51,6 +50,7 @@ class UploadRequest(BaseModel):
     )
 
 
+NO_OPTIONS = Options()
 BODY_PROBLEMS = (
     "malformed-body",
     "too-large",
@@ -87,6 +87,7 @@ COMPLETE_PROBLEMS = (
 )
 async def begin(
     gateway: Gateway,
+    request: Request,
     asked: Annotated[
         UploadRequest,
         Body(
@@ -105,7 +106,7 @@ async def begin(
     most = gateway.deps.limits.max_bytes
     if asked.bytes is not None and asked.bytes > most:
         raise Problem("too-large", f"the photo has {asked.bytes} bytes; {most} are allowed")
-    repeated_as = checked_key(idempotency_key)
+    repeated_as = checked_key(idempotency_key, request)
     upload_id, replayed = await _upload_id(gateway, repeated_as)
     key = keys.upload(upload_id)
     expires_at = datetime.now(UTC) + timedelta(seconds=LINK_LIFE_S)
@@ -132,13 +133,13 @@ def _link(gateway: Services, key: str, size: int | None) -> str:
     return store.signed_link(key, expires_s=LINK_LIFE_S, method="PUT", size=size)
 
 
-async def _upload_id(gateway: Services, key: str | None) -> tuple[str, bool]:
+async def _upload_id(gateway: Services, key: Key | None) -> tuple[str, bool]:
     """Return the upload's id, and whether an earlier request with this key has the same id."""
     now = datetime.now(UTC)
     if key is None:
         return str(uuid_utils.uuid7()), False
     kept, replayed = await claim(gateway.deps.jobs, key, "upload", now)
-    return job_id(key, kept.at, 0), replayed
+    return job_id(kept.key, kept.at, 0), replayed
 
 
 @router.post(
@@ -210,6 +211,7 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
         metadata=dict(job.metadata),
         lane=known_lane(job.lane),
         force=job.force,
+        filename=job.filename,
     )
     changes = {name: getattr(asked, name) for name in asked.model_fields_set}
     event = _event(gateway, job.job_id, known.model_copy(update=changes)).model_copy(
@@ -222,7 +224,8 @@ async def _amend(gateway: Services, job: Job, asked: Options, trace: str | None)
 
 def _event(gateway: Services, job_id: str, options: Options) -> ImageSubmitted:
     source = Source(object=keys.upload(job_id))
-    return submission_event(job_id, source, options, gateway.deps.graph.closure(options.names))
+    wanted = gateway.deps.graph.closure(options.names)
+    return submission_event(job_id, source, options, wanted, filename=options.filename)
 
 
 def _is_upload(job: Job) -> bool:

@@ -133,7 +133,10 @@ def _from_form(form: FormData, limits: Limits) -> Submission:
     files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
     options = NO_OPTIONS if form.keys() == {"files"} else _options(form)
     return Submission(
-        [_or_problem(uploaded, part.file, part.size or 0, limits.max_bytes) for part in files],
+        [
+            _or_problem(uploaded, part.file, part.size or 0, limits.max_bytes, part.filename)
+            for part in files
+        ],
         options,
     )
 
@@ -170,7 +173,8 @@ def _from_json(scanner: JsonScanner, photo: UploadFile, limits: Limits) -> Submi
     if asked.image_base64 is not None and scanner.photo:
         size = photo.size or 0
         photos.append(
-            scanner.photo.problem or _or_problem(uploaded, photo.file, size, limits.max_bytes)
+            scanner.photo.problem
+            or _or_problem(uploaded, photo.file, size, limits.max_bytes, asked.filename)
         )
     return Submission(photos, asked)
 

@@ -10,9 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import BinaryIO
 from uuid import UUID
+
+from fastapi import Request
 
 from gateway.http.problems import Problem
 from gateway.submissions.body import Submission
@@ -21,13 +25,24 @@ from storage.jobs.store import IdempotencyRecord, JobStore
 
 KEPT = timedelta(hours=24)
 CHUNK = 256 * 1024
+SEPARATOR = "\x1f"  # in no key
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
-def checked_key(header: str | None) -> str | None:
+@dataclass(frozen=True)
+class Key:
+    """An idempotency key and its sender. Equal keys of other senders have nothing in common."""
+
+    text: str
+    sender: str
+
+
+def checked_key(header: str | None, request: Request) -> Key | None:
     """Return the key of an `Idempotency-Key` header. Raises `Problem` if it is not valid."""
-    if header is None or _KEY.fullmatch(header):
-        return header
+    if header is None:
+        return None
+    if _KEY.fullmatch(header):
+        return Key(header, sender(request))
     message = "1 to 255 printable ASCII characters"
     where = "header.Idempotency-Key"
     raise Problem(
@@ -35,14 +50,38 @@ def checked_key(header: str | None) -> str | None:
     )
 
 
+def sender(request: Request) -> str:
+    """Return who has sent a request: the client's address, or the network of an IPv6 address.
+
+    uvicorn takes the address from ``X-Forwarded-For`` if the connection comes from a proxy in
+    ``FORWARDED_ALLOW_IPS``.
+    """
+    text = request.client.host if request.client else ""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    if address.is_loopback:
+        return "local"
+    # A machine changes its IPv6 address within a network.
+    return str(address if address.version == 4 else ip_network((address, 64), strict=False))
+
+
 async def claim(
-    jobs: JobStore, key: str, content: str, now: datetime
+    jobs: JobStore, key: Key, content: str, now: datetime
 ) -> tuple[IdempotencyRecord, bool]:
     """Return the record of the first request with this key, and whether it is an earlier request.
 
-    ``content`` is the request's fingerprint. Raises `Problem` if the first request had another.
+    ``content`` is the request's fingerprint. Raises `Problem` if the sender's first request had
+    another.
     """
-    asked = IdempotencyRecord(key, content, now)
+    # Version 0.1 stored keys without a sender.
+    earlier = await jobs.idempotency_record(key.text)
+    if earlier and earlier.fingerprint == content and earlier.at >= now - KEPT:
+        return earlier, True
+    asked = IdempotencyRecord(f"{key.sender}{SEPARATOR}{key.text}", content, now)
     kept = await jobs.claim_idempotency_key(asked, expired=now - KEPT)
     if kept.fingerprint != asked.fingerprint:
         raise Problem("idempotency-conflict", "use a new key for a new request")

@@ -118,6 +118,10 @@ class Options(BaseModel):
     )
     lane: Lane = Field(default="interactive", description="`bulk` for work that may wait")
     force: bool = Field(default=False, description="compute known results again")
+    filename: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None,
+        description="the name of the photo's file, for a photo in base64 or behind an upload link",
+    )
 
     @property
     def names(self) -> tuple[str, ...]:

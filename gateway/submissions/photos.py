@@ -7,15 +7,17 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from gateway.http.problems import Problem
+from streams.events.filenames import clean_filename
 
 LONGEST_URL = 4096
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A photo's bytes: a binary file, positioned at its start."""
+    """A photo's bytes: a binary file, positioned at its start. ``filename`` is the client's."""
 
     file: BinaryIO
+    filename: str | None = None
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,13 @@ class Remote:
 Photo = Upload | Remote
 
 
-def uploaded(file: BinaryIO, size: int, max_bytes: int) -> Photo:
+def uploaded(file: BinaryIO, size: int, max_bytes: int, filename: str | None = None) -> Photo:
     """Return an upload of ``size`` bytes. Raises `Problem` if it is empty or too large."""
     if size == 0:
         raise Problem("empty-file", "the file is empty")
     if size > max_bytes:
         raise Problem("too-large", f"the photo has {size} bytes; {max_bytes} are allowed")
-    return Upload(file)
+    return Upload(file, clean_filename(filename or ""))
 
 
 def remote(url: str) -> Photo:

@@ -18,7 +18,7 @@ from gateway.http.metrics import Metrics
 from gateway.http.problems import Problem
 from gateway.submissions.backlog import Backlog
 from gateway.submissions.body import Submission
-from gateway.submissions.idempotency import claim, fingerprint, job_id
+from gateway.submissions.idempotency import Key, claim, fingerprint, job_id
 from gateway.submissions.options import Options
 from gateway.submissions.photos import Photo, Upload
 from storage.artifacts import keys
@@ -112,7 +112,7 @@ class Submitter:
     uploads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(THREADS))
 
     async def accept(
-        self, submission: Submission, *, key: str | None = None, traceparent: str | None = None
+        self, submission: Submission, *, key: Key | None = None, traceparent: str | None = None
     ) -> Accepted:
         """Make a job of every photo that can be one; ``key`` is an idempotency key.
 
@@ -122,15 +122,22 @@ class Submitter:
         wanted = self.deps.graph.closure(submission.options.names)
         kept, replayed = await self._keep(submission, key)
         entries: list[tuple[str, Photo] | Problem] = [
-            photo if isinstance(photo, Problem) else (_job_id(key, kept.at, index), photo)
+            photo if isinstance(photo, Problem) else (_job_id(kept, index), photo)
             for index, photo in enumerate(submission.photos)
         ]
         taken = [entry for entry in entries if not isinstance(entry, Problem)]
         new = await self._unknown(taken) if replayed else taken
         sources = await self._store(new)
         events = [
-            submission_event(job_id, source, submission.options, wanted, key)
-            for (job_id, _), source in zip(new, sources, strict=True)
+            submission_event(
+                job_id,
+                source,
+                submission.options,
+                wanted,
+                key.text if key else None,
+                photo.filename if isinstance(photo, Upload) else None,
+            )
+            for (job_id, photo), source in zip(new, sources, strict=True)
         ]
         if events:
             await self.publisher.submit(events, kept.at, traceparent)
@@ -140,7 +147,7 @@ class Submitter:
         return Accepted(told, replayed)
 
     async def _keep(
-        self, submission: Submission, key: str | None
+        self, submission: Submission, key: Key | None
     ) -> tuple[IdempotencyRecord, bool]:
         """Return the record of the first request with this key, and whether it is an earlier
         request."""
@@ -185,8 +192,8 @@ class Submitter:
                 self.metrics.accepted(1)
 
 
-def _job_id(key: str | None, at: datetime, index: int) -> str:
-    return str(uuid_utils.uuid7()) if key is None else job_id(key, at, index)
+def _job_id(request: IdempotencyRecord, index: int) -> str:
+    return job_id(request.key, request.at, index) if request.key else str(uuid_utils.uuid7())
 
 
 def submission_event(
@@ -195,6 +202,7 @@ def submission_event(
     options: Options,
     wanted: tuple[str, ...],
     key: str | None = None,
+    filename: str | None = None,
 ) -> ImageSubmitted:
     """Return a new job's first event. ``wanted`` are the stages with those that they need."""
     return ImageSubmitted(
@@ -206,4 +214,5 @@ def submission_event(
         lane=options.lane,
         idempotency_key=key,
         force=options.force,
+        filename=filename,
     )

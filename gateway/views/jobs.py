@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from pathlib import PurePosixPath
+from typing import Any, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -24,6 +24,7 @@ from gateway.views.models import (
 from storage.artifacts import keys
 from storage.artifacts.erasure import content_hash
 from storage.jobs.store import Job, StageError, StageState
+from streams.events.filenames import stem_of, url_filename
 from streams.events.models import (
     Captioned,
     Classified,
@@ -36,7 +37,20 @@ from streams.events.models import (
 )
 from streams.stages.registry import BUILT_IN
 
-Link = Callable[[str], str]
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg", ".mpo"),
+    "HEIF": (".heic", ".heif", ".hif"),
+}
+"""The suffixes of files of a format; the first is the usual one."""
+
+
+class Link(Protocol):
+    """Turns a key into a URL, under which browsers save the artifact as ``filename``."""
+
+    def __call__(self, key: str, filename: str = "") -> str: ...
+
+
 P = TypeVar("P", bound=Payload)
 
 SHOWN = frozenset(stage.name for stage in BUILT_IN if stage.shows)
@@ -64,6 +78,7 @@ def job_view(job: Job, link: Link) -> JobView:
         models=_models(job),
         results=_other_results(job),
         source=dict(job.source),
+        filename=filename(job),
         group=job.group,
         metadata=dict(job.metadata),
         submitted_at=job.submitted_at,
@@ -79,10 +94,29 @@ def similar_view(job: Job, similarity: float, link: Link) -> SimilarView:
         job_id=job.job_id,
         similarity=round(similarity, 4),
         caption=captioned.caption if captioned else None,
+        filename=filename(job),
         group=job.group,
         **_thumbnails(job, link),
         links=links(job.job_id),
     )
+
+
+def filename(job: Job) -> str | None:
+    """Return the name that the client gave to the photo, or the name in the photo's URL."""
+    return job.filename or url_filename(job.source.get("url", ""))
+
+
+def _derived_name(job: Job, kind: str, key: str) -> str:
+    """Return the file name of an artifact, such as ``shirt-front-neck.jpg``; empty without one."""
+    name = filename(job)
+    return f"{stem_of(name)}-{kind}{PurePosixPath(key).suffix or '.jpg'}" if name else ""
+
+
+def _original_name(job: Job, format_: str) -> str:
+    """Return the file name of the original, with a suffix that fits its content."""
+    name = filename(job) or ""
+    suffixes = SUFFIXES.get(format_, (f".{format_.lower()}",))
+    return name if not name or name.lower().endswith(suffixes) else stem_of(name) + suffixes[0]
 
 
 def _stages(job: Job) -> dict[str, StageView]:
@@ -141,18 +175,25 @@ def _pictures(job: Job, link: Link) -> dict[str, Any]:
     drawn = payload(job, "annotation", Drawn)
     return {
         "shots": [
-            ShotView(url=link(shot.key), **shot.model_dump(exclude={"key"}))
+            ShotView(
+                url=link(shot.key, _derived_name(job, shot.label, shot.key)),
+                **shot.model_dump(exclude={"key"}),
+            )
             for shot in (taken.shots if taken else ())
             if _is_own(job, "shots", shot.key)
         ],
         **_thumbnails(job, link),
-        "annotated": SizedPicture(url=link(drawn.key), width=drawn.width, height=drawn.height)
+        "annotated": SizedPicture(
+            url=link(drawn.key, _derived_name(job, "annotated", drawn.key)),
+            width=drawn.width,
+            height=drawn.height,
+        )
         if drawn and _is_own(job, "annotation", drawn.key)
         else None,
-        "cutout": Picture(url=link(posed.cutout))
+        "cutout": Picture(url=link(posed.cutout, _derived_name(job, "cutout", posed.cutout)))
         if posed and posed.cutout and _is_own(job, "pose", posed.cutout)
         else None,
-        "original": _original(payload(job, "validation", Validated), link),
+        "original": _original(job, payload(job, "validation", Validated), link),
     }
 
 
@@ -171,7 +212,11 @@ def _thumbnails(job: Job, link: Link) -> dict[str, Any]:
     thumbnailed = payload(job, "thumbnailing", Thumbnailed)
     return {
         "thumbnails": [
-            SizedPicture(url=link(each.key), width=each.width, height=each.height)
+            SizedPicture(
+                url=link(each.key, _derived_name(job, f"{each.width}x{each.height}", each.key)),
+                width=each.width,
+                height=each.height,
+            )
             for each in (thumbnailed.thumbnails if thumbnailed else ())
             if _is_own(job, "thumbnailing", each.key)
         ],
@@ -179,11 +224,11 @@ def _thumbnails(job: Job, link: Link) -> dict[str, Any]:
     }
 
 
-def _original(validated: Validated | None, link: Link) -> Original | None:
+def _original(job: Job, validated: Validated | None, link: Link) -> Original | None:
     if validated is None:
         return None
     return Original(
-        url=link(keys.original(validated.sha256)),
+        url=link(keys.original(validated.sha256), _original_name(job, validated.format)),
         width=validated.width,
         height=validated.height,
         sha256=validated.sha256,

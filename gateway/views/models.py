@@ -116,6 +116,9 @@ class JobView(Shape):
     models: dict[str, str] = Field(description="the model of each stage")
     results: dict[str, Any] = Field(description="the payloads of added stages, by stage")
     source: dict[str, str]
+    filename: str | None = Field(
+        description="the name that the client gave to the photo, or the name in its URL"
+    )
     group: str | None
     metadata: dict[str, Any]
     submitted_at: datetime | None
@@ -183,6 +186,7 @@ class SimilarView(Shape):
     job_id: str
     similarity: float = Field(ge=-1, le=1, description="the cosine; 1 for the same photo")
     caption: str | None
+    filename: str | None
     group: str | None
     thumbnails: list[SizedPicture]
     thumbhash: str | None

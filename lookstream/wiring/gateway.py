@@ -51,6 +51,11 @@ def own_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
+def chosen_url(settings: Settings) -> str:
+    """Return the URL that an operator has set; empty if `resolved` has filled it in."""
+    return "" if settings.public_url == own_url(settings) else settings.public_url
+
+
 def _address() -> str:
     """Return this machine's address on the network. Connecting a UDP socket sends no packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -137,7 +142,7 @@ def gateway_over(
             limits=Limits(max_bytes=settings.max_bytes),
             link_expires_s=settings.link_expires_s,
             events=events_document(settings),
-            hosts=names_of(settings.host, settings.public_url),
+            hosts=names_of(settings.host, chosen_url(settings), settings.host_names),
             tracers=(telemetry or Telemetry()).provider,
             version=version("lookstream"),
         )

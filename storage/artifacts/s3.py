@@ -19,7 +19,7 @@ from minio.error import MinioException, S3Error
 from minio.notificationconfig import PrefixFilterRule, QueueConfig
 
 from storage.artifacts.keys import safe_key, safe_prefix
-from storage.artifacts.links import MAX_EXPIRY_S, METHODS, Signer
+from storage.artifacts.links import MAX_EXPIRY_S, METHODS, Signer, content_disposition
 from storage.artifacts.sized_links import with_size
 from storage.artifacts.store import CHUNK, ArtifactInfo
 from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StorageFull, StoreUnavailable
@@ -273,12 +273,19 @@ class S3Presigner:
         self._secret_key = secret_key
 
     def sign(
-        self, key: str, *, expires_s: int, method: str = "GET", size: int | None = None
+        self,
+        key: str,
+        *,
+        expires_s: int,
+        method: str = "GET",
+        size: int | None = None,
+        filename: str = "",
     ) -> str:
         """Return a URL that is valid for at least ``expires_s`` seconds (1 to 604,800).
 
         The date is rounded down, so that repeated links to an object are equal and cacheable. A
-        link for writing with ``size`` accepts exactly so many bytes.
+        link for writing with ``size`` accepts exactly so many bytes. Browsers save the object as
+        ``filename``.
         """
         if not 1 <= expires_s <= MAX_EXPIRY_S or method not in METHODS:
             raise ValueError(f"a link is for GET or PUT and 1 to {MAX_EXPIRY_S} seconds")
@@ -286,7 +293,15 @@ class S3Presigner:
         now = int(time.time())
         date = datetime.fromtimestamp(now - now % step if step else now, UTC)
         life = timedelta(seconds=expires_s + step)
+        headers: dict[str, str | list[str] | tuple[str]] = {}
+        if filename:
+            headers["response-content-disposition"] = content_disposition(filename)
         link = self._client.get_presigned_url(
-            method, self._bucket, key, expires=life, request_date=date
+            method,
+            self._bucket,
+            key,
+            expires=life,
+            request_date=date,
+            response_headers=headers,
         )
         return link if size is None or method != "PUT" else with_size(link, size, self._secret_key)

@@ -45,6 +45,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "stages": {stage: _state_document(state) for stage, state in job.stages.items()},
         "error": None if job.error is None else vars(job.error).copy(),
         "revision": job.revision,
+        "filename": job.filename,
     }
 
 

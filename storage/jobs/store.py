@@ -48,7 +48,8 @@ class Job:
     """One submitted image being processed: a projection of its events.
 
     ``wanted`` are the stages of the present run; ``stages`` may contain others from earlier runs.
-    ``revision`` counts the changes of the document, from 1. Times are UTC.
+    ``revision`` counts the changes of the document, from 1. ``filename`` is the client's name for
+    the photo. Times are UTC.
     """
 
     job_id: str
@@ -67,6 +68,7 @@ class Job:
     stages: Mapping[str, StageState] = field(default_factory=dict)
     error: StageError | None = None
     revision: int = 0
+    filename: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Submitted:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     force: bool = False
+    filename: str | None = None
 
     @classmethod
     def of_event(cls, event: Any, at: datetime, wanted: tuple[str, ...] | None = None) -> Submitted:
@@ -103,6 +106,7 @@ class Submitted:
             metadata=event.metadata,
             idempotency_key=event.idempotency_key,
             force=event.force,
+            filename=event.filename,
         )
 
 
@@ -164,10 +168,11 @@ class JobQuery:
     """Conditions on jobs, and a position. Order: newest ``submitted_at`` first, then ``job_id``.
 
     A job must meet all conditions. ``type`` and ``colour`` are attributes of the caption, ``label``
-    is the most probable class; case is ignored. The caption must contain all words of ``text``, in
-    any order. ``written_after`` compares the time of the last write, by the writer's clock, not the
-    time of the event. Deleted jobs match only if ``statuses`` contains ``deleted``. ``cursor`` is
-    the opaque value of the page before; another value raises `InvalidCursor`. ``limit``: 1 to 500.
+    is the most probable class; case is ignored. Caption and file name together must contain all
+    words of ``text``, in any order. ``written_after`` compares the time of the last write, by the
+    writer's clock, not the time of the event. Deleted jobs match only if ``statuses`` contains
+    ``deleted``. ``cursor`` is the opaque value of the page before; another value raises
+    `InvalidCursor`. ``limit``: 1 to 500.
     """
 
     statuses: frozenset[JobStatus] | None = None
@@ -257,6 +262,9 @@ class JobStore(Protocol):
         """Store ``request`` and return it, or return the record of the same key if that is not
         older than ``expired``. Atomic: of two calls at once, one stores and both return its
         record."""
+
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        """Return the stored record of ``key``, however old, or None."""
 
     async def check(self) -> None:
         """Return if the store answers; raise `StoreUnavailable` with the reason."""

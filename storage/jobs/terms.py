@@ -2,9 +2,10 @@
 
     type:shirts   colour:navy blue   label:shirt   sha256:…   word:navy
 
-Terms are made from stage results: the caption's attributes and words, the most probable class, the
-hash of the content. Case, accents and repeated spaces are ignored. Stores keep the terms of each
-job, so a change here needs a new `storage.jobs.sqlite.schema.VERSION` and a migration.
+Terms are made from stage results (the caption's attributes and words, the most probable class, the
+hash of the content) and from the words of the file name. Case, accents and repeated spaces are
+ignored. Stores keep the terms of each job, so a change here needs a new
+`storage.jobs.sqlite.schema.VERSION` and a migration.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def job_terms(job: Job) -> tuple[str, ...]:
     results = {stage: state.result for stage, state in job.stages.items()}
     found = {name: _text(results, *path) for name, path in TERM_FIELDS.items()}
     named = {term(name, text) for name, text in found.items() if text is not None}
-    return tuple(sorted(named | set(_word_terms(_text(results, *CAPTION_FIELD) or ""))))
+    text = f"{_text(results, *CAPTION_FIELD) or ''} {job.filename or ''}"
+    return tuple(sorted(named | set(_word_terms(text))))
 
 
 def query_terms(query: JobQuery) -> tuple[str, ...]:

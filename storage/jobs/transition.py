@@ -131,6 +131,7 @@ def _submitted(job: Job, update: Submitted) -> Job:
         idempotency_key=update.idempotency_key or job.idempotency_key,
         force=update.force,
         submitted_at=job.submitted_at or update.at,
+        filename=job.filename or update.filename,
     )
 
 

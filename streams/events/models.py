@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from streams.events import embedding
+from streams.events.filenames import Filename
 from streams.events.limits import (
     DESCRIPTION,
     ITEMS,
@@ -148,6 +149,7 @@ class ImageSubmitted(Event):
     )
     idempotency_key: str | None = Field(default=None, max_length=KEY)
     force: bool = False
+    filename: Filename = None
 
     @classmethod
     def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
@@ -163,6 +165,7 @@ class ImageSubmitted(Event):
             "metadata": dict(job.metadata),
             "idempotency_key": job.idempotency_key,
             "force": job.force,
+            "filename": job.filename,
         }
         return cls(**{**fields, **changes})
 

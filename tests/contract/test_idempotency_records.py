@@ -24,6 +24,13 @@ async def test_the_first_of_a_key_is_kept_and_given_to_all(store: JobStore, url:
     assert await store.claim_idempotency_key(different, expired=NOON - DAY) == different
 
 
+async def test_a_record_is_read_without_a_claim(store: JobStore) -> None:
+    assert await store.idempotency_record(FIRST.key) is None
+    await store.claim_idempotency_key(FIRST, expired=NOON - DAY)
+    assert await store.idempotency_record(FIRST.key) == FIRST
+    assert await store.idempotency_record("bob:key") is None
+
+
 async def test_an_expired_one_gives_way(store: JobStore) -> None:
     await store.claim_idempotency_key(FIRST, expired=NOON - DAY)
     late = IdempotencyRecord(FIRST.key, "another body", NOON + DAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from serving import LIMITS, Serving, embedded_broker, serving
 
 from gateway.http.limits import Limits
 from lookstream import Client, GatewayUnreachable, JobNotFound, PhotoNotFound, RequestRefused
+from storage.jobs.store import StageError, StageFailure
 from tests.vectors import along, like
 
 NOBODY = "01a20801-845d-768b-82dd-f448762e99cb"
@@ -67,6 +69,7 @@ def test_a_large_file_goes_straight_to_the_store(
         job = client.job(entry.job_id)
         assert job.raw["source"] == {"object": f"uploads/{entry.job_id}"}
         assert gateway.artifacts.stat(f"uploads/{entry.job_id}").size == LARGE + 1
+        assert job.filename == ("large.jpg" if isinstance(given, Path) else None)
         assert (job.group, job.metadata) == ("large", {"n": 1})
 
 
@@ -89,6 +92,18 @@ def test_once_makes_a_new_job_of_what_was_deleted(client: Client, photo: Path) -
     assert len(set(jobs)) == 3
     lasting = client.submit(photo, once=True).job_id
     assert client.submit(photo, once=True).job_id == lasting
+
+
+def test_once_makes_a_new_job_of_a_photo_whose_job_has_failed(
+    client: Client, gateway: Serving, photo: Path
+) -> None:
+    first = client.submit(photo, once=True, stages=["validation"])
+    error = StageError("validation", "error", "stage-error", "m")
+    apply(gateway, StageFailure(first.job_id, 1, datetime.now(UTC), error, ("validation",)))
+    second = client.submit(photo, once=True, stages=["validation"])
+    assert second.job_id != first.job_id
+    assert client.submit(photo, once=True, stages=["validation"]).job_id == second.job_id
+    assert client.job(second.job_id).filename == photo.name
 
 
 def test_a_key_of_ones_own(client: Client, photo: Path) -> None:
@@ -169,8 +184,9 @@ def test_downloading(client: Client, gateway: Serving, photo: Path, tmp_path: Pa
     shots = {"shots": [{"label": "neck", **shot}, {"label": "neck", **shot}]}
     apply(gateway, *completed(entry.job_id, validation=validated, shots=shots))
     files = client.download(entry.job_id, tmp_path / "out" / "deep")
-    assert [file.name for file in files] == ["original.png", "neck.jpg", "neck-2.jpg", "job.json"]
-    assert (tmp_path / "out/deep/neck.jpg").read_bytes() == b"neck"
+    names = ["a-dress.png", "a-dress-neck.jpg", "a-dress-neck-2.jpg", "job.json"]
+    assert [file.name for file in files] == names
+    assert (tmp_path / "out/deep/a-dress-neck.jpg").read_bytes() == b"neck"
     assert json.loads(files[-1].read_text())["job_id"] == entry.job_id
     assert sorted(files) == sorted((tmp_path / "out" / "deep").iterdir())
 

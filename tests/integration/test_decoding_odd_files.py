@@ -327,3 +327,11 @@ def test_bytes_after_a_sequence_do_not_matter(decoder: Decoder, kind: str) -> No
         assert decoder.inspect(data + tail).working == plain.working
     for share in range(5, 100, 5):
         assert code_of(decoder, data[: len(data) * share // 100]) == "truncated-image"
+
+
+def test_a_heic_may_have_the_general_brand_only(decoder: Decoder) -> None:
+    data = encoded(SHIRT, "HEIF")
+    head = data[:28].replace(b"heic", b"mif1")
+    assert head != data[:28]
+    assert decoder.inspect(head + data[28:]).working == decoder.inspect(data).working
+    assert code_of(decoder, head.replace(b"mif1", b"isom") + data[28:]) == "unsupported-format"

@@ -70,6 +70,16 @@ def test_a_range_outside_and_a_range_of_another_version(link: str) -> None:
     assert (other.status_code, other.content) == (200, CONTENT)
 
 
+def test_a_browser_saves_the_artifact_under_its_name(gateway: Serving) -> None:
+    named = gateway.signer.sign(KEY, expires_s=60, filename="Kleid ä.jpg")
+    answer = httpx.get(named)
+    assert answer.status_code == 200
+    expected = "inline; filename=\"Kleid _.jpg\"; filename*=UTF-8''Kleid%20%C3%A4.jpg"
+    assert answer.headers["content-disposition"] == expected
+    for changed in (named.replace("Kleid", "Hose"), named.replace("filename=", "f=")):
+        assert httpx.get(changed).status_code in (403, 422)
+
+
 def test_links_that_were_tampered_with(gateway: Serving, link: str) -> None:
     other = link.replace("128x128", "512x512")
     longer = httpx.URL(link).copy_merge_params({"expires": "9999999999"})

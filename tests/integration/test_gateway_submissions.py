@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -13,7 +15,12 @@ import pytest
 from asking import JPEG, client, problem, submit
 from serving import Serving, drop_jobs, embedded_broker, first_message, serving
 
-from storage.jobs.store import JobQuery
+from gateway.submissions.body import Submission
+from gateway.submissions.idempotency import fingerprint
+from gateway.submissions.idempotency import job_id as made_id
+from gateway.submissions.options import Options
+from gateway.submissions.photos import Remote
+from storage.jobs.store import IdempotencyRecord, JobQuery
 from streams.broker.connection import BrokerUrl
 from streams.errors import EventTooLarge
 
@@ -51,6 +58,26 @@ def test_what_is_said_with_a_photo_is_kept_and_published(
         for name, value in said.items():
             assert job[name] == value
             assert event[name] == value
+
+
+def test_the_file_name_is_kept_published_and_found(gateway: Serving, http: httpx.Client) -> None:
+    name = "../Kleid äöü-vorne.jpg"
+    form = http.post("/v1/jobs", files={"files": (name, JPEG)})
+    inline = {"image_base64": base64.b64encode(JPEG).decode(), "filename": name}
+    for answer in (form, http.post("/v1/jobs", json=inline)):
+        (job_id,) = ids(answer)
+        assert http.get(f"/v1/jobs/{job_id}").json()["filename"] == "Kleid äöü-vorne.jpg"
+        event = json.loads(first_message(gateway.broker, "image-submitted", job_id).value() or b"")
+        assert event["filename"] == "Kleid äöü-vorne.jpg"
+        found = http.get("/v1/jobs", params={"q": "vorne kleid"}).json()["jobs"]
+        assert job_id in [job["job_id"] for job in found]
+
+
+def test_a_url_gives_the_file_name(http: httpx.Client) -> None:
+    (job_id,) = ids(
+        http.post("/v1/jobs", json={"url": "https://example.com/p/red%20dress.jpg?w=1"})
+    )
+    assert http.get(f"/v1/jobs/{job_id}").json()["filename"] == "red dress.jpg"
 
 
 @pytest.mark.parametrize(
@@ -119,6 +146,41 @@ def test_a_repeated_request_is_one_request(gateway: Serving, http: httpx.Client)
     page = asyncio.run(gateway.jobs.find(JobQuery(group="once")))
     assert sorted(job.job_id for job in page.jobs) == sorted(ids(first))
     assert {job.idempotency_key for job in page.jobs} == {"once"}
+
+
+def from_address(address: str) -> dict[str, str]:
+    """Return headers as of a proxy on this machine, which uvicorn trusts."""
+    return {"Idempotency-Key": "order 1", "X-Forwarded-For": address}
+
+
+def test_equal_keys_of_two_senders_have_nothing_in_common(http: httpx.Client) -> None:
+    first, other = from_address("10.0.0.1"), from_address("10.0.0.2")
+    mine = http.post("/v1/jobs", json={"url": URL}, headers=first)
+    theirs = http.post("/v1/jobs", json={"url": f"{URL}?2"}, headers=other)
+    assert ids(mine) != ids(theirs)
+    assert ids(http.post("/v1/jobs", json={"url": URL}, headers=first)) == ids(mine)
+    again = http.post("/v1/jobs", json={"url": URL}, headers=other)
+    assert problem(again) == (409, "idempotency-conflict")
+    key = "upload 1"
+    uploads = [
+        http.post("/v1/uploads", headers={**headers, "Idempotency-Key": key}).json()["id"]
+        for headers in (first, other, first)
+    ]
+    assert uploads[0] == uploads[2] != uploads[1]
+
+
+def test_a_request_before_the_update_to_this_version_is_repeated_after_it(
+    gateway: Serving, http: httpx.Client
+) -> None:
+    asked = Submission([Remote(URL)], Options())
+    known = IdempotencyRecord("an old key", fingerprint(asked), datetime.now(UTC))
+    asyncio.run(gateway.jobs.claim_idempotency_key(known, expired=known.at - timedelta(days=1)))
+    headers = {"Idempotency-Key": known.key}
+    answer = http.post("/v1/jobs", json={"url": URL}, headers=headers)
+    assert ids(answer) == [made_id(known.key, known.at, 0)]
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    other = http.post("/v1/jobs", json={"url": f"{URL}?other"}, headers=headers)
+    assert len(ids(other)) == 1  # the old key may be of another sender, so it is no conflict
 
 
 def test_another_request_under_the_same_key_is_a_conflict(http: httpx.Client) -> None:

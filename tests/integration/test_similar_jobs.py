@@ -77,6 +77,9 @@ class Breaking:
     ) -> IdempotencyRecord:
         return await self.store.claim_idempotency_key(request, expired=expired)
 
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        return await self.store.idempotency_record(key)
+
     async def check(self) -> None:
         await self.store.check()
 

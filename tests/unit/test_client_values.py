@@ -24,6 +24,7 @@ from lookstream_client.options import (
     listed,
     query,
     replay_body,
+    select,
 )
 from lookstream_client.reading import ServerEvent, SseReader, artifacts
 
@@ -202,6 +203,46 @@ def test_artifacts_have_names_of_their_own() -> None:
         "x.jpg",
         "thumbnail-96x128.jpg",
     ]
+
+
+@pytest.mark.parametrize(
+    ("filename", "names"),
+    [
+        ("shirt-front.png", ["shirt-front.jpg", "shirt-front-neck.jpg"]),
+        ("../../a b.jpg", ["a-b.jpg", "a-b-neck.jpg"]),
+        ("..", ["artifact.jpg", "neck.jpg"]),
+    ],
+)
+def test_artifacts_are_named_after_the_photo(filename: str, names: list[str]) -> None:
+    read = job(
+        {
+            "job_id": "x",
+            "status": "completed",
+            "filename": filename,
+            "original": {"url": "http://s/o/1?sig=a", "format": "JPEG"},
+            "shots": [{"label": "neck", "url": "http://s/2.jpg"}],
+        }
+    )
+    assert [artifact.name for artifact in artifacts(read)] == names
+
+
+def test_other_files_of_a_directory_are_skipped_with_a_reason(tmp_path: Path) -> None:
+    for name in ("a.JFIF", "b.jpe", "c.mpo", "d.hif", "notes.txt", "README", ".cache.jpg"):
+        (tmp_path / name).touch()
+    for folder, name in (("__MACOSX", "a.jpg"), ("sub", "._e.jpg"), ("sub", "e.jpg")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).touch()
+    found = select(tmp_path)
+    assert [Path(str(photo)).name for photo in found.photos] == [
+        "a.JFIF", "b.jpe", "c.mpo", "d.hif", "e.jpg",
+    ]  # fmt: skip
+    assert {path.relative_to(tmp_path).as_posix(): reason for path, reason in found.skipped} == {
+        ".cache.jpg": "hidden",
+        "README": "no photo (no suffix)",
+        "__MACOSX/a.jpg": "added by macOS",
+        "notes.txt": "no photo (.txt)",
+        "sub/._e.jpg": "added by macOS",
+    }
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,6 @@ async def test_tracking_stores_no_key_of_other_content(
     assert job is not None
     assert PRIVATE not in repr(job)
     assert set(job.stages) == {"validation"}
-    view = job_view(job, lambda key: f"link:{key}")
+    view = job_view(job, lambda key, filename="": f"link:{key}")
     assert view.original is not None
     assert view.original.url == f"link:originals/{'0' * 64}"

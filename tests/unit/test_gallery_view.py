@@ -19,7 +19,7 @@ def finished() -> Job:
 
 
 def card(of: Job) -> Card:
-    return Card.of(of, lambda key: f"http://gateway/{key}")
+    return Card.of(of, lambda key, filename="": f"http://gateway/{key}")
 
 
 def test_an_empty_form_does_not_filter() -> None:

@@ -7,10 +7,11 @@ from io import BytesIO
 from uuid import UUID
 
 import pytest
+from fastapi import Request
 
 from gateway.http.problems import Problem
 from gateway.submissions.body import Submission
-from gateway.submissions.idempotency import checked_key, fingerprint, job_id
+from gateway.submissions.idempotency import Key, checked_key, fingerprint, job_id, sender
 from gateway.submissions.options import Options
 from gateway.submissions.photos import Photo, Remote, Upload
 
@@ -63,11 +64,36 @@ def test_ids_are_of_version_7_and_made_of_key_time_and_place() -> None:
 
 @pytest.mark.parametrize("key", [None, "a", "~" * 255, "8e03978e-40d5-43e8-bc93-6894a57f9324"])
 def test_keys_that_are_taken(key: str | None) -> None:
-    assert checked_key(key) == key
+    assert checked_key(key, asked_from("10.0.0.1")) == (key and Key(key, "10.0.0.1"))
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "é", "a\nb", "\x7f"])
 def test_keys_that_are_refused(key: str) -> None:
     with pytest.raises(Problem) as refused:
-        checked_key(key)
+        checked_key(key, asked_from("10.0.0.1"))
     assert refused.value.code == "invalid-request"
+
+
+def asked_from(address: str | None) -> Request:
+    client = address and (address, 1234)
+    return Request({"type": "http", "client": client, "headers": []})
+
+
+@pytest.mark.parametrize(
+    ("addresses", "same"),
+    [
+        (("10.0.0.1", "10.0.0.1"), True),
+        (("10.0.0.1", "10.0.0.2"), False),
+        (("127.0.0.1", "::1"), True),
+        (("10.0.0.1", "::ffff:10.0.0.1"), True),
+        (("2001:db8::1", "2001:db8::a:b:c:d"), True),
+        (("2001:db8::1", "2001:db8:0:1::1"), False),
+        (("testclient", "testclient"), True),
+        ((None, "10.0.0.1"), False),
+    ],
+)
+def test_a_sender_is_an_address_or_an_ipv6_network(
+    addresses: tuple[str | None, str | None], same: bool
+) -> None:
+    one, other = (sender(asked_from(address)) for address in addresses)
+    assert (one == other) == same

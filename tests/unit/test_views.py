@@ -107,7 +107,7 @@ def done(result: Mapping[str, Any], run: int = 1, **changes: Any) -> StageState:
 
 
 def shown(of: Job) -> dict[str, Any]:
-    return job_view(of, lambda key: f"link:{key}").model_dump(mode="json")
+    return job_view(of, lambda key, filename="": f"link:{key}").model_dump(mode="json")
 
 
 FOREIGN = (
@@ -138,7 +138,7 @@ def test_only_keys_of_the_jobs_own_content_are_signed(key: str) -> None:
     }
     signed: list[str] = []
 
-    def link(asked: str) -> str:
+    def link(asked: str, filename: str = "") -> str:
         signed.append(asked)
         return "link"
 
@@ -294,3 +294,29 @@ def test_the_documented_examples_have_the_documented_shapes(
 
 def test_the_documented_cursor_is_valid() -> None:
     assert parse_cursor(examples.JOB_LIST["cursor"])[1] == examples.JOB_ID
+
+
+@pytest.mark.parametrize(
+    ("filename", "source", "original", "shot"),
+    [
+        ("shirt-front.jpg", {"object": "incoming/a"}, "shirt-front.jpg", "shirt-front-neck.jpg"),
+        ("scan.png", {"object": "incoming/a"}, "scan.jpg", "scan-neck.jpg"),
+        (None, {"url": "https://a.example/p/red%20dress.JPG?x"}, "red dress.JPG",
+         "red dress-neck.jpg"),
+        (None, {"object": "incoming/a"}, "", ""),
+    ],
+)  # fmt: skip
+def test_artifacts_are_saved_under_the_photos_name(
+    filename: str | None, source: dict[str, str], original: str, shot: str
+) -> None:
+    names: dict[str, str] = {}
+
+    def link(key: str, filename: str = "") -> str:
+        names[key] = filename
+        return key
+
+    stages = {name: done(RESULTS[name]) for name in ("validation", "shots")}
+    of = replace(job(status="completed", stages=stages), filename=filename, source=source)
+    job_view(of, link)
+    assert names[f"originals/{SHA}"] == original
+    assert [name for key, name in names.items() if key.startswith("shots/")] == [shot]

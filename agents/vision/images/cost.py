@@ -15,7 +15,7 @@ from typing import Any
 from PIL import AvifImagePlugin
 from pillow_heif import HeifImageFile
 
-from agents.vision.images import formats
+from agents.vision.images import formats, picture
 
 _LEAST, _FILE_COPIES = 16 << 20, 3
 _DECODED = {"JPEG": 4, "PNG": 4, "GIF": 4, "WEBP": 16, "AVIF": 12, "HEIF": 12}
@@ -25,7 +25,7 @@ _REDUCED_JPEG, _COEFFICIENT = 2, 2
 each pixel and channel of a JPEG with several scans."""
 _NUMBERED = 4  # for HDR and P3
 _EOI, _TAIL = b"\xff\xd9", 65_536
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _BARE = frozenset(b"\x01\xd8")  # markers without a length: TEM, SOI
 _SCAN, _END = 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -57,7 +57,7 @@ def memory(data: bytes, ask: str, *, max_pixels: int, boxes: Sequence[Sequence[A
     except Exception:  # noqa: BLE001 - the decoder meets the same fault and gives it a code
         return least
     pixels = header.width * header.height
-    if pixels > max_pixels:
+    if pixels > picture.pixel_limit(kind, max_pixels):
         return least
     decoded = _DECODED[kind] + header.kept
     if kind == "JPEG" and ask == "inspect" and _EOI in data[-_TAIL:]:

@@ -15,6 +15,8 @@ _ISO_BRANDS = {
     b"hevc": "HEIF",
     b"hevx": "HEIF",
 }
+_HEAD = 65_536
+"""Bytes in which a file of the general brand ``mif1`` names its pictures' coding."""
 _SEQUENCE_BRANDS = (b"avis", b"hevc", b"hevx")
 _OTHERS = (
     (b"BM", "BMP"),
@@ -45,7 +47,9 @@ def sniff(data: bytes) -> str | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
-        return next((_ISO_BRANDS[b] for b in _brands(data) if b in _ISO_BRANDS), "ISO media")
+        brands = _brands(data)
+        general = "HEIF" if b"mif1" in brands and b"hvc1" in data[:_HEAD] else "ISO media"
+        return next((_ISO_BRANDS[brand] for brand in brands if brand in _ISO_BRANDS), general)
     return next((name for magic, name in _OTHERS if data.startswith(magic)), None)
 
 

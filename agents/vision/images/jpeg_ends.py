@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from PIL import JpegImagePlugin
 
 _EOI = b"\xff\xd9"
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _RESTARTS = re.compile(rb"\xff[\xd0-\xd7]")
 _SOS = 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

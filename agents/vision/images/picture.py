@@ -129,6 +129,11 @@ def crops(data: bytes, boxes: Sequence[Fractions], *, max_pixels: int) -> list[b
     return cut
 
 
+def pixel_limit(kind: str, max_pixels: int) -> int:
+    """Return the most pixels that a picture of this format may have."""
+    return min(max_pixels, _MAX_WEBP_PIXELS) if kind == "WEBP" else max_pixels
+
+
 def _open(data: bytes, max_pixels: int) -> _Opened:
     if not data:
         raise Rejected("empty-file", "The file is empty.")
@@ -140,8 +145,7 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
             "unsupported-format",
             f"{kind} is not supported; send JPEG, PNG, GIF, WebP, AVIF or HEIC.",
         )
-    if kind == "WEBP":
-        max_pixels = min(max_pixels, _MAX_WEBP_PIXELS)
+    max_pixels = pixel_limit(kind, max_pixels)
     container = containers.read(data, kind)
     if container.incomplete:
         raise Rejected("truncated-image", "The image is incomplete: its end is missing.")

@@ -111,6 +111,10 @@ class MongoJobs:
         with _translated():
             return await _claim((await self._database())["requests"], request, expired)
 
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        with _translated():
+            return await _record((await self._database())["requests"], key)
+
     async def check(self) -> None:
         with _translated():
             await (await self._jobs()).find_one({}, {"_id": 1})
@@ -214,13 +218,19 @@ async def _claim(
         try:
             await requests.insert_one(doc)
         except DuplicateKeyError:
-            known = await requests.find_one({"_id": request.key})
+            known = await _record(requests, request.key)
             if known is not None:  # another process may have just deleted it as expired
-                at = datetime.fromisoformat(known["at"])
-                return IdempotencyRecord(request.key, known["fingerprint"], at)
+                return known
         else:
             return request
     raise StoreUnavailable("other writers keep changing the same idempotency key")
+
+
+async def _record(requests: AsyncCollection[Document], key: str) -> IdempotencyRecord | None:
+    found = await requests.find_one({"_id": key})
+    if found is None:
+        return None
+    return IdempotencyRecord(key, found["fingerprint"], datetime.fromisoformat(found["at"]))
 
 
 @contextmanager

@@ -111,6 +111,9 @@ class SqliteJobs:
     ) -> IdempotencyRecord:
         return await self._run(lambda connection: _claim(connection, request, expired))
 
+    async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
+        return await self._run(lambda connection: _record(connection, key))
+
     async def check(self) -> None:
         await self._run(lambda connection: connection.execute("SELECT 1 FROM jobs LIMIT 1"))
         await asyncio.get_running_loop().run_in_executor(self._thread, self._reserve.fill)
@@ -272,6 +275,13 @@ def _claim(
             "SELECT fingerprint, at FROM requests WHERE key = ?", (request.key,)
         ).fetchone()
     return IdempotencyRecord(request.key, stored[0], datetime.fromisoformat(stored[1]))
+
+
+def _record(connection: sqlite3.Connection, key: str) -> IdempotencyRecord | None:
+    found = connection.execute(
+        "SELECT fingerprint, at FROM requests WHERE key = ?", (key,)
+    ).fetchone()
+    return found and IdempotencyRecord(key, found[0], datetime.fromisoformat(found[1]))
 
 
 @contextmanager
