@@ -10,7 +10,7 @@ from agents.inputs.confinement import Confinement, supported
 from agents.inputs.memory import MemoryBudget, default_budget
 from agents.inputs.messages import Message
 from agents.inputs.sandbox import SandboxCrashed, SandboxFull, SandboxPool, SandboxTimeout
-from agents.stages.errors import Rejected
+from agents.stages.errors import Rejected, TakesLong
 
 _ONCE_MORE = 3
 """The second try gets so many times the memory of the first."""
@@ -75,9 +75,13 @@ class Decoder:
         self._max_pixels = max_pixels
         self._long_side = long_side
 
-    def inspect(self, data: bytes) -> InspectedImage:
-        """Decode a photo; return its properties and its working copy."""
-        header, blobs = self._ask({"ask": "inspect", "long_side": self._long_side}, data)
+    def inspect(self, data: bytes, *, quick_s: float | None = None) -> InspectedImage:
+        """Decode a photo; return its properties and its working copy.
+
+        Raises `TakesLong` if that needs more than ``quick_s`` seconds of computing.
+        """
+        wanted = {"ask": "inspect", "long_side": self._long_side}
+        header, blobs = self._ask(wanted, data, quick_s)
         return InspectedImage(**header["facts"], working=blobs[0], copy=blobs[1])
 
     def measure(self, data: bytes) -> tuple[int, int]:
@@ -93,19 +97,22 @@ class Decoder:
 
     def warm_up(self) -> None:
         """Start one child process and wait until it answers."""
-        self._send({"ask": "nothing"}, [])
+        self._children.call({"ask": "nothing"}, [], self._timeout_s, self._cpu_s)
 
     def close(self) -> None:
         """End the idle child processes; a later call starts new ones."""
         self._children.close()
 
-    def _ask(self, header: dict[str, Any], data: bytes) -> Message:
+    def _ask(self, header: dict[str, Any], data: bytes, quick_s: float | None = None) -> Message:
         header["max_pixels"] = self._max_pixels
+        cpu_s = self._cpu_s if quick_s is None else min(quick_s, self._cpu_s)
         try:
-            reply = self._call(header, data)
+            reply = self._call(header, data, cpu_s)
             if reply[0].get("out_of_memory"):  # the estimate was too low, or the header lies
-                reply = self._call({**header, "factor": _ONCE_MORE}, data)
+                reply = self._call({**header, "factor": _ONCE_MORE}, data, cpu_s)
         except SandboxTimeout as error:
+            if cpu_s < self._cpu_s:
+                raise TakesLong(f"more than {cpu_s:g} s of computing") from error
             raise Rejected(
                 "decode-timeout",
                 f"The image needs more than {self._timeout_s:g} s to decode, "
@@ -135,12 +142,9 @@ class Decoder:
             f"It needs at least {need >> 20:,} MiB.",
         )
 
-    def _call(self, header: dict[str, Any], data: bytes) -> Message:
+    def _call(self, header: dict[str, Any], data: bytes, cpu_s: float) -> Message:
         try:
-            return self._send(header, [data])
+            return self._children.call(header, [data], self._timeout_s, cpu_s)
         except SandboxCrashed:
             # Once may be chance (the child was killed from outside), twice is not.
-            return self._send(header, [data])
-
-    def _send(self, header: dict[str, Any], blobs: Sequence[bytes]) -> Message:
-        return self._children.call(header, blobs, self._timeout_s, self._cpu_s)
+            return self._children.call(header, [data], self._timeout_s, cpu_s)

@@ -26,6 +26,7 @@ from streams.events.models import (
     StageResult,
     Thumbnailed,
     Validated,
+    ValidationPostponed,
 )
 from streams.stages.declaration import StageDeclaration as Declare
 
@@ -38,6 +39,7 @@ VALIDATION = Declare(
     batch=4,
     timeout_s=120.0,
     also_consumes=(ImageDownloaded,),
+    postpones=ValidationPostponed,
     artifacts=("copies",),
     shows=("original",),
 )
@@ -116,5 +118,9 @@ EVENTS: tuple[type[Event], ...] = (
 )
 """All events that change a job or report one, of an installation without custom stages."""
 
-DOWNLOADS: tuple[type[Event], ...] = (ImageDownloaded, DownloadPostponed)
-"""The events of downloading, which is no stage of a job: its failures are validation's."""
+INTERNAL_EVENTS: tuple[type[Event], ...] = (
+    ImageDownloaded,
+    DownloadPostponed,
+    ValidationPostponed,
+)
+"""Events on the way of a photo to its validation. Tracking does not read them."""

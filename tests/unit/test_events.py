@@ -36,6 +36,7 @@ from streams.events.models import (
     Source,
     StageFailed,
     Thumbnail,
+    ValidationPostponed,
 )
 from tests.golden_records import GOLDEN, golden_record
 
@@ -68,17 +69,20 @@ SUBMITTED = ImageSubmitted(
     force=True,
 )
 
+DOWNLOADED = ImageDownloaded(
+    **RUN,
+    source=SUBMITTED.source,
+    stages=SUBMITTED.stages,
+    force=True,
+    sha256="ab" * 32,
+    etag='"33a64df5"',
+    last_modified="Mon, 01 Jan 2024 00:00:00 GMT",
+)
+
 EXPECTED: tuple[Event, ...] = (
     SUBMITTED,
-    ImageDownloaded(
-        **RUN,
-        source=SUBMITTED.source,
-        stages=SUBMITTED.stages,
-        force=True,
-        sha256="ab" * 32,
-        etag='"33a64df5"',
-        last_modified="Mon, 01 Jan 2024 00:00:00 GMT",
-    ),
+    DOWNLOADED,
+    ValidationPostponed.model_validate(DOWNLOADED.model_dump()),
     DownloadPostponed(
         **{name: getattr(SUBMITTED, name) for name in ImageSubmitted.model_fields},
         due=datetime(2026, 1, 2, 3, 4, 36, 500000, tzinfo=UTC),
