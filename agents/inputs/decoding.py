@@ -15,6 +15,10 @@ from agents.stages.errors import Rejected, TakesLong
 _ONCE_MORE = 3
 """The second try gets so many times the memory of the first."""
 
+QUICK_S = 1.0
+"""Photos that need more seconds of computing are decoded one at a time, beside the others. So eight
+of them delay the photos behind them by a few seconds, on two cores."""
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions (0–1) of the upright photo."""
 
@@ -89,11 +93,17 @@ class Decoder:
         width, height = self._ask({"ask": "measure"}, data)[0]["size"]
         return width, height
 
-    def crops(self, data: bytes, boxes: Sequence[Box]) -> list[bytes]:
-        """Cut ``boxes`` from the photo at full resolution; return upright sRGB JPEGs in order."""
+    def crops(
+        self, data: bytes, boxes: Sequence[Box], *, quick_s: float | None = None
+    ) -> list[bytes]:
+        """Cut ``boxes`` from the photo at full resolution; return upright sRGB JPEGs in order.
+
+        Raises `TakesLong` if that needs more than ``quick_s`` seconds of computing.
+        """
         if not boxes:
             return []
-        return self._ask({"ask": "crops", "boxes": [list(box) for box in boxes]}, data)[1]
+        wanted = {"ask": "crops", "boxes": [list(box) for box in boxes]}
+        return self._ask(wanted, data, quick_s)[1]
 
     def warm_up(self) -> None:
         """Start one child process and wait until it answers."""

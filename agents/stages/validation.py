@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from agents.inputs.decoding import InspectedImage
+from agents.inputs.decoding import QUICK_S, InspectedImage
 from agents.inputs.fetching import SourceRecord, load_source, save_source
 from agents.stages.errors import Rejected, Unavailable
 from agents.stages.resources import Resources
@@ -23,10 +23,6 @@ from storage.artifacts.store import ArtifactInfo, ArtifactStore
 from storage.errors import ArtifactNotFound, InvalidKey
 from streams.events.models import ImageDownloaded, ImageSubmitted, Validated, ValidationPostponed
 from streams.stages.registry import VALIDATION
-
-QUICK_S = 1.0
-"""Photos that need more computing are validated one at a time, beside the others. So eight of them
-delay the photos behind them by a few seconds, on two cores."""
 
 Submission = ImageSubmitted | ImageDownloaded
 
@@ -39,8 +35,11 @@ class Decodes(Protocol):
     def warm_up(self) -> None: ...
 
 
-def validation_stage(*, decoder: Decodes, max_bytes: int = 50_000_000) -> Stage:
-    """Build the stage. ``max_bytes`` limits an object.
+def validation_stage(
+    *, decoder: Decodes, max_bytes: int = 50_000_000, quick_s: float = QUICK_S
+) -> Stage:
+    """Build the stage. ``max_bytes`` limits an object. A photo that needs more than ``quick_s``
+    seconds of computing is postponed.
 
     Validation reads submissions of uploads, and downloads (`agents.downloads`) instead of
     submissions of URLs. It caches its results itself, because these events do not contain the
@@ -49,7 +48,7 @@ def validation_stage(*, decoder: Decodes, max_bytes: int = 50_000_000) -> Stage:
     Rejects with ``source-not-allowed``, ``source-changed``, ``object-not-found``, ``too-large``,
     and with the codes of the decoder.
     """
-    quick, slow = _Validation(decoder, max_bytes, QUICK_S), _Validation(decoder, max_bytes)
+    quick, slow = _Validation(decoder, max_bytes, quick_s), _Validation(decoder, max_bytes)
     return Stage.of(
         VALIDATION,
         handle=one_by_one(quick.validate),

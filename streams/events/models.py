@@ -370,6 +370,12 @@ class PoseEstimated(Posed, StageResult):
     topic: ClassVar[str] = "pose-estimated"
 
 
+class ShotsPostponed(PoseEstimated):
+    """A photo that takes long to decode: its shots are cut after others, beside them. Internal."""
+
+    topic: ClassVar[str] = "shots-postponed"
+
+
 class ShotsCut(ShotsTaken, StageResult):
     topic: ClassVar[str] = "shots-cut"
 

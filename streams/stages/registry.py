@@ -21,6 +21,7 @@ from streams.events.models import (
     Posed,
     PoseEstimated,
     ShotsCut,
+    ShotsPostponed,
     ShotsTaken,
     StageFailed,
     StageResult,
@@ -78,6 +79,7 @@ SHOTS = Declare(
     ShotsTaken,
     version="views-1",
     timeout_s=90.0,
+    postpones=ShotsPostponed,
     artifacts=("shots",),
     shows=("shots",),
 )
@@ -122,5 +124,6 @@ INTERNAL_EVENTS: tuple[type[Event], ...] = (
     ImageDownloaded,
     DownloadPostponed,
     ValidationPostponed,
+    ShotsPostponed,
 )
-"""Events on the way of a photo to its validation. Tracking does not read them."""
+"""Events of work in progress. Tracking does not read them."""

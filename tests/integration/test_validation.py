@@ -376,12 +376,10 @@ def test_a_photo_that_takes_long_is_validated_beside_the_others(
     decoder: Decoder,
     store: DirectoryArtifacts,
     server: Misbehaving,
-    monkeypatch: pytest.MonkeyPatch,
     linked_photo: bool,
 ) -> None:
-    monkeypatch.setattr("agents.stages.validation.QUICK_S", 0.05)
     heavy = jpeg(tshirt().resize((6_000, 8_000)))
-    stage = validation_stage(decoder=decoder)
+    stage = validation_stage(decoder=decoder, quick_s=0.05)
     if linked_photo:
         server.body = heavy
         event: Submission = download(linked(server.url("/picture")), FETCHER, store)

@@ -33,6 +33,7 @@ from streams.events.models import (
     PoseEstimated,
     Shot,
     ShotsCut,
+    ShotsPostponed,
     Source,
     StageFailed,
     Thumbnail,
@@ -79,6 +80,18 @@ DOWNLOADED = ImageDownloaded(
     last_modified="Mon, 01 Jan 2024 00:00:00 GMT",
 )
 
+POSED = PoseEstimated(
+    **RESULT,
+    subject="worn",
+    keypoints=(
+        Keypoint(name="neck", x=0.5, y=0.18, confidence=0.9),
+        Keypoint(name="left_shoulder", x=0.62, y=0.22, confidence=0.88),
+    ),
+    box=Box(left=0.2, top=0.15, right=0.8, bottom=0.9),
+    cutout=f"cutouts/{SHA}/blazepose-1.png",
+    model="blazepose-1",
+)
+
 EXPECTED: tuple[Event, ...] = (
     SUBMITTED,
     DOWNLOADED,
@@ -114,17 +127,8 @@ EXPECTED: tuple[Event, ...] = (
         top5=tuple(Label(label=label, probability=chance) for label, chance in LABELS),
         model="garment-net-1",
     ),
-    PoseEstimated(
-        **RESULT,
-        subject="worn",
-        keypoints=(
-            Keypoint(name="neck", x=0.5, y=0.18, confidence=0.9),
-            Keypoint(name="left_shoulder", x=0.62, y=0.22, confidence=0.88),
-        ),
-        box=Box(left=0.2, top=0.15, right=0.8, bottom=0.9),
-        cutout=f"cutouts/{SHA}/blazepose-1.png",
-        model="blazepose-1",
-    ),
+    POSED,
+    ShotsPostponed.model_validate(POSED.model_dump()),
     ShotsCut(
         **RESULT,
         shots=(

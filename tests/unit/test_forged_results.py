@@ -68,7 +68,9 @@ class Cutter:
     def measure(self, data: bytes) -> tuple[int, int]:
         return 3000, 4000
 
-    def crops(self, data: bytes, boxes: Sequence[Any]) -> list[bytes]:
+    def crops(
+        self, data: bytes, boxes: Sequence[Any], *, quick_s: float | None = None
+    ) -> list[bytes]:
         return [repr(box).encode() for box in boxes]
 
     def warm_up(self) -> None:
