@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,13 @@ from agents.inputs.confinement import Confinement, supported
 from agents.inputs.memory import MemoryBudget, default_budget
 from agents.inputs.messages import Message
 from agents.inputs.sandbox import SandboxCrashed, SandboxFull, SandboxPool, SandboxTimeout
-from agents.stages.errors import Rejected
+from agents.stages.errors import Rejected, Unavailable
 
 _ONCE_MORE = 3
 """The second try gets so many times the memory of the first."""
+PHOTOS_IN_MEMORY, ROOM_WAIT_S = 100 << 20, 15.0
+"""Bytes of photos that a worker holds at once, and the longest wait for so many. One photo of 50 MB
+and its copy without metadata fill them; of usual photos, the threads limit the number."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions (0–1) of the upright photo."""
@@ -60,10 +64,12 @@ class Decoder:
         max_pixels: int = 100_000_000,
         memory_bytes: int | None = None,
         long_side: int = 1024,
+        room_wait_s: float = ROOM_WAIT_S,
         confinement: Confinement | None = None,
     ) -> None:
         self.budget = MemoryBudget(memory_bytes or default_budget())
         self.confinement = confinement or supported()
+        self._photos, self._room_wait_s = MemoryBudget(PHOTOS_IN_MEMORY), room_wait_s
         self._children = SandboxPool(
             "agents.vision.images.decoding_child",
             count=processes,
@@ -74,6 +80,23 @@ class Decoder:
         self._cpu_s = min(cpu_s, timeout_s)
         self._max_pixels = max_pixels
         self._long_side = long_side
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Reserve memory of this worker for a photo of ``size`` bytes and its copy.
+
+        Callers read a photo inside the context. Raises `Unavailable` when other photos have kept
+        the memory for too long.
+        """
+        need = min(2 * size, PHOTOS_IN_MEMORY)
+        with ExitStack() as reserved:
+            try:
+                reserved.enter_context(self._photos.reserve(need, self._room_wait_s))
+            except TimeoutError:
+                raise Unavailable(
+                    "memory", "other large photos are in work", retry_after_s=1.0
+                ) from None
+            yield
 
     def inspect(self, data: bytes) -> InspectedImage:
         """Decode a photo; return its properties and its working copy."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from agents.inputs.decoding import Box
@@ -18,6 +19,8 @@ from streams.stages.registry import SHOTS
 class Cuts(Protocol):
     """The part that shots uses of `agents.inputs.decoding.Decoder`."""
 
+    def room(self, size: int) -> AbstractContextManager[None]: ...
+
     def measure(self, data: bytes) -> tuple[int, int]: ...
 
     def crops(self, data: bytes, boxes: Sequence[Box]) -> list[bytes]: ...
@@ -32,9 +35,11 @@ def shots_stage(*, decoder: Cuts) -> Stage:
     def work(event: PoseEstimated, artifacts: ArtifactStore) -> ShotsTaken:
         if event.subject == "none":
             return ShotsTaken()
-        data = artifacts.get(keys.original(event.sha256))
-        views = plan_views(event, *decoder.measure(data))
-        pictures = decoder.crops(data, [_edges(view) for view in views])
+        original = keys.original(event.sha256)
+        with decoder.room(artifacts.stat(original).size):
+            data = artifacts.get(original)
+            views = plan_views(event, *decoder.measure(data))
+            pictures = decoder.crops(data, [_edges(view) for view in views])
         shots = []
         for view, picture in zip(views, pictures, strict=True):
             key = keys.shot(event.sha256, f"{SHOTS.version}-{payload_digest(event)}", view.label)
