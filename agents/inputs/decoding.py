@@ -11,13 +11,16 @@ from agents.inputs.confinement import Confinement, supported
 from agents.inputs.memory import MemoryBudget, default_budget
 from agents.inputs.messages import Message
 from agents.inputs.sandbox import SandboxCrashed, SandboxFull, SandboxPool, SandboxTimeout
-from agents.stages.errors import Rejected, Unavailable
+from agents.stages.errors import Rejected, TakesLong, Unavailable
 
 _ONCE_MORE = 3
 """The second try gets so many times the memory of the first."""
 PHOTOS_IN_MEMORY, ROOM_WAIT_S = 100 << 20, 15.0
 """Bytes of photos that a worker holds at once, and the longest wait for so many. One photo of 50 MB
 and its copy without metadata fill them; of usual photos, the threads limit the number."""
+QUICK_S = 1.0
+"""Photos that need more seconds of computing are decoded one at a time, beside the others. So eight
+of them delay the photos behind them by a few seconds, on two cores."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions (0–1) of the upright photo."""
@@ -69,7 +72,9 @@ class Decoder:
     ) -> None:
         self.budget = MemoryBudget(memory_bytes or default_budget())
         self.confinement = confinement or supported()
-        self._photos, self._room_wait_s = MemoryBudget(PHOTOS_IN_MEMORY), room_wait_s
+        self._photos = MemoryBudget(PHOTOS_IN_MEMORY)
+        self._slow_photos = MemoryBudget(PHOTOS_IN_MEMORY)
+        self._room_wait_s = room_wait_s
         self._children = SandboxPool(
             "agents.vision.images.decoding_child",
             count=processes,
@@ -82,25 +87,31 @@ class Decoder:
         self._long_side = long_side
 
     @contextmanager
-    def room(self, size: int) -> Iterator[None]:
+    def room(self, size: int, *, quick_s: float | None = None) -> Iterator[None]:
         """Reserve memory of this worker for a photo of ``size`` bytes and its copy.
 
-        Callers read a photo inside the context. Raises `Unavailable` when other photos have kept
-        the memory for too long.
+        Callers read a photo inside the context. Photos that take long (no ``quick_s``) have
+        memory of their own, so the others do not wait for them. Raises `Unavailable` when other
+        photos have kept the memory for too long.
         """
         need = min(2 * size, PHOTOS_IN_MEMORY)
+        photos = self._slow_photos if quick_s is None else self._photos
         with ExitStack() as reserved:
             try:
-                reserved.enter_context(self._photos.reserve(need, self._room_wait_s))
+                reserved.enter_context(photos.reserve(need, self._room_wait_s))
             except TimeoutError:
                 raise Unavailable(
                     "memory", "other large photos are in work", retry_after_s=1.0
                 ) from None
             yield
 
-    def inspect(self, data: bytes) -> InspectedImage:
-        """Decode a photo; return its properties and its working copy."""
-        header, blobs = self._ask({"ask": "inspect", "long_side": self._long_side}, data)
+    def inspect(self, data: bytes, *, quick_s: float | None = None) -> InspectedImage:
+        """Decode a photo; return its properties and its working copy.
+
+        Raises `TakesLong` if that needs more than ``quick_s`` seconds of computing.
+        """
+        wanted = {"ask": "inspect", "long_side": self._long_side}
+        header, blobs = self._ask(wanted, data, quick_s)
         return InspectedImage(**header["facts"], working=blobs[0], copy=blobs[1])
 
     def measure(self, data: bytes) -> tuple[int, int]:
@@ -108,27 +119,36 @@ class Decoder:
         width, height = self._ask({"ask": "measure"}, data)[0]["size"]
         return width, height
 
-    def crops(self, data: bytes, boxes: Sequence[Box]) -> list[bytes]:
-        """Cut ``boxes`` from the photo at full resolution; return upright sRGB JPEGs in order."""
+    def crops(
+        self, data: bytes, boxes: Sequence[Box], *, quick_s: float | None = None
+    ) -> list[bytes]:
+        """Cut ``boxes`` from the photo at full resolution; return upright sRGB JPEGs in order.
+
+        Raises `TakesLong` if that needs more than ``quick_s`` seconds of computing.
+        """
         if not boxes:
             return []
-        return self._ask({"ask": "crops", "boxes": [list(box) for box in boxes]}, data)[1]
+        wanted = {"ask": "crops", "boxes": [list(box) for box in boxes]}
+        return self._ask(wanted, data, quick_s)[1]
 
     def warm_up(self) -> None:
         """Start one child process and wait until it answers."""
-        self._send({"ask": "nothing"}, [])
+        self._children.call({"ask": "nothing"}, [], self._timeout_s, self._cpu_s)
 
     def close(self) -> None:
         """End the idle child processes; a later call starts new ones."""
         self._children.close()
 
-    def _ask(self, header: dict[str, Any], data: bytes) -> Message:
+    def _ask(self, header: dict[str, Any], data: bytes, quick_s: float | None = None) -> Message:
         header["max_pixels"] = self._max_pixels
+        cpu_s = self._cpu_s if quick_s is None else min(quick_s, self._cpu_s)
         try:
-            reply = self._call(header, data)
+            reply = self._call(header, data, cpu_s)
             if reply[0].get("out_of_memory"):  # the estimate was too low, or the header lies
-                reply = self._call({**header, "factor": _ONCE_MORE}, data)
+                reply = self._call({**header, "factor": _ONCE_MORE}, data, cpu_s)
         except SandboxTimeout as error:
+            if cpu_s < self._cpu_s:
+                raise TakesLong(f"more than {cpu_s:g} s of computing") from error
             raise Rejected(
                 "decode-timeout",
                 f"The image needs more than {self._timeout_s:g} s to decode, "
@@ -158,12 +178,9 @@ class Decoder:
             f"It needs at least {need >> 20:,} MiB.",
         )
 
-    def _call(self, header: dict[str, Any], data: bytes) -> Message:
+    def _call(self, header: dict[str, Any], data: bytes, cpu_s: float) -> Message:
         try:
-            return self._send(header, [data])
+            return self._children.call(header, [data], self._timeout_s, cpu_s)
         except SandboxCrashed:
             # Once may be chance (the child was killed from outside), twice is not.
-            return self._send(header, [data])
-
-    def _send(self, header: dict[str, Any], blobs: Sequence[bytes]) -> Message:
-        return self._children.call(header, blobs, self._timeout_s, self._cpu_s)
+            return self._children.call(header, [data], self._timeout_s, cpu_s)

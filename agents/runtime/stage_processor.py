@@ -26,7 +26,7 @@ from agents.runtime.retry import (
     requested_delay_s,
 )
 from agents.runtime.work_item import WorkItem, start_consumer_span
-from agents.stages.errors import Rejected
+from agents.stages.errors import Rejected, TakesLong
 from agents.stages.stage import CachedResult, FallbackResult, Outcome, Stage
 from storage.artifacts.store import ArtifactStore
 from storage.errors import StoreUnavailable
@@ -50,7 +50,8 @@ class StageProcessor:
     """The `Processor` of one `Stage`.
 
     ``process`` decodes the records, publishes cached results, computes the rest in rounds, and
-    retries each round's events until each one has a published result or failure.
+    retries each round's events until each one has a published result or failure. ``name`` replaces
+    the stage's name as the name of the consumer group.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class StageProcessor:
         deleted: Container[str] = frozenset(),
         policy: RetryPolicy | None = None,
         tracer: Tracer | None = None,
+        name: str = "",
     ) -> None:
-        self.name = stage.name
+        self.name = name or stage.name
         self.topics = stage.node.topics
         self.batch = max(BATCH, stage.batch)
         self.last_progress = time.monotonic()
@@ -145,7 +147,7 @@ class StageProcessor:
             item = WorkItem(record, envelope, (), span=span)
             await self._publish.fail(item, Rejected(error.code, str(error)))
             return None
-        if self.name not in wanted or not self._stage.wants(envelope.event):
+        if self._stage.name not in wanted or not self._stage.wants(envelope.event):
             return None
         return WorkItem(record, envelope, wanted, span=span)
 
@@ -221,6 +223,9 @@ class StageProcessor:
         for item, outcome in zip(items, map(self._result, items, outcomes), strict=True):
             if not isinstance(outcome, Exception):
                 results.append((item, outcome))
+                continue
+            if isinstance(outcome, TakesLong) and self._stage.postponed:
+                results.append((item, self._stage.postponed(item.event)))
                 continue
             decision = self._policy.decide(outcome, item.attempts + 1)
             if decision is RetryDecision.WAIT:

@@ -3,6 +3,7 @@
     StageError
     ├── Rejected      the photo is at fault: no retry, the stage fails with this code
     ├── Unavailable   a dependency is unavailable: the runtime waits and retries until it is back
+    ├── TakesLong     the work would delay other work: the runtime postpones it
     └── BadAnswer     a dependency answered, but the answer is useless
 
 After `BadAnswer` and any other exception, the runtime retries a few times. Then the stage fails,
@@ -38,6 +39,10 @@ class Unavailable(StageError):
         super().__init__(f"{dependency}: {message}")
         self.dependency = dependency
         self.retry_after_s = retry_after_s
+
+
+class TakesLong(StageError):
+    """The work would delay the work behind it. Only a stage that ``postpones`` may raise this."""
 
 
 class BadAnswer(StageError):

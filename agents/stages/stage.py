@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from storage.artifacts.store import ArtifactStore
@@ -41,18 +41,40 @@ class Stage(StageDeclaration):
     events of the call have failed. ``warm_up`` runs once before the first photo. ``given(event)``
     returns a version of what the payload depends on besides the content, such as another stage's
     model. ``wants(event)`` is false for an event that another processor handles.
+    When ``handle`` gives `TakesLong` for an event, the runtime publishes ``postponed(event)``, and
+    ``handle_slow`` handles that event.
     """
 
     handle: Handle
     warm_up: Callable[[], None] | None = None
     given: Callable[[Any], str] | None = None
     wants: Callable[[Any], bool] = lambda _event: True
+    postponed: Callable[[Any], Event] | None = None
+    handle_slow: Handle | None = None
 
     @classmethod
     def of(cls, declaration: StageDeclaration, **changes: Any) -> Stage:
         """Return ``declaration`` as a stage; ``changes`` are its handler and other field values."""
         declared = {one.name: getattr(declaration, one.name) for one in fields(StageDeclaration)}
         return cls(**{**declared, **changes})
+
+    def slow_part(self) -> Stage | None:
+        """Return the part of the stage that handles postponed work, one event at a time."""
+        if self.postpones is None or self.handle_slow is None:
+            return None
+        return replace(
+            self,
+            consumes=self.postpones,
+            also_consumes=(),
+            postpones=None,
+            handle=self.handle_slow,
+            handle_slow=None,
+            postponed=None,
+            wants=lambda _event: True,
+            warm_up=None,
+            batch=1,
+            threads=1,
+        )
 
     def version_for(self, event: Any) -> str:
         """Return the version under which the result of ``event`` is cached.

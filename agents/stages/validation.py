@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from agents.inputs.decoding import InspectedImage
+from agents.inputs.decoding import QUICK_S, InspectedImage
 from agents.inputs.fetching import SourceRecord, load_source, save_source
 from agents.stages.errors import Rejected, Unavailable
 from agents.stages.resources import Resources
@@ -24,7 +24,7 @@ from storage.artifacts import keys, media_types
 from storage.artifacts.erasure import is_being_erased
 from storage.artifacts.store import ArtifactInfo, ArtifactStore
 from storage.errors import ArtifactNotFound, InvalidKey
-from streams.events.models import ImageDownloaded, ImageSubmitted, Validated
+from streams.events.models import ImageDownloaded, ImageSubmitted, Validated, ValidationPostponed
 from streams.stages.registry import VALIDATION
 
 Submission = ImageSubmitted | ImageDownloaded
@@ -33,15 +33,18 @@ Submission = ImageSubmitted | ImageDownloaded
 class Decodes(Protocol):
     """The part of `agents.inputs.decoding.Decoder` that validation uses."""
 
-    def room(self, size: int) -> AbstractContextManager[None]: ...
+    def room(self, size: int, *, quick_s: float | None = None) -> AbstractContextManager[None]: ...
 
-    def inspect(self, data: bytes) -> InspectedImage: ...
+    def inspect(self, data: bytes, *, quick_s: float | None = None) -> InspectedImage: ...
 
     def warm_up(self) -> None: ...
 
 
-def validation_stage(*, decoder: Decodes, max_bytes: int = 50_000_000) -> Stage:
-    """Build the stage. ``max_bytes`` limits an object.
+def validation_stage(
+    *, decoder: Decodes, max_bytes: int = 50_000_000, quick_s: float = QUICK_S
+) -> Stage:
+    """Build the stage. ``max_bytes`` limits an object. A photo that needs more than ``quick_s``
+    seconds of computing is postponed.
 
     Validation reads submissions of uploads, and downloads (`agents.downloads`) instead of
     submissions of URLs. It caches its results itself, because these events do not contain the
@@ -50,10 +53,12 @@ def validation_stage(*, decoder: Decodes, max_bytes: int = 50_000_000) -> Stage:
     Rejects with ``source-not-allowed``, ``source-changed``, ``object-not-found``, ``too-large``,
     and with the codes of the decoder.
     """
-    validation = _Validation(decoder, max_bytes)
+    quick, slow = _Validation(decoder, max_bytes, quick_s), _Validation(decoder, max_bytes)
     return Stage.of(
         VALIDATION,
-        handle=one_by_one(validation.validate),
+        handle=one_by_one(quick.validate),
+        handle_slow=one_by_one(slow.validate),
+        postponed=_postponed,
         warm_up=decoder.warm_up,
         wants=lambda event: isinstance(event, ImageDownloaded) or event.source.url is None,
     )
@@ -65,17 +70,21 @@ def build(resources: Resources) -> Stage:
 
 
 class _Validation:
-    def __init__(self, decoder: Decodes, max_bytes: int) -> None:
+    """Validates one event at a time. A photo that needs more than ``quick_s`` seconds of computing
+    is postponed; None decodes every photo."""
+
+    def __init__(self, decoder: Decodes, max_bytes: int, quick_s: float | None = None) -> None:
         self._decoder = decoder
+        self._quick_s = quick_s
         self._max_bytes = max_bytes
 
     def validate(self, event: Submission, artifacts: ArtifactStore) -> Validated | CachedResult:
-        if isinstance(event, ImageDownloaded):
+        if isinstance(event, ImageDownloaded) and event.source.url is not None:
             return self._from_download(event, artifacts)
         return self._from_object(event, event.source.object or "", artifacts)
 
     def _from_object(
-        self, event: ImageSubmitted, key: str, artifacts: ArtifactStore
+        self, event: Submission, key: str, artifacts: ArtifactStore
     ) -> Validated | CachedResult:
         if not key.startswith(keys.IRREPLACEABLE):
             raise Rejected("source-not-allowed", "Only uploaded objects can be processed.", key)
@@ -137,7 +146,7 @@ class _Validation:
             try:
                 info = artifacts.stat(key)
                 self._check_size(info.size)
-                reserved.enter_context(self._decoder.room(info.size))
+                reserved.enter_context(self._decoder.room(info.size, quick_s=self._quick_s))
                 found = self._read(key, artifacts), info
             except InvalidKey as error:
                 raise Rejected("source-not-allowed", "The object key is invalid.", key) from error
@@ -201,7 +210,7 @@ class _Validation:
     def _validated(
         self, data: bytes, sha256: str, artifacts: ArtifactStore, uploaded: ArtifactInfo | None
     ) -> Validated:
-        found = self._decoder.inspect(data)
+        found = self._decoder.inspect(data, quick_s=self._quick_s)
         payload = Validated(
             sha256=sha256,
             perceptual_hash=found.perceptual_hash,
@@ -228,6 +237,10 @@ class _Validation:
             content_type="application/json",
         )
         return payload
+
+
+def _postponed(event: Submission) -> ValidationPostponed:
+    return ValidationPostponed.model_validate(event.model_dump())
 
 
 def _claim(event: Submission, known: SourceRecord, artifacts: ArtifactStore) -> None:

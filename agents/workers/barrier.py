@@ -31,7 +31,7 @@ class EndsWorker(Exception):
 class Barrier:
     """Passes records to ``processor``; ``publisher`` publishes what cannot be processed.
 
-    ``fails_jobs`` is true for stages: the record's job gets a `stage-failed` event too.
+    With ``stage``, the record's job gets a `stage-failed` event of that stage too.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Barrier:
         publisher: Publisher,
         metrics: StageMetrics,
         *,
-        fails_jobs: bool,
+        stage: str | None,
         policy: RetryPolicy | None = None,
     ) -> None:
         self._processor = processor
-        self._fails_jobs = fails_jobs
+        self._fails_job = stage is not None
         self._policy = policy or RetryPolicy()
         self._retry = UnavailableRetry(processor.name, self._policy)
-        self._failures = EventPublisher(processor.name, publisher, self._retry, metrics)
+        self._failures = EventPublisher(stage or processor.name, publisher, self._retry, metrics)
 
     @property
     def waiting_for(self) -> str | None:
@@ -94,7 +94,7 @@ class Barrier:
     async def _give_up(self, record: Record, error: Exception, *, code: str, attempts: int) -> None:
         try:
             await self._failures.abandon(
-                record, error, code=code, attempts=attempts, fails_job=self._fails_jobs
+                record, error, code=code, attempts=attempts, fails_job=self._fails_job
             )
         except Exception:
             log.exception(

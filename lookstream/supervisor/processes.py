@@ -179,12 +179,12 @@ async def _load_and_reload(
     loaded = await asyncio.to_thread(parts.load)
     # Otherwise the worker would compute events of jobs that were deleted while no worker ran.
     await asyncio.to_thread(parts.deleted.caught_up, CATCH_UP_S)
-    for stage, processor in loaded:
-        parts.loading[stage.name].switch_to(processor)
-    for stage, _ in loaded:
+    for name, (_, processor) in loaded.items():
+        parts.loading[name].switch_to(processor)
+    for name, (stage, _) in loaded.items():
         if stage.warm_up:
             await asyncio.to_thread(stage.warm_up)
-        del loading[stage.name]
+        del loading[name]
     names = [name for name in parts.loading if name in NETWORK_STAGES]
     while True:
         await reload.wait()
@@ -199,15 +199,15 @@ async def _reload(names: list[str], parts: WorkerParts) -> None:
     """Load and warm up the stages, then switch to them. A failure changes nothing."""
     try:
         loaded = await asyncio.to_thread(parts.load_anew, names)
-        for stage, _ in loaded:
+        for stage, _ in loaded.values():
             if stage.warm_up:
                 await asyncio.to_thread(stage.warm_up)
     except Exception as error:  # noqa: BLE001 - a new file may raise anything
         log.error("reload_failed", reason=str(error))
         return
-    for stage, processor in loaded:
-        parts.loading[stage.name].switch_to(processor)
-    log.info("reloaded", versions={stage.name: stage.version for stage, _ in loaded})
+    for name, (_, processor) in loaded.items():
+        parts.loading[name].switch_to(processor)
+    log.info("reloaded", versions={name: stage.version for name, (stage, _) in loaded.items()})
 
 
 async def _configure_notifications(configure: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ from streams.broker.producer import EventProducer
 from streams.broker.topics import OBJECT_CREATED, Topic, system_topics
 from streams.consumers.history import TopicHistory
 from streams.events.asyncapi import asyncapi
-from streams.stages.registry import DOWNLOADS
+from streams.stages.registry import INTERNAL_EVENTS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -69,7 +69,7 @@ def _address() -> str:
 def topic_plan(settings: Settings) -> list[Topic]:
     """Return the topics that this installation needs."""
     emitted = [node.emits for node in stage_graph(settings).nodes.values()]
-    emitted += [event.topic for event in DOWNLOADS]
+    emitted += [event.topic for event in INTERNAL_EVENTS]
     notified = [Topic(OBJECT_CREATED, settings.partitions)] if settings.notifications else []
     return [*system_topics(emitted, settings.partitions, settings.retention_days), *notified]
 
@@ -84,7 +84,7 @@ def events_document(settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of this installation's events."""
     broker = BrokerUrl.parse(settings.kafka).bootstrap
     topics = topic_plan(settings)
-    models = [*event_models(settings), *DOWNLOADS]
+    models = [*event_models(settings), *INTERNAL_EVENTS]
     return asyncapi(models, topics, broker=broker, version=version("lookstream"))
 
 

@@ -27,7 +27,7 @@ from streams.broker.connection import BrokerUrl
 from streams.broker.producer import EventProducer
 from streams.consumers.deletions import DeletedJobs
 from streams.stages.graph import StageGraph
-from streams.stages.registry import RESULT_EVENTS
+from streams.stages.registry import BUILT_IN, RESULT_EVENTS, VALIDATION
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -62,8 +62,8 @@ class WorkerParts:
 
     worker: Worker
     loading: Mapping[str, LoadingProcessor]
-    load: Callable[[], list[Loaded]]
-    load_anew: Callable[[Sequence[str]], list[Loaded]]
+    load: Callable[[], dict[str, Loaded]]
+    load_anew: Callable[[Sequence[str]], dict[str, Loaded]]
     sweeper: Sweeper | None
     deleted: DeletedJobs
     announce: Callable[[], None] | None
@@ -160,6 +160,9 @@ def build_worker(
         builder=StageBuilder(settings),
     )
     loading = {name: LoadingProcessor(name, graph.nodes[name].topics, BATCH) for name in stages}
+    for each in BUILT_IN:
+        if each.postpones and each.name in stages:
+            loading[each.slow] = LoadingProcessor(each.slow, (each.postpones.topic,), 1)
     processors: list[Processor] = list(loading.values())
     sweeper, announce = None, None
     if TRACKING in wanted:
@@ -195,24 +198,23 @@ def build_worker(
 def _barrier(shared: _Shared, processor: Processor) -> Barrier:
     from agents.workers.barrier import Barrier
 
-    name = processor.name
-    return Barrier(
-        processor, shared.producer, shared.metrics, fails_jobs=name in shared.graph.nodes
-    )
+    stages = {each.slow: each.name for each in BUILT_IN} | {DOWNLOADING: VALIDATION.name}
+    stages |= {name: name for name in shared.graph.nodes}
+    return Barrier(processor, shared.producer, shared.metrics, stage=stages.get(processor.name))
 
 
-def _load_anew(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
+def _load_anew(shared: _Shared, names: Sequence[str]) -> dict[str, Loaded]:
     shared.builder.forget()
     return _load(shared, names)
 
 
-def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
+def _load(shared: _Shared, names: Sequence[str]) -> dict[str, Loaded]:
     from agents.runtime.retry import RetryPolicy
     from agents.runtime.stage_processor import StageProcessor
 
     artifacts = shared.artifacts()
 
-    def processor(stage: Stage) -> Processor:
+    def processor(stage: Stage, name: str) -> Processor:
         return StageProcessor(
             stage,
             graph=shared.graph,
@@ -223,9 +225,12 @@ def _load(shared: _Shared, names: Sequence[str]) -> list[Loaded]:
             deleted=shared.deleted,
             policy=RetryPolicy(attempts=stage.attempts),
             tracer=shared.tracer,
+            name=name,
         )
 
-    return [(stage, processor(stage)) for stage in shared.builder.build(names)]
+    built = [(stage.name, stage) for stage in shared.builder.build(names)]
+    built += [(stage.slow, slow) for _, stage in built if (slow := stage.slow_part())]
+    return {name: (stage, processor(stage, name)) for name, stage in built}
 
 
 def _tracking(shared: _Shared) -> tuple[Processor, Sweeper]:

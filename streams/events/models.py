@@ -199,6 +199,15 @@ class DownloadPostponed(ImageSubmitted):
     busy_since: Moment | None = None
 
 
+class ValidationPostponed(ImageDownloaded):
+    """A photo that takes long to decode: it is validated after others, beside them. Internal.
+
+    ``source`` has the URL of a download, or the object key of an upload.
+    """
+
+    topic: ClassVar[str] = "validation-postponed"
+
+
 class StageResult(Event):
     """Fields of every stage's result, beside its payload.
 
@@ -359,6 +368,12 @@ class ImageClassified(Classified, StageResult):
 
 class PoseEstimated(Posed, StageResult):
     topic: ClassVar[str] = "pose-estimated"
+
+
+class ShotsPostponed(PoseEstimated):
+    """A photo that takes long to decode: its shots are cut after others, beside them. Internal."""
+
+    topic: ClassVar[str] = "shots-postponed"
 
 
 class ShotsCut(ShotsTaken, StageResult):

@@ -24,6 +24,8 @@ class StageDeclaration:
     network: `up` runs these stages in one process, and SIGHUP loads them again.
 
     ``also_consumes`` are events that can take the place of ``consumes``: a job needs one of them.
+    ``postpones`` is the event of work that takes long and would delay other work. A second consumer
+    of the stage, `slow`, does that work beside the first.
 
     ``artifacts`` are the key prefixes ``<prefix>/<sha256>/`` that the stage writes. Deleting a job
     deletes them. ``shows`` names the fields of a job in REST that the payload fills. The payload of
@@ -41,6 +43,7 @@ class StageDeclaration:
     threads: int = 0
     uses_network: bool = False
     also_consumes: tuple[type[Event], ...] = ()
+    postpones: type[Event] | None = None
     artifacts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
 
@@ -50,6 +53,11 @@ class StageDeclaration:
         for text in (self.name, self.emits.topic, *parts):
             if not _WORD.fullmatch(text):
                 raise ValueError(f"stage {self.name!r}: {text!r} is not a word like 'mean-colour'")
+
+    @property
+    def slow(self) -> str:
+        """The name of the consumer of postponed work, and the end of its consumer group."""
+        return f"{self.name}-slow"
 
     @property
     def node(self) -> Node:

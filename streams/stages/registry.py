@@ -21,11 +21,13 @@ from streams.events.models import (
     Posed,
     PoseEstimated,
     ShotsCut,
+    ShotsPostponed,
     ShotsTaken,
     StageFailed,
     StageResult,
     Thumbnailed,
     Validated,
+    ValidationPostponed,
 )
 from streams.stages.declaration import StageDeclaration as Declare
 
@@ -38,6 +40,7 @@ VALIDATION = Declare(
     batch=4,
     timeout_s=120.0,
     also_consumes=(ImageDownloaded,),
+    postpones=ValidationPostponed,
     artifacts=("copies",),
     shows=("original",),
 )
@@ -76,6 +79,7 @@ SHOTS = Declare(
     ShotsTaken,
     version="views-1",
     timeout_s=90.0,
+    postpones=ShotsPostponed,
     artifacts=("shots",),
     shows=("shots",),
 )
@@ -116,5 +120,10 @@ EVENTS: tuple[type[Event], ...] = (
 )
 """All events that change a job or report one, of an installation without custom stages."""
 
-DOWNLOADS: tuple[type[Event], ...] = (ImageDownloaded, DownloadPostponed)
-"""The events of downloading, which is no stage of a job: its failures are validation's."""
+INTERNAL_EVENTS: tuple[type[Event], ...] = (
+    ImageDownloaded,
+    DownloadPostponed,
+    ValidationPostponed,
+    ShotsPostponed,
+)
+"""Events of work in progress. Tracking does not read them."""

@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from lookstream.contracts import contracts
 from streams.events.models import Event
-from streams.stages.registry import DOWNLOADS, EVENTS
+from streams.stages.registry import EVENTS, INTERNAL_EVENTS
 from tests.asyncapi_specification import specification
 from tests.compatibility import breaks
 from tests.golden_records import GOLDEN, golden_record
@@ -45,7 +45,7 @@ def test_it_is_an_asyncapi_document(document: Document) -> None:
     assert [fault.message for fault in faults] == []
 
 
-@pytest.mark.parametrize("model", [*EVENTS, *DOWNLOADS], ids=lambda model: model.topic)
+@pytest.mark.parametrize("model", [*EVENTS, *INTERNAL_EVENTS], ids=lambda model: model.topic)
 def test_golden_records_are_as_documented(document: Document, model: type[Event]) -> None:
     record = golden_record(model.topic)
     schemas = {"components": document["components"]}

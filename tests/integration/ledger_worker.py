@@ -134,7 +134,7 @@ async def run(chosen: argparse.Namespace) -> None:
     producer = EventProducer(broker, source="/tests") if chosen.barrier else None
 
     def consumer(processor: LedgerProcessor) -> ProcessorConsumer:
-        barrier = producer and Barrier(processor, producer, StageMetrics(), fails_jobs=True)
+        barrier = producer and Barrier(processor, producer, StageMetrics(), stage=processor.name)
         kind = SideBySideConsumer if chosen.parallel else CountingConsumer
         return kind(
             processor, broker, prefix=chosen.prefix, barrier=barrier, turns=turns, crash_limit=2

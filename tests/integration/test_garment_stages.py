@@ -17,7 +17,7 @@ from agents.inputs.decoding import Decoder
 from agents.stages.annotation import annotation_stage
 from agents.stages.captioning import captioning_stage
 from agents.stages.classification import classification_stage
-from agents.stages.errors import Rejected
+from agents.stages.errors import Rejected, TakesLong
 from agents.stages.pose import pose_stage
 from agents.stages.predictions import SharedPredictions
 from agents.stages.shots import shots_stage
@@ -43,6 +43,7 @@ from streams.events.models import (
     Payload,
     Posed,
     PoseEstimated,
+    ShotsPostponed,
     ShotsTaken,
     Source,
     StageResult,
@@ -133,6 +134,25 @@ def test_a_laid_out_tshirt_is_cut_from_the_original(
     fabric = next(shot for shot in taken.shots if shot.label == "zoom")
     pixels = np.asarray(picture(store, fabric.key)).reshape(-1, 3)
     assert np.abs(pixels.mean(axis=0) - (178, 34, 34)).max() < 12, "nothing but fabric"
+
+
+def test_shots_of_a_photo_that_takes_long_are_cut_beside_the_others(
+    store: DirectoryArtifacts, decoder: Decoder, posing: Stage
+) -> None:
+    event = validated(tshirt((1800, 2400)), store, decoder)
+    posed = run(posing, event, store, Posed)
+    stage = shots_stage(decoder=decoder, quick_s=0.01)
+    taken = told(PoseEstimated, event.job_id, event.sha256, posed)
+    (late,) = stage.handle([taken], store)
+    assert isinstance(late, TakesLong), late
+    slow = stage.slow_part()
+    assert slow is not None
+    assert stage.postponed is not None
+    postponed = stage.postponed(taken)
+    assert isinstance(postponed, ShotsPostponed)
+    found = run(slow, postponed, store, ShotsTaken)
+    assert found == run(shots_stage(decoder=decoder), taken, store, ShotsTaken)
+    assert {shot.label for shot in found.shots} >= {"full", "neck"}
 
 
 def test_trousers_give_no_neck_and_no_sleeve(

@@ -18,7 +18,7 @@ import yaml
 from deploy.local.builds import ServerUnavailable, built
 from lookstream.settings import Settings
 from lookstream.wiring.gateway import topic_plan
-from streams.stages.registry import PIPELINE
+from streams.stages.registry import BUILT_IN, PIPELINE
 from tests.composing import ROOT
 from tests.servers import give_up
 
@@ -115,11 +115,16 @@ def test_every_stage_is_deployed(stage: str) -> None:
 def test_every_stage_scales_on_its_own_lag_up_to_its_partitions(stage: str) -> None:
     scaled = of_kind("ScaledObject")[stage]["spec"]
     assert scaled["scaleTargetRef"]["name"] == stage
-    (trigger,) = scaled["triggers"]
-    assert trigger["type"] == "kafka"
-    assert trigger["metadata"]["consumerGroup"] == f"lookstream.{stage}"
-    assert trigger["metadata"].get("topic") == CONSUMES[stage]
-    assert trigger["metadata"]["offsetResetPolicy"] == "earliest"
+    slow = {each.slow: each.postpones.topic for each in BUILT_IN if each.postpones}
+    expected = {stage: CONSUMES[stage]}
+    expected |= {name: topic for name, topic in slow.items() if name == f"{stage}-slow"}
+    found = {}
+    for trigger in scaled["triggers"]:
+        assert trigger["type"] == "kafka"
+        assert trigger["metadata"]["offsetResetPolicy"] == "earliest"
+        group = trigger["metadata"]["consumerGroup"].removeprefix("lookstream.")
+        found[group] = trigger["metadata"].get("topic")
+    assert found == expected
     partitions = {topic.name: topic.partitions for topic in topic_plan(settings())}
     rolling = of_kind("Deployment")[stage]["spec"]["strategy"]["rollingUpdate"]
     most = scaled["maxReplicaCount"] + rolling["maxSurge"]

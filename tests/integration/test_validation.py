@@ -17,15 +17,15 @@ from PIL import Image
 from agents.downloads.download import download, downloaded
 from agents.inputs.decoding import Decoder
 from agents.inputs.fetching import Fetcher
-from agents.stages.errors import Rejected, Unavailable
+from agents.stages.errors import Rejected, TakesLong, Unavailable
 from agents.stages.stage import CachedResult, Outcome, Stage
-from agents.stages.validation import validation_stage
+from agents.stages.validation import Submission, validation_stage
 from storage.artifacts import keys
 from storage.artifacts.directory import DirectoryArtifacts
 from storage.artifacts.links import LinkSigner
 from storage.artifacts.store import ArtifactStore
 from storage.errors import StoreUnavailable
-from streams.events.models import ImageSubmitted, Source, Validated
+from streams.events.models import ImageSubmitted, Source, Validated, ValidationPostponed
 from tests.garments import dress, encoded, jpeg, tshirt
 from tests.integration.misbehaving_server import Misbehaving, serving
 
@@ -402,6 +402,35 @@ def test_an_unchanged_url_is_fetched_again_if_the_content_is_gone(
     store.delete(keys.result(SHA, stage.name, stage.version))
     assert new(stage, linked(url), store) == first
     assert store.get(first.original) == PHOTO
+
+
+@pytest.mark.parametrize("linked_photo", [False, True], ids=["upload", "download"])
+def test_a_photo_that_takes_long_is_validated_beside_the_others(
+    decoder: Decoder,
+    store: DirectoryArtifacts,
+    server: Misbehaving,
+    linked_photo: bool,
+) -> None:
+    heavy = jpeg(tshirt().resize((6_000, 8_000)))
+    stage = validation_stage(decoder=decoder, quick_s=0.05)
+    if linked_photo:
+        server.body = heavy
+        event: Submission = download(linked(server.url("/picture")), FETCHER, store)
+    else:
+        event = uploaded(store, heavy)
+    light = uploaded(store, PHOTO)
+    late, made = stage.handle([event, light], store)
+    assert isinstance(late, TakesLong), late
+    assert isinstance(made, Validated), made
+    slow = stage.slow_part()
+    assert slow is not None
+    assert stage.postponed is not None
+    assert (slow.consumes, slow.batch, slow.threads) == (ValidationPostponed, 1, 1)
+    (found,) = slow.handle([stage.postponed(event)], store)
+    assert isinstance(found, Validated), found
+    assert found.width == 6_000
+    assert store.get(found.original) == heavy
+    assert not store.list("incoming/")
 
 
 def test_submissions_of_urls_are_left_to_downloading(stage: Stage) -> None:

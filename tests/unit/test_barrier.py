@@ -43,8 +43,8 @@ def record(value: bytes) -> Record:
     return Record("toy", 0, 0, JOB.encode(), value)
 
 
-def behind(toy: Toy, published: MemoryPublisher, *, fails_jobs: bool = True) -> Barrier:
-    return Barrier(toy, published, StageMetrics(), fails_jobs=fails_jobs, policy=FAST)
+def behind(toy: Toy, published: MemoryPublisher, *, stage: str | None = "validation") -> Barrier:
+    return Barrier(toy, published, StageMetrics(), stage=stage, policy=FAST)
 
 
 def codes(published: MemoryPublisher) -> list[bytes]:
@@ -61,7 +61,7 @@ async def test_a_record_that_raises_is_isolated(error: Exception) -> None:
     assert codes(published) == [b"record-error"]
     (failure,) = published.events
     assert isinstance(failure, StageFailed)
-    assert (failure.job_id, failure.stage, failure.code) == (JOB, "toy", "record-error")
+    assert (failure.job_id, failure.stage, failure.code) == (JOB, "validation", "record-error")
 
 
 async def test_an_unavailable_dependency_costs_no_try() -> None:
@@ -74,7 +74,7 @@ async def test_an_unavailable_dependency_costs_no_try() -> None:
 
 async def test_the_job_of_another_processor_does_not_fail() -> None:
     published, toy = MemoryPublisher(), Toy(lambda _: ValueError("no"))
-    await behind(toy, published, fails_jobs=False).process([record(b"0")])
+    await behind(toy, published, stage=None).process([record(b"0")])
     assert (codes(published), published.events) == ([b"record-error"], [])
 
 

@@ -101,10 +101,10 @@ def test_a_received_photo_is_in_memory_only_once() -> None:
 def test_large_photos_take_turns_and_small_ones_do_not_wait() -> None:
     """A photo that waits too long is tried again later: it is not lost."""
     decoder = Decoder(processes=1, room_wait_s=0.01)
-    with decoder.room(40_000_000):
-        with decoder.room(5_000_000):
-            pass
-        with pytest.raises(Unavailable), decoder.room(40_000_000):
+    with decoder.room(40_000_000, quick_s=1):
+        with decoder.room(5_000_000, quick_s=1), decoder.room(40_000_000):
+            pass  # a small photo, and one that takes long
+        with pytest.raises(Unavailable), decoder.room(40_000_000, quick_s=1):
             pass
     with decoder.room(900_000_000), pytest.raises(TimeoutError):
         raise TimeoutError  # of the caller, for example of its store

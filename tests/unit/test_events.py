@@ -33,9 +33,11 @@ from streams.events.models import (
     PoseEstimated,
     Shot,
     ShotsCut,
+    ShotsPostponed,
     Source,
     StageFailed,
     Thumbnail,
+    ValidationPostponed,
 )
 from tests.golden_records import GOLDEN, golden_record
 
@@ -68,17 +70,32 @@ SUBMITTED = ImageSubmitted(
     force=True,
 )
 
+DOWNLOADED = ImageDownloaded(
+    **RUN,
+    source=SUBMITTED.source,
+    stages=SUBMITTED.stages,
+    force=True,
+    sha256="ab" * 32,
+    etag='"33a64df5"',
+    last_modified="Mon, 01 Jan 2024 00:00:00 GMT",
+)
+
+POSED = PoseEstimated(
+    **RESULT,
+    subject="worn",
+    keypoints=(
+        Keypoint(name="neck", x=0.5, y=0.18, confidence=0.9),
+        Keypoint(name="left_shoulder", x=0.62, y=0.22, confidence=0.88),
+    ),
+    box=Box(left=0.2, top=0.15, right=0.8, bottom=0.9),
+    cutout=f"cutouts/{SHA}/blazepose-1.png",
+    model="blazepose-1",
+)
+
 EXPECTED: tuple[Event, ...] = (
     SUBMITTED,
-    ImageDownloaded(
-        **RUN,
-        source=SUBMITTED.source,
-        stages=SUBMITTED.stages,
-        force=True,
-        sha256="ab" * 32,
-        etag='"33a64df5"',
-        last_modified="Mon, 01 Jan 2024 00:00:00 GMT",
-    ),
+    DOWNLOADED,
+    ValidationPostponed.model_validate(DOWNLOADED.model_dump()),
     DownloadPostponed(
         **{name: getattr(SUBMITTED, name) for name in ImageSubmitted.model_fields},
         due=datetime(2026, 1, 2, 3, 4, 36, 500000, tzinfo=UTC),
@@ -110,17 +127,8 @@ EXPECTED: tuple[Event, ...] = (
         top5=tuple(Label(label=label, probability=chance) for label, chance in LABELS),
         model="garment-net-1",
     ),
-    PoseEstimated(
-        **RESULT,
-        subject="worn",
-        keypoints=(
-            Keypoint(name="neck", x=0.5, y=0.18, confidence=0.9),
-            Keypoint(name="left_shoulder", x=0.62, y=0.22, confidence=0.88),
-        ),
-        box=Box(left=0.2, top=0.15, right=0.8, bottom=0.9),
-        cutout=f"cutouts/{SHA}/blazepose-1.png",
-        model="blazepose-1",
-    ),
+    POSED,
+    ShotsPostponed.model_validate(POSED.model_dump()),
     ShotsCut(
         **RESULT,
         shots=(

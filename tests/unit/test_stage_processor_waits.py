@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from agents.stages.errors import Unavailable
+from agents.stages.errors import TakesLong, Unavailable
 from agents.stages.stage import one_by_one
 from storage.artifacts.store import ArtifactStore
 from storage.errors import StoreUnavailable
@@ -95,6 +95,20 @@ async def test_a_time_out_on_a_frozen_store_is_no_failure_of_the_stage(
     assert isinstance(event, ClothSewn)
     assert event.attempts == 1
     assert len(calls) > 6
+
+
+async def test_work_that_takes_long_is_postponed(sewing: Sewing) -> None:
+    class SewingPostponed(Cut):
+        topic: ClassVar[str] = "sewing-postponed"
+
+    sewing.stage_facts = {"postponed": lambda event: SewingPostponed(**event.model_dump())}
+    late, made = sorted(
+        await sewing.process(raising(TakesLong("knitting"), 1), cut(1), cut(2)), key=number_of
+    )
+    assert isinstance(late, SewingPostponed)
+    assert (late.run, late.lane, late.sha256) == (2, "bulk", cut(1).sha256)
+    assert isinstance(made, ClothSewn)
+    assert sewing.calls.count(1) == 1
 
 
 async def test_an_unavailable_broker_is_waited_for(sewing: Sewing) -> None:
