@@ -70,11 +70,12 @@ class Running:
     @contextmanager
     def memory(self) -> Iterator[Memory]:
         """Measure the memory of all processes inside the block, four times a second."""
-        memory, done = Memory(memory_mb(self._process.pid)), threading.Event()
+        pid = self._process.pid
+        memory, done = Memory(own_mb(pid)), threading.Event()
 
         def watch() -> None:
             while not done.wait(0.25):
-                memory.add(memory_mb(self._process.pid))
+                memory.add(memory_mb(pid), own_mb(pid))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -100,18 +101,25 @@ class Running:
 
 @dataclass
 class Memory:
-    """Proportional set sizes, in MB: the first measurement and the highest one."""
+    """Measurements of all processes, in MB: the highest proportional set size, and the first and
+    the highest size of the memory without files.
 
-    first_mb: float
+    A file that other systems on the machine map too counts in parts, so the set size rises when
+    one of these systems ends.
+    """
+
+    first_own_mb: float
     peak_mb: float = 0.0
+    peak_own_mb: float = 0.0
 
-    def add(self, measured_mb: float) -> None:
+    def add(self, measured_mb: float, own_mb: float) -> None:
         self.peak_mb = max(self.peak_mb, measured_mb)
+        self.peak_own_mb = max(self.peak_own_mb, own_mb)
 
     @property
     def risen_mb(self) -> float:
-        """The highest measurement minus the first one."""
-        return round(max(0.0, self.peak_mb - self.first_mb), 1)
+        """By how much the memory without files rose after the first measurement."""
+        return round(max(0.0, self.peak_own_mb - self.first_own_mb), 1)
 
 
 @contextmanager
@@ -143,7 +151,13 @@ def memory_mb(pid: int) -> float:
 
     PSS counts a shared page once, divided among the processes that map it.
     """
-    return round(sum(_pss(process) for process in _family(pid)) / 1e6, 1)
+    return round(sum(_pss(process, "Pss") for process in _family(pid)) / 1e6, 1)
+
+
+def own_mb(pid: int) -> float:
+    """Return the memory without files, in MB, of a process and its child processes."""
+    parts = ("Pss_Anon", "Pss_Shmem")
+    return round(sum(_pss(each, part) for each in _family(pid) for part in parts) / 1e6, 1)
 
 
 def _family(pid: int) -> list[int]:
@@ -163,10 +177,10 @@ def _role(pid: int) -> str:
         return ""
 
 
-def _pss(pid: int) -> float:
+def _pss(pid: int, part: str) -> float:
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:  # the process has ended
         return 0.0
-    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    found = re.search(rf"^{part}:\s+(\d+) kB", text, re.MULTILINE)
     return int(found[1]) * 1024.0 if found else 0.0

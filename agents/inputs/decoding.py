@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ from agents.inputs.confinement import Confinement, supported
 from agents.inputs.memory import MemoryBudget, default_budget
 from agents.inputs.messages import Message
 from agents.inputs.sandbox import SandboxCrashed, SandboxFull, SandboxPool, SandboxTimeout
-from agents.stages.errors import Rejected, TakesLong
+from agents.stages.errors import Rejected, TakesLong, Unavailable
 
 _ONCE_MORE = 3
 """The second try gets so many times the memory of the first."""
-
+PHOTOS_IN_MEMORY, ROOM_WAIT_S = 100 << 20, 15.0
+"""Bytes of photos that a worker holds at once, and the longest wait for so many. One photo of 50 MB
+and its copy without metadata fill them; of usual photos, the threads limit the number."""
 QUICK_S = 1.0
 """Photos that need more seconds of computing are decoded one at a time, beside the others. So eight
 of them delay the photos behind them by a few seconds, on two cores."""
@@ -64,10 +67,14 @@ class Decoder:
         max_pixels: int = 100_000_000,
         memory_bytes: int | None = None,
         long_side: int = 1024,
+        room_wait_s: float = ROOM_WAIT_S,
         confinement: Confinement | None = None,
     ) -> None:
         self.budget = MemoryBudget(memory_bytes or default_budget())
         self.confinement = confinement or supported()
+        self._photos = MemoryBudget(PHOTOS_IN_MEMORY)
+        self._slow_photos = MemoryBudget(PHOTOS_IN_MEMORY)
+        self._room_wait_s = room_wait_s
         self._children = SandboxPool(
             "agents.vision.images.decoding_child",
             count=processes,
@@ -78,6 +85,25 @@ class Decoder:
         self._cpu_s = min(cpu_s, timeout_s)
         self._max_pixels = max_pixels
         self._long_side = long_side
+
+    @contextmanager
+    def room(self, size: int, *, quick_s: float | None = None) -> Iterator[None]:
+        """Reserve memory of this worker for a photo of ``size`` bytes and its copy.
+
+        Callers read a photo inside the context. Photos that take long (no ``quick_s``) have
+        memory of their own, so the others do not wait for them. Raises `Unavailable` when other
+        photos have kept the memory for too long.
+        """
+        need = min(2 * size, PHOTOS_IN_MEMORY)
+        photos = self._slow_photos if quick_s is None else self._photos
+        with ExitStack() as reserved:
+            try:
+                reserved.enter_context(photos.reserve(need, self._room_wait_s))
+            except TimeoutError:
+                raise Unavailable(
+                    "memory", "other large photos are in work", retry_after_s=1.0
+                ) from None
+            yield
 
     def inspect(self, data: bytes, *, quick_s: float | None = None) -> InspectedImage:
         """Decode a photo; return its properties and its working copy.

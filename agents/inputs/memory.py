@@ -37,15 +37,21 @@ class MemoryBudget:
         return len(self._queue)
 
     @contextmanager
-    def reserve(self, size: int) -> Iterator[None]:
-        """Reserve ``size`` bytes; wait until so many are free. Raises `BudgetExceeded`."""
+    def reserve(self, size: int, wait_s: float | None = None) -> Iterator[None]:
+        """Reserve ``size`` bytes; wait until so many are free, at most ``wait_s`` seconds.
+
+        Raises `BudgetExceeded` and `TimeoutError`.
+        """
         if size > self.total:
             raise BudgetExceeded
         ticket = object()
         with self._changed:
             self._queue.append(ticket)
             try:
-                self._changed.wait_for(lambda: self._queue[0] is ticket and self._free >= size)
+                if not self._changed.wait_for(
+                    lambda: self._queue[0] is ticket and self._free >= size, wait_s
+                ):
+                    raise TimeoutError(f"{size} bytes were not free in {wait_s} s")
                 self._free -= size
             finally:
                 self._queue.remove(ticket)

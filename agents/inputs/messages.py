@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import struct
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _HEADER = struct.Struct("!I")
+_PIECE = 1 << 18
 MAX_BYTES, MAX_JSON = 500_000_000, 1_000_000
 """Limits of a child's answer in bytes, in total and for its JSON. Parsed JSON needs many times its
 size, and a child that a photo has taken over must not exhaust the parent's memory."""
@@ -40,7 +42,7 @@ def receive(
     header: dict[str, Any] = json.loads(_read(source, length, deadline))
     sizes = header.pop("sizes")
     _check(sizes, max_bytes)
-    return header, [bytes(_read(source, size, deadline)) for size in sizes]
+    return header, [_read(source, size, deadline) for size in sizes]
 
 
 def _check(sizes: Sequence[Any], max_bytes: int | None) -> None:
@@ -50,14 +52,14 @@ def _check(sizes: Sequence[Any], max_bytes: int | None) -> None:
         raise EOFError(f"the message has more than {max_bytes:,} bytes")
 
 
-def _read(source: socket.socket, size: int, deadline: float | None) -> bytearray:
-    data = bytearray(size)
-    view, at = memoryview(data), 0
-    while at < size:
+def _read(source: socket.socket, size: int, deadline: float | None) -> bytes:
+    """Return the next ``size`` bytes. They are in memory only once: a photo may have 50 MB."""
+    data, left = io.BytesIO(), size
+    while left:
         if deadline is not None:
             source.settimeout(max(deadline - time.monotonic(), 0.001))
-        count = source.recv_into(view[at:])
-        if not count:
+        piece = source.recv(min(left, _PIECE))
+        if not piece:
             raise EOFError
-        at += count
-    return data
+        left -= data.write(piece)
+    return data.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from streams.stages.registry import SHOTS
 
 class Cuts(Protocol):
     """The part that shots uses of `agents.inputs.decoding.Decoder`."""
+
+    def room(self, size: int, *, quick_s: float | None = None) -> AbstractContextManager[None]: ...
 
     def measure(self, data: bytes) -> tuple[int, int]: ...
 
@@ -38,9 +41,11 @@ def shots_stage(*, decoder: Cuts, quick_s: float = QUICK_S) -> Stage:
     ) -> ShotsTaken:
         if event.subject == "none":
             return ShotsTaken()
-        data = artifacts.get(keys.original(event.sha256))
-        views = plan_views(event, *decoder.measure(data))
-        pictures = decoder.crops(data, [_edges(view) for view in views], quick_s=quick_s)
+        original = keys.original(event.sha256)
+        with decoder.room(artifacts.stat(original).size, quick_s=quick_s):
+            data = artifacts.get(original)
+            views = plan_views(event, *decoder.measure(data))
+            pictures = decoder.crops(data, [_edges(view) for view in views], quick_s=quick_s)
         shots = []
         for view, picture in zip(views, pictures, strict=True):
             key = keys.shot(event.sha256, f"{SHOTS.version}-{payload_digest(event)}", view.label)

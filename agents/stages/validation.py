@@ -7,7 +7,9 @@ last. So a redelivery after a kill finds either the object or the record of its 
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+import io
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -17,6 +19,7 @@ from agents.inputs.fetching import SourceRecord, load_source, save_source
 from agents.stages.errors import Rejected, Unavailable
 from agents.stages.resources import Resources
 from agents.stages.stage import CachedResult, Stage, one_by_one
+from agents.vision.images import formats
 from storage.artifacts import keys, media_types
 from storage.artifacts.erasure import is_being_erased
 from storage.artifacts.store import ArtifactInfo, ArtifactStore
@@ -29,6 +32,8 @@ Submission = ImageSubmitted | ImageDownloaded
 
 class Decodes(Protocol):
     """The part of `agents.inputs.decoding.Decoder` that validation uses."""
+
+    def room(self, size: int, *, quick_s: float | None = None) -> AbstractContextManager[None]: ...
 
     def inspect(self, data: bytes, *, quick_s: float | None = None) -> InspectedImage: ...
 
@@ -86,16 +91,12 @@ class _Validation:
         if key == keys.upload(event.job_id) and (found := self._seen_before(event, artifacts)):
             artifacts.delete(key)  # a second upload by the same link; the job has a photo
             return found
-        try:
-            info = artifacts.stat(key)
-            if info.size > self._max_bytes:
-                raise Rejected("too-large", f"The file has more than {self._max_bytes:,} bytes.")
-            data = artifacts.get(key)
-        except InvalidKey as error:
-            raise Rejected("source-not-allowed", "The object key is invalid.", key) from error
-        except ArtifactNotFound:
-            return self._from_earlier_delivery(event, key, artifacts)
-        return self._finish(event, data, artifacts, SourceRecord(sha256=_sha256(data)), info)
+        with self._object(key, artifacts) as stored:
+            if stored:
+                data, info = stored
+                known = SourceRecord(sha256=_sha256(data))
+                return self._finish(event, data, artifacts, known, info)
+        return self._from_earlier_delivery(event, key, artifacts)
 
     def _from_earlier_delivery(
         self, event: Submission, key: str, artifacts: ArtifactStore
@@ -123,17 +124,51 @@ class _Validation:
             known = SourceRecord(sha256=event.sha256)  # downloading has claimed the content
             if found := self._known_content(event, known, artifacts):
                 return found
-        try:
-            info = artifacts.stat(key)
-            if info.size > self._max_bytes:
-                raise Rejected("too-large", f"The file has more than {self._max_bytes:,} bytes.")
-            data = artifacts.get(key)
-        except ArtifactNotFound:
-            return self._from_earlier_delivery(event, key, artifacts)
-        known = SourceRecord(
-            sha256=_sha256(data), etag=event.etag, last_modified=event.last_modified
-        )
-        return self._finish(event, data, artifacts, known, info)
+        with self._object(key, artifacts) as stored:
+            if stored:
+                data, info = stored
+                known = SourceRecord(
+                    sha256=_sha256(data), etag=event.etag, last_modified=event.last_modified
+                )
+                return self._finish(event, data, artifacts, known, info)
+        return self._from_earlier_delivery(event, key, artifacts)
+
+    @contextmanager
+    def _object(
+        self, key: str, artifacts: ArtifactStore
+    ) -> Iterator[tuple[bytes, ArtifactInfo] | None]:
+        """Yield an object and its facts, None without the object; its memory is reserved.
+
+        The first bytes tell whether the object is a photo; the others are read only then.
+        """
+        found: tuple[bytes, ArtifactInfo] | None = None
+        with ExitStack() as reserved:
+            try:
+                info = artifacts.stat(key)
+                self._check_size(info.size)
+                reserved.enter_context(self._decoder.room(info.size, quick_s=self._quick_s))
+                found = self._read(key, artifacts), info
+            except InvalidKey as error:
+                raise Rejected("source-not-allowed", "The object key is invalid.", key) from error
+            except ArtifactNotFound:
+                found = None
+            yield found
+
+    def _read(self, key: str, artifacts: ArtifactStore) -> bytes:
+        data, checked = io.BytesIO(), False
+        for chunk in artifacts.stream(key):
+            size = data.tell() + data.write(chunk)
+            self._check_size(size)  # an uploader may replace the object meanwhile
+            if not checked and size >= formats.HEAD:
+                formats.accepted(data.getbuffer()[: formats.HEAD].tobytes())
+                checked = True
+        if not checked:
+            formats.accepted(data.getvalue())
+        return data.getvalue()
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise Rejected("too-large", f"The file has more than {self._max_bytes:,} bytes.")
 
     def _known_content(
         self, event: Submission, known: SourceRecord, artifacts: ArtifactStore
@@ -142,11 +177,10 @@ class _Validation:
         _claim(event, known, artifacts)
         if not event.force and (kept := _stored_result(known.sha256, artifacts)):
             return CachedResult(kept)
-        try:
-            data = artifacts.get(keys.original(known.sha256))
-        except ArtifactNotFound:
-            return None
-        return self._validated(data, known.sha256, artifacts, None)
+        with self._object(keys.original(known.sha256), artifacts) as stored:
+            if stored is None:
+                return None
+            return self._validated(stored[0], known.sha256, artifacts, None)
 
     def _finish(
         self,

@@ -17,7 +17,8 @@ import time
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -245,15 +246,24 @@ def _post_json(target: Target, body: bytes) -> str:
 @attack("eight base64 uploads of 45 MB at once")
 def base64_uploads(target: Target) -> str:
     body = b'{"image_base64":"' + base64.b64encode(bytes(range(256)) * 176_000) + b'"}'
-    answers: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(_post_json(target, body))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return _counted(answers)
+    return _at_once(target, [body] * 8)
+
+
+def _at_once(target: Target, bodies: Sequence[bytes]) -> str:
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        return _counted(list(pool.map(lambda body: _post_json(target, body), bodies)))
+
+
+@attack("eight base64 photos of 45 MB at once")
+def base64_photos(target: Target) -> str:
+    comment = b"\xff\xfe\xff\xff" + b"c" * 65_533
+    bodies = []
+    for number in range(8):
+        image = Image.new("RGB", (300, 400), (number * 30, 40, 90))
+        small = _encoded(image, "JPEG")
+        large = small[:2] + comment * 687 + small[2:]
+        bodies.append(b'{"image_base64":"' + base64.b64encode(large) + b'"}')
+    return _at_once(target, bodies)
 
 
 @attack("unknown query parameters")

@@ -105,7 +105,10 @@ class MinioArtifacts:
         )
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
-        return b"".join(self.stream(key, offset=offset, length=length))
+        data = io.BytesIO()  # joining a list of the chunks would need twice the memory
+        for chunk in self.stream(key, offset=offset, length=length):
+            data.write(chunk)
+        return data.getvalue()
 
     def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         if length == 0:  # S3 has no empty range

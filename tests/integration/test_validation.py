@@ -108,6 +108,39 @@ def test_a_claim_is_written_before_the_result_is_returned(
     assert store.list(keys.claim(SHA)) == claims
 
 
+class CountingStore(DirectoryArtifacts):
+    """Counts the bytes that are read."""
+
+    read = 0
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        data = super().get(key, offset=offset, length=length)
+        self.read += len(data)
+        return data
+
+    def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        for chunk in super().stream(key, offset=offset, length=length):
+            self.read += len(chunk)
+            yield chunk
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (bytes(range(256)) * 19_000, "not-an-image"),
+        (b"%PDF-1.7" + bytes(4_800_000), "unsupported-format"),
+        (b"", "empty-file"),
+    ],
+)
+def test_of_a_large_file_that_is_no_photo_only_the_begin_is_read(
+    stage: Stage, tmp_path: Path, data: bytes, code: str
+) -> None:
+    """Eight uploads of 45 MB at once cost 249 MB of memory before."""
+    store = CountingStore(tmp_path, LinkSigner(b"0123456789abcdef", ""))
+    assert code_of(stage, uploaded(store, data), store) == code
+    assert store.read <= 600_000
+
+
 @pytest.mark.parametrize(("ago", "waits"), [(timedelta(0), True), (timedelta(hours=1), False)])
 def test_content_that_is_being_erased_is_unavailable(
     stage: Stage, store: DirectoryArtifacts, ago: timedelta, waits: bool

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from pillow_heif import register_heif_opener
 
+from agents.inputs.decoding import Decoder
 from agents.inputs.memory import (
     LEAST,
     MOST,
@@ -17,6 +20,8 @@ from agents.inputs.memory import (
     default_budget,
     memory_limit,
 )
+from agents.inputs.messages import receive, send
+from agents.stages.errors import Unavailable
 from agents.vision.images import cost
 from tests.garments import encoded, jpeg
 
@@ -62,6 +67,47 @@ def test_more_than_the_budget_is_refused_and_an_error_frees_the_memory() -> None
     with pytest.raises(ZeroDivisionError), budget.reserve(60):
         raise ZeroDivisionError
     assert budget.free == 100
+
+
+def test_a_wait_with_a_limit_ends_and_lets_others_pass() -> None:
+    budget = MemoryBudget(100)
+    with budget.reserve(60):
+        with pytest.raises(TimeoutError), budget.reserve(90, wait_s=0.01):
+            pass
+        assert budget.waiting == 0
+        with budget.reserve(40, wait_s=0.01):
+            assert budget.free == 0
+    assert budget.free == 100
+
+
+def test_a_received_photo_is_in_memory_only_once() -> None:
+    """Two copies of a photo of 50 MB would count twice, in the worker and in its child."""
+    ours, theirs = socket.socketpair()
+    photo = bytes(20 * MIB)
+    with ours, theirs:
+        sender = threading.Thread(target=send, args=(theirs, {"ask": "inspect"}, [photo]))
+        sender.start()
+        tracemalloc.start()
+        try:
+            _, blobs = receive(ours)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        sender.join(5)
+    assert blobs == [photo]
+    assert peak < 1.3 * len(photo)
+
+
+def test_large_photos_take_turns_and_small_ones_do_not_wait() -> None:
+    """A photo that waits too long is tried again later: it is not lost."""
+    decoder = Decoder(processes=1, room_wait_s=0.01)
+    with decoder.room(40_000_000, quick_s=1):
+        with decoder.room(5_000_000, quick_s=1), decoder.room(40_000_000):
+            pass  # a small photo, and one that takes long
+        with pytest.raises(Unavailable), decoder.room(40_000_000, quick_s=1):
+            pass
+    with decoder.room(900_000_000), pytest.raises(TimeoutError):
+        raise TimeoutError  # of the caller, for example of its store
 
 
 @pytest.mark.parametrize(

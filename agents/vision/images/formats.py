@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agents.stages.errors import Rejected
+
 ACCEPTED = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF")
 """The accepted formats, by Pillow's names. MPO is JPEG with more pictures after the first."""
 
@@ -15,8 +17,9 @@ _ISO_BRANDS = {
     b"hevc": "HEIF",
     b"hevx": "HEIF",
 }
-_HEAD = 65_536
-"""Bytes in which a file of the general brand ``mif1`` names its pictures' coding."""
+HEAD = 65_536
+"""Bytes that tell the format. In them, a file of the general brand ``mif1`` names the coding of its
+pictures."""
 _SEQUENCE_BRANDS = (b"avis", b"hevc", b"hevx")
 _OTHERS = (
     (b"BM", "BMP"),
@@ -48,9 +51,24 @@ def sniff(data: bytes) -> str | None:
         return "WEBP"
     if data[4:8] == b"ftyp":
         brands = _brands(data)
-        general = "HEIF" if b"mif1" in brands and b"hvc1" in data[:_HEAD] else "ISO media"
+        general = "HEIF" if b"mif1" in brands and b"hvc1" in data[:HEAD] else "ISO media"
         return next((_ISO_BRANDS[brand] for brand in brands if brand in _ISO_BRANDS), general)
     return next((name for magic, name in _OTHERS if data.startswith(magic)), None)
+
+
+def accepted(data: bytes) -> str:
+    """Return the format, one of `ACCEPTED`, of the first `HEAD` bytes. Raises `Rejected`."""
+    if not data:
+        raise Rejected("empty-file", "The file is empty.")
+    kind = sniff(data)
+    if kind is None:
+        raise Rejected("not-an-image", "The file is not an image.")
+    if kind not in ACCEPTED:
+        raise Rejected(
+            "unsupported-format",
+            f"{kind} is not supported; send JPEG, PNG, GIF, WebP, AVIF or HEIC.",
+        )
+    return kind
 
 
 def is_sequence(data: bytes) -> bool:

@@ -176,16 +176,7 @@ def pixel_limit(kind: str, max_pixels: int) -> int:
 
 
 def _open(data: bytes, max_pixels: int) -> _Opened:
-    if not data:
-        raise Rejected("empty-file", "The file is empty.")
-    kind = formats.sniff(data)
-    if kind is None:
-        raise Rejected("not-an-image", "The file is not an image.")
-    if kind not in formats.ACCEPTED:
-        raise Rejected(
-            "unsupported-format",
-            f"{kind} is not supported; send JPEG, PNG, GIF, WebP, AVIF or HEIC.",
-        )
+    kind = formats.accepted(data)
     max_pixels = pixel_limit(kind, max_pixels)
     with _decoders_errors():
         container = containers.read(data, kind)
