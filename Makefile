@@ -5,7 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Of the tests: as many as two cores bear; three make browsers and brokers late. One where servers
-# are lent, since each would run a whole Lookstream on them.
+# are lent, since each would run a whole Lookstream on them. A process that crashes ends the run: with
+# another one in its place, pytest-xdist waits forever.
 PROCESSES ?= $(if $(LOOKSTREAM_TEST_KAFKA)$(LOOKSTREAM_TEST_ARTIFACTS)$(LOOKSTREAM_TEST_JOBS),0,2)
 PYTEST_ARGS ?=
 TRAINED ?= build/trained
@@ -36,7 +37,7 @@ up: $(VENV)/.ready ## Run everything: page and API on http://127.0.0.1:8000
 
 test: $(VENV)/.ready-dev ## All tests; real servers too where Java, Maven and Go are there
 	@echo "Running the tests in $(if $(filter 0,$(PROCESSES)),one process,$(PROCESSES) processes (PROCESSES=0: in one)) …"
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(PYTEST_ARGS)
 
 check: $(VENV)/.ready-dev ## Style, types, import rules
 	@$(BIN)/ruff check .

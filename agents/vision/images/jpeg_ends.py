@@ -12,6 +12,7 @@ import random
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 
 from PIL import JpegImagePlugin
 
@@ -73,12 +74,13 @@ def _picture(data: bytes) -> int | None:
     return found
 
 
-def scans(data: bytes) -> int:
-    """Count the scans of a JPEG up to its first end marker.
+def scans(data: bytes, most: int) -> int:
+    """Count the scans of a JPEG up to its first end marker, but at most ``most`` scans.
 
     Raises SyntaxError for a file of more than 100,000 segments or with a gap between them.
     """
-    return sum(kind == _SOS for kind, _ in _segments(data))
+    found = (kind for kind, _ in _segments(data) if kind == _SOS)
+    return sum(1 for _ in islice(found, most))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -180,7 +180,7 @@ def _open(data: bytes, max_pixels: int) -> _Opened:
     max_pixels = pixel_limit(kind, max_pixels)
     with _decoders_errors():
         container = containers.read(data, kind)
-        scans = jpeg_ends.scans(data) if kind == "JPEG" else 1
+        scans = jpeg_ends.scans(data, _MAX_SCANS + 1) if kind == "JPEG" else 1
     if container.incomplete:
         raise Rejected("truncated-image", "The image is incomplete: its end is missing.")
     if container.size:
@@ -211,7 +211,7 @@ def _check_scans(count: int, size: tuple[int, int]) -> None:
     if count > most:
         raise Rejected(
             "too-many-scans",
-            f"The JPEG has {count:,} scans; at most {most} are allowed for its size.",
+            f"The JPEG has more than {most} scans, the most that are allowed for its size.",
         )
 
 
