@@ -279,9 +279,17 @@ class AsyncClient:
             if not events.over:
                 await async_sleep(pause.seconds)
 
-    async def download(self, job_id: str, folder: Path | str) -> list[Path]:
-        """Download all artifacts of a job into a folder (``neck.jpg``…), and ``job.json``."""
-        return await self._run(reading.download(self._gateway, job_id, Path(folder)))
+    async def download(
+        self, job_id: str, folder: Path | str, *, untouched: bool = False
+    ) -> list[Path]:
+        """Download all artifacts of a job into a folder (``neck.jpg``…), and ``job.json``.
+
+        ``original.jpg`` is a copy without metadata. With ``untouched``, also download the file as
+        it was submitted (``untouched.jpg``): its metadata may tell place, time and camera.
+        """
+        return await self._run(
+            reading.download(self._gateway, job_id, Path(folder), untouched=untouched)
+        )
 
     async def info(self) -> Info:
         """Return the addresses of the running system."""

@@ -327,12 +327,21 @@ def download(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="The folder for the jobs' folders."),
     ] = Path(),
+    untouched: Annotated[
+        bool,
+        typer.Option(
+            "--untouched",
+            help="Also download the file as it was submitted. Its metadata may tell place, "
+            "time and camera.",
+        ),
+    ] = False,
     gateway: Gateway = DEFAULT_GATEWAY,
     as_json: AsJson = False,
 ) -> None:
     """Download all artifacts of jobs: original, thumbnails, shots, annotated picture, `job.json`.
 
-    Each job gets a folder with its id as the name. A file appears only when it is complete.
+    Each job gets a folder with its id as the name. A file appears only when it is complete. The
+    original is a copy in full size without metadata.
 
     **Example**
 
@@ -343,7 +352,10 @@ def download(
     with reporting_errors(), Client(gateway) as client:
         with ThreadPoolExecutor(PARALLEL) as threads:
             fetching = {
-                job_id: threads.submit(client.download, job_id, output / job_id) for job_id in jobs
+                job_id: threads.submit(
+                    client.download, job_id, output / job_id, untouched=untouched
+                )
+                for job_id in jobs
             }
         files, succeeded = for_each(list(fetching), lambda job_id: fetching[job_id].result())
     paths = [path for each in files for path in each]

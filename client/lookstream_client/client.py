@@ -281,9 +281,13 @@ class Client:
             if not events.over:
                 sleep(pause.seconds)
 
-    def download(self, job_id: str, folder: Path | str) -> list[Path]:
-        """Download all artifacts of a job into a folder (``neck.jpg``…), and ``job.json``."""
-        return self._run(reading.download(self._gateway, job_id, Path(folder)))
+    def download(self, job_id: str, folder: Path | str, *, untouched: bool = False) -> list[Path]:
+        """Download all artifacts of a job into a folder (``neck.jpg``…), and ``job.json``.
+
+        ``original.jpg`` is a copy without metadata. With ``untouched``, also download the file as
+        it was submitted (``untouched.jpg``): its metadata may tell place, time and camera.
+        """
+        return self._run(reading.download(self._gateway, job_id, Path(folder), untouched=untouched))
 
     def info(self) -> Info:
         """Return the addresses of the running system."""

@@ -22,7 +22,7 @@ from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -58,7 +58,8 @@ class Request:
     The body is ``json``, or ``content`` (a path is streamed), or a form of ``fields`` with one
     ``file``. If ``into`` is set, the body of a successful answer is written to that file.
     ``extra_wait_s`` is added to the usual time-out. A request that is not ``repeatable`` is not
-    sent again after the connection broke, because the gateway may have processed it.
+    sent again after the connection broke, because the gateway may have processed it. With
+    ``may_redirect``, a redirect is a successful answer; the caller decides what to do with it.
     """
 
     method: str
@@ -73,6 +74,7 @@ class Request:
     into: Path | None = None
     extra_wait_s: float = 0.0
     repeatable: bool = True
+    may_redirect: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,12 @@ class Answer:
     def good(self) -> bool:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
+
+    @property
+    def target(self) -> str | None:
+        """The complete URL to which this answer redirects, or None."""
+        location = self.headers.get("Location", "")
+        return urljoin(self.url, location) if 300 <= self.status < 400 and location else None
 
     def document(self) -> dict[str, Any] | None:
         """Return the JSON object in the body, or None."""
@@ -280,6 +288,8 @@ class Gateway:
             try:
                 answer: Answer = yield request
                 self.reached = True
+                if request.may_redirect and answer.target:
+                    return answer
                 if answer.status not in TEMPORARY:
                     return checked(answer)
                 error: Exception = refusal(answer)

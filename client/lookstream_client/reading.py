@@ -42,6 +42,7 @@ PREDICTED_WITHIN_S = 35.0
 PAGE = 200
 SIMILAR = 12
 ORIGINAL = "original"
+UNTOUCHED = "untouched"
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "HEIF": ".heic"}
 HTTP_NO_CONTENT = 204
 SILENCE_S = 45.0
@@ -153,17 +154,18 @@ class Artifact:
     url: str
 
 
-def artifacts(found: Job) -> list[Artifact]:
-    """Return the artifacts of a job, each with a different name.
+def artifacts(found: Job, *, untouched: bool = False) -> list[Artifact]:
+    """Return the artifacts of a job, each with a different name; with ``untouched``, also the file
+    as it was submitted.
 
     A shot is named after its label (``neck.jpg``). The others are ``original.jpg``,
-    ``annotated.jpg``, ``cutout.png`` and ``thumbnail-96x128.jpg``. If the photo had a file name,
-    the names start with that name: ``shirt-front.jpg``, ``shirt-front-neck.jpg``.
+    ``annotated.jpg``, ``cutout.png``, ``thumbnail-96x128.jpg`` and ``untouched.jpg``. If the photo
+    had a file name, the names start with that name: ``shirt-front.jpg``, ``shirt-front-neck.jpg``.
     """
     named_as = Path(found.filename).stem if found.filename else ""
     names: Counter[str] = Counter()
     named = []
-    for stem, suffix, url in _pictures(found):
+    for stem, suffix, url in [*_pictures(found), *(_untouched(found) if untouched else ())]:
         if named_as:
             stem = named_as if stem == ORIGINAL else f"{named_as}-{stem}"
         stem = re.sub(r"[^\w.-]+", "-", stem).strip(".-") or "artifact"
@@ -173,15 +175,18 @@ def artifacts(found: Job) -> list[Artifact]:
     return named
 
 
-def download(gateway: Gateway, job_id: str, folder: Path) -> Flow[list[Path]]:
+def download(
+    gateway: Gateway, job_id: str, folder: Path, *, untouched: bool = False
+) -> Flow[list[Path]]:
     """Download a job's artifacts and ``job.json`` into a folder; return the files.
 
+    With ``untouched``, also the file as it was submitted, with its metadata.
     A file appears only when it is complete.
     """
     found = yield from job(gateway, job_id)
     yield Work(partial(folder.mkdir, parents=True, exist_ok=True))
     written = []
-    for artifact in artifacts(found):
+    for artifact in artifacts(found, untouched=untouched):
         target = folder / artifact.name
         yield from _fetched(gateway, artifact.url, target)
         written.append(target)
@@ -193,7 +198,9 @@ def download(gateway: Gateway, job_id: str, folder: Path) -> Flow[list[Path]]:
 def _fetched(gateway: Gateway, url: str, target: Path) -> Flow[None]:
     part = _beside(target)
     try:
-        yield from gateway.ask(Request("GET", url, into=part))
+        answer = yield from gateway.ask(Request("GET", url, into=part, may_redirect=True))
+        if answer.target:
+            yield from gateway.ask(Request("GET", answer.target, into=part))
         yield Work(partial(part.replace, target))
     finally:
         part.unlink(missing_ok=True)
@@ -225,6 +232,12 @@ def _pictures(found: Job) -> Iterator[tuple[str, str, str]]:
     for thumbnail in found.thumbnails:
         stem = f"thumbnail-{thumbnail.width}x{thumbnail.height}"
         yield stem, _suffix(thumbnail.url), thumbnail.url
+
+
+def _untouched(found: Job) -> Iterator[tuple[str, str, str]]:
+    if original := found.original:
+        suffix = SUFFIXES.get(original.format, f".{original.format.lower()}")
+        yield UNTOUCHED, suffix, f"{_path(found.job_id)}/original"
 
 
 def _suffix(url: str) -> str:

@@ -81,11 +81,12 @@ def test_all_client_commands_on_one_job(system: System, tmp_path: Path) -> None:
     assert [job["job_id"] for job in listed(system, group)] == [job_id]
     assert system.job(job_id)["caption"] in system.cli("show", job_id).stdout  # type: ignore[index]
 
-    fetched = system.cli("download", job_id, "-o", str(tmp_path / "out"))
+    fetched = system.cli("download", job_id, "-o", str(tmp_path / "out"), "--untouched")
     assert fetched.returncode == 0, fetched.stderr
     files = {file.name: file for file in map(Path, fetched.stdout.splitlines())}
     assert pixels(files["dress.jpg"].read_bytes()) == pixels(path.read_bytes())
     assert {"dress-annotated.jpg", "job.json"} < set(files)
+    assert files["dress-untouched.jpg"].read_bytes() == path.read_bytes()
     assert all(file.stat().st_size > 0 for file in files.values())
 
     assert system.cli("rerun", job_id, "--stages", "captioning").returncode == 0

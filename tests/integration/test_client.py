@@ -192,6 +192,21 @@ def test_downloading(client: Client, gateway: Serving, photo: Path, tmp_path: Pa
     assert json.loads(files[-1].read_text())["job_id"] == entry.job_id
     assert sorted(files) == sorted((tmp_path / "out" / "deep").iterdir())
 
+    gateway.artifacts.put(f"originals/{SHA}", b"with GPS")
+    files = client.download(entry.job_id, tmp_path / "all", untouched=True)
+    assert [file.name for file in files] == [*names[:3], "a-dress-untouched.png", "job.json"]
+    assert files[0].read_bytes() == b"copy"
+    assert files[3].read_bytes() == b"with GPS", "only on request"
+    assert sorted(files) == sorted((tmp_path / "all").iterdir())
+
+
+def test_the_untouched_file_of_a_rejected_photo_is_left_out(
+    client: Client, photo: Path, tmp_path: Path
+) -> None:
+    entry = client.submit(photo)
+    files = client.download(entry.job_id, tmp_path / "out", untouched=True)
+    assert [file.name for file in files] == ["job.json"]
+
 
 def test_deleting_and_running_again(client: Client, gateway: Serving, photo: Path) -> None:
     entry = client.submit(photo, stages=["captioning"])
