@@ -101,7 +101,7 @@ class Decoder:
                 reserved.enter_context(photos.reserve(need, self._room_wait_s))
             except TimeoutError:
                 raise Unavailable(
-                    "memory", "other large photos are in work", retry_after_s=1.0
+                    "memory", "other large photos are being decoded", retry_after_s=1.0
                 ) from None
             yield
 
@@ -158,13 +158,13 @@ class Decoder:
             raise self._too_much_memory(error.need) from error
         except SandboxCrashed as error:
             raise Rejected(
-                "decode-failed", "The image cannot be decoded.", "The decoder crashed on it."
+                "decode-failed", "The image cannot be decoded.", "The decoder process crashed."
             ) from error
         if rejected := reply[0].get("rejected"):
             raise Rejected(*rejected)
         if reply[0].get("out_of_memory"):
             raise Rejected(
-                "too-much-memory", "The image needs far more memory to decode than its size tells."
+                "too-much-memory", "Decoding the image needs more memory than its header announces."
             )
         if problem := reply[0].get("error"):
             raise RuntimeError(f"decoder: {problem}")

@@ -51,7 +51,8 @@ class RerunOptions(TypedDict, total=False):
 
 
 class Filters(TypedDict, total=False):
-    """Which jobs are listed. ``text`` searches captions; times are those of the submission."""
+    """Which jobs are listed. ``text`` searches captions and file names. ``since`` and ``until`` are
+    compared with the time of the submission."""
 
     status: str | Sequence[str]
     group: str | None
