@@ -219,6 +219,10 @@ def list_(
             help="Words that the caption or the file name contains.",
         ),
     ] = None,
+    needs_review: Annotated[
+        bool | None,
+        typer.Option(help="Only captions that a person should check, or only the others."),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Submitted at or after: 2h, 2026-01-31 (UTC)."),
@@ -249,6 +253,7 @@ def list_(
         colour=colour,
         label=label,
         text=text,
+        needs_review=needs_review,
         since=moment(since),
         until=moment(until),
     )

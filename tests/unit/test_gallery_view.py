@@ -47,6 +47,15 @@ def test_invalid_characters_are_dropped(given: str, kept: str) -> None:
     assert Filters.read({"colour": given}).colour == kept
 
 
+@pytest.mark.parametrize(
+    ("given", "asked"), [("", None), ("true", True), ("false", False), ("maybe", None)]
+)
+def test_the_review_filter(given: str, asked: bool | None) -> None:
+    filters = Filters.read({"needs_review": given})
+    assert filters.query().needs_review is asked
+    assert bool(filters) is (asked is not None)
+
+
 def test_an_unknown_status_does_not_filter() -> None:
     assert Filters.read({"status": "deleted"}).query().statuses == set(STATUSES)
 

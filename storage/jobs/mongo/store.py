@@ -27,7 +27,7 @@ from pymongo.errors import (
 from storage.errors import StorageError, StorageFull, StoreUnavailable
 from storage.jobs.documents import cursor_after, job_from_document, readable_jobs, timestamp
 from storage.jobs.mongo.queries import count, find_documents, vectors
-from storage.jobs.mongo.schema import create_indexes, from_stored, to_stored
+from storage.jobs.mongo.schema import bring_up_terms, create_indexes, from_stored, to_stored
 from storage.jobs.store import (
     IdempotencyRecord,
     Job,
@@ -141,6 +141,7 @@ class MongoJobs:
         database = self._client.get_default_database("lookstream")
         if not self._indexed:
             await create_indexes(database)
+            await bring_up_terms(database)
             self._indexed = True
         return database
 
