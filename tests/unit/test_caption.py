@@ -141,6 +141,17 @@ def test_the_wearer_has_the_confidence_of_the_age_group() -> None:
     assert found["gender"] == {"value": "women", "confidence": 0.95, "needs_review": False}
 
 
+def test_a_wearer_implied_by_a_doubtful_type_needs_review() -> None:
+    found = attributes(seen(types=(("dress", 0.6), ("shirt", 0.4))))
+    assert [found[name]["needs_review"] for name in ("type", "colour", "gender")] == [
+        True,
+        False,
+        True,
+    ]
+    child = attributes(seen(types=(("dress", 0.6),), genders=(("girls", 0.9),)))
+    assert child["gender"] == {"value": "girls", "confidence": 0.9, "needs_review": False}
+
+
 def test_a_broader_attribute_has_its_members_confidence() -> None:
     found = attributes(seen(types=(("jeans", 0.4), ("trousers", 0.3))))
     assert found["type"] == {"value": "pants", "confidence": 0.7, "needs_review": False}

@@ -31,6 +31,8 @@ WEARERS = {
     "men": ("Men's", "for men"),
     "women": ("Women's", "for women"),
 }
+ADULTS = ("men", "women")
+"""Wearers that only the type implies."""
 PAIRS = {
     "boxer shorts", "briefs", "cufflinks", "earrings", "socks", "stockings", "suspenders",
     "sunglasses", "trunks", "gloves", *below("pants"), *below("shorts"), *below("footwear"),
@@ -122,7 +124,7 @@ def attributes(seen: Prediction, own: Vocabulary = PLAIN) -> dict[str, Attribute
 
     Without a certain type or colour, the most probable word is returned, marked for review. Wearer
     (``gender``), pattern, sleeve and neckline are included only if they are certain. A photo
-    without a garment has no attributes.
+    without a garment has no attributes. A type marked for review marks the wearer that it implies.
     """
     sure = what_is_sure(seen)
     if sure.is_nothing:
@@ -139,6 +141,8 @@ def attributes(seen: Prediction, own: Vocabulary = PLAIN) -> dict[str, Attribute
     for head, word in sure.details:
         found[head] = (word, dict(rankings[head])[word])
     review = {*sure.review, *(["colour"] if _measured_otherwise(seen, sure.colour) else [])}
+    if "type" in review and sure.wearer in ADULTS:
+        review.add("gender")
     return {
         name: {
             "value": own.word(f"{name}s", word),
