@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,8 +111,13 @@ class Decoder:
         Raises `TakesLong` if that needs more than ``quick_s`` seconds of computing.
         """
         wanted = {"ask": "inspect", "long_side": self._long_side}
-        header, blobs = self._ask(wanted, data, quick_s)
-        return InspectedImage(**header["facts"], working=blobs[0], copy=blobs[1])
+        header, (working, copy) = self._ask(wanted, data, quick_s)
+        facts = header["facts"]
+        if not copy:  # encoding needs more memory, so it is a request of its own
+            with suppress(Rejected):
+                (copy,) = self.crops(data, [(0.0, 0.0, 1.0, 1.0)], quick_s=quick_s)
+                facts["copy_format"] = "JPEG"
+        return InspectedImage(**facts, working=working, copy=copy)
 
     def measure(self, data: bytes) -> tuple[int, int]:
         """Return width and height of the upright photo in pixels, read from its header."""

@@ -55,24 +55,25 @@ def _orientation(turn: int) -> bytes:
 
 
 def _jpeg(data: bytes, turn: int) -> bytes:
-    parts = [b"\xff\xd8"]
+    parts: list[bytes | memoryview] = [b"\xff\xd8"]
     if turn != 1:
         exif = b"Exif\0\0" + _orientation(turn)
         parts.append(b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif)
     for kind, segment in _segments(data):
-        name = segment[4:]
+        name = bytes(segment[4:18])
         if kind in _DECODED or (kind == 0xE2 and name.startswith(b"ICC_PROFILE\0")):
             parts.append(segment)
         elif kind == 0xE0 and name.startswith(b"JFIF\0") and len(name) >= 14:
             parts.append(b"\xff\xe0\0\x10" + name[:12] + b"\0\0")  # without its preview
         elif kind == 0xEE and name.startswith(b"Adobe") and len(name) >= 12:
             parts.append(b"\xff\xee\0\x0e" + name[:12])  # the colours' transform
-    return b"".join(parts) + b"\xff\xd9"
+    parts.append(b"\xff\xd9")
+    return b"".join(parts)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _segments(data: bytes) -> Iterator[tuple[int, memoryview]]:
     """Yield each segment up to the first end marker, a scan together with its coded pixels."""
-    at = 2
+    at, view = 2, memoryview(data)
     while marker := _MARKER.search(data, at):
         kind, start = marker[1][0], marker.end() - 2
         if kind == 0xD9:
@@ -84,7 +85,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         if kind == _SOS:
             following = _MARKER.search(data, end)
             end = following.start() if following else len(data)
-        yield kind, b"\xff" + data[start + 1 : end]
+        yield kind, view[start:end]
         at = end
 
 
@@ -92,15 +93,16 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _png(data: bytes, turn: int) -> bytes:
-    parts, at = [data[:8]], 8
+    view = memoryview(data)
+    parts, at = [view[:8]], 8
     while at + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         if kind in _PNG_PARTS:
-            parts.append(data[at : at + 12 + size])
+            parts.append(view[at : at + 12 + size])
         if kind == b"IHDR" and turn != 1:
             exif = b"eXIf" + _orientation(turn)
-            parts.append(struct.pack(">I", len(exif) - 4) + exif)
-            parts.append(struct.pack(">I", zlib.crc32(exif)))
+            size_of, sum_of = struct.pack(">I", len(exif) - 4), struct.pack(">I", zlib.crc32(exif))
+            parts.append(memoryview(size_of + exif + sum_of))
         at += 12 + size
         if kind == b"IEND":
             break
@@ -108,27 +110,28 @@ def _png(data: bytes, turn: int) -> bytes:
 
 
 def _webp(data: bytes, turn: int) -> bytes:
-    parts, extended = [], False
-    end = min(len(data), int.from_bytes(data[4:8], "little") + 8)
-    for kind, content in _chunks(data[:end], 12):
-        if kind not in _WEBP_PARTS:
-            continue
+    parts: list[bytes | memoryview] = []
+    end, extended = min(len(data), int.from_bytes(data[4:8], "little") + 8), False
+    for kind, content in _chunks(memoryview(data)[:end], 12):
         if kind == b"VP8X" and len(content) >= 10:
             flags = content[0] & ~(_WEBP_EXIF | _WEBP_XMP) | (_WEBP_EXIF if turn != 1 else 0)
-            content, extended = bytes([flags]) + content[1:10], True
+            parts += _chunk(kind, bytes([flags]) + content[1:10])
+            extended = True
         elif kind == b"ANMF":
-            frame = [
-                _chunk(*part) for part in _chunks(content, _FRAME_HEAD) if part[0] in _FRAME_PARTS
-            ]
-            content = content[:_FRAME_HEAD] + b"".join(frame)
-        parts.append(_chunk(kind, content))
+            frame: list[bytes | memoryview] = [content[:_FRAME_HEAD]]
+            for name, part in _chunks(content, _FRAME_HEAD):
+                if name in _FRAME_PARTS:
+                    frame += _chunk(name, part)
+            parts += _chunk(kind, b"".join(frame))
+        elif kind in _WEBP_PARTS:
+            parts += _chunk(kind, content)
     if turn != 1 and extended:
-        parts.append(_chunk(b"EXIF", _orientation(turn)))
-    body = b"WEBP" + b"".join(parts)
-    return struct.pack("<4sI", b"RIFF", len(body)) + body
+        parts += _chunk(b"EXIF", _orientation(turn))
+    size = 4 + sum(map(len, parts))
+    return b"".join([struct.pack("<4sI4s", b"RIFF", size, b"WEBP"), *parts])
 
 
-def _chunks(data: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(data: memoryview, at: int) -> Iterator[tuple[bytes, memoryview]]:
     """Yield the type and the content of each chunk of a WebP file or of one of its frames."""
     while at + 8 <= len(data):
         kind, size = struct.unpack_from("<4sI", data, at)
@@ -136,24 +139,24 @@ def _chunks(data: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
         at += 8 + size + size % 2
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack("<4sI", kind, len(content)) + content + bytes(len(content) % 2)
+def _chunk(kind: bytes, content: bytes | memoryview) -> list[bytes | memoryview]:
+    return [struct.pack("<4sI", kind, len(content)), content, bytes(len(content) % 2)]
 
 
 def _gif(data: bytes) -> bytes:
-    at = 13 + _colours(data[10])
-    parts = [data[:at]]
+    at, view = 13 + _colours(data[10]), memoryview(data)
+    parts: list[bytes | memoryview] = [view[:at]]
     while at < len(data) and data[at] in (0x21, 0x2C):
         start, extension = at, data[at] == 0x21
         at = _after_blocks(data, at + 2 if extension else at + 11 + _colours(data[at + 9]))
         if not extension:
-            parts.append(data[start:at])
+            parts.append(view[start:at])
         elif data[start + 1] == 0xF9 and data[start + 2] == 4:  # time and transparency of a frame
-            parts.append(data[start : start + 7] + b"\0")
+            parts += [view[start : start + 7], b"\0"]
         elif data[start + 1] == 0xFF and data[start + 3 : start + 14] in _LOOPS:
             loops = data[start + 14 : start + 18]
-            parts += [data[start : start + 14], loops, b"\0"] if loops[:2] == b"\3\1" else []
-    return b"".join(parts) + b";"
+            parts += [view[start : start + 14], loops, b"\0"] if loops[:2] == b"\3\1" else []
+    return b"".join([*parts, b";"])
 
 
 def _colours(flags: int) -> int:
