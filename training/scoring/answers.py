@@ -6,7 +6,6 @@ import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from lookstream_client import Client, Job
@@ -82,8 +81,9 @@ def _of_job(client: Client, job: Job) -> Answer:
         if job.cutout is None or job.pose is None or job.pose.box is None:
             return area
         with tempfile.TemporaryDirectory() as folder:
-            client.download(job.job_id, folder)
-            with Image.open(Path(folder) / "cutout.png") as image:
+            files = client.download(job.job_id, folder)
+            cutout = next(file for file in files if file.name.endswith("cutout.png"))
+            with Image.open(cutout) as image:
                 alpha = image.convert("RGBA").getchannel("A")
         box = job.pose.box
         left, top = int(box.left * width), int(box.top * height)
