@@ -36,7 +36,7 @@ ROUTES = (jobs, listing, uploads, predict, replays, artifacts, events, system, p
 
 DESCRIPTION = """
 Submit photos of garments and get data for marketplace listings: a caption, attributes, classes, a
-pose, view shots, thumbnails and an annotated picture.
+pose, crops (shots), thumbnails and an annotated picture.
 
 Every error is a problem document (RFC 9457) with a stable `code`. Links to artifacts are signed
 and expire; get the job again for new links.

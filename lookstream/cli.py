@@ -33,7 +33,8 @@ class AclRole(StrEnum):
 Insecure = Annotated[
     bool,
     typer.Option(
-        "--insecure", help="Allow other addresses than loopback. There is no authentication."
+        "--insecure",
+        help="Allow an address that other machines can reach. There is no authentication.",
     ),
 ]
 Host = Annotated[str | None, typer.Option(help="Address to bind.")]
@@ -91,11 +92,11 @@ def gateway(host: Host = None, port: Port = None, insecure: Insecure = False) ->
 def worker(
     stages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STAGE]…", help="Stages; without any, all stages and tracking."),
+        typer.Argument(metavar="[STAGE]…", help="Default: all stages, downloading and tracking."),
     ] = None,
 ) -> None:
-    """Run stages in one process: validation, captioning, classification, pose, shots, thumbnailing,
-    annotation, downloading, tracking, intake, or stages of your own.
+    """Run stages and other processors in one process: validation, captioning, classification, pose,
+    shots, thumbnailing, annotation, downloading, tracking, intake, or stages of your own.
 
     **Examples**
 
@@ -111,18 +112,22 @@ def worker(
 
 def topics(
     create: Annotated[
-        bool, typer.Option("--create", help="Create missing topics; with --acls, the ACLs.")
+        bool, typer.Option("--create", help="Create the missing topics, or with --acls the ACLs.")
     ] = False,
     acls: Annotated[
         str | None,
-        typer.Option(metavar="PRINCIPAL", help="Show what this Kafka user may do, as ACLs."),
+        typer.Option(
+            metavar="PRINCIPAL", help="List the ACLs that this Kafka user needs, such as User:shop."
+        ),
     ] = None,
-    role: Annotated[AclRole, typer.Option(help="What the user of --acls does.")] = AclRole.producer,
+    role: Annotated[
+        AclRole, typer.Option(help="With --acls: what the Kafka user does.")
+    ] = AclRole.producer,
 ) -> None:
     """List the topics of the system; with `--create`, create them on Apache Kafka.
 
-    With `--acls`, list the Kafka ACLs of a user instead; with `--create`, apply them. A producer
-    may only submit photos.
+    With `--acls`, list the ACLs (permissions) that a Kafka user needs for its `--role`; with
+    `--create`, apply them.
 
     **Examples**
 
@@ -179,7 +184,9 @@ def _show_topics(topics: Sequence[Topic], created: Sequence[str]) -> None:
 
 
 def vocabulary(
-    check: Annotated[Path | None, typer.Option(metavar="FILE", help="Check this file.")] = None,
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Check this file, and print no words.")
+    ] = None,
 ) -> None:
     """Print all words of the networks as a vocabulary file, or check your own file.
 

@@ -31,7 +31,7 @@ class LocalCaptioner:
         self._predictions = predictions
         self._own = own
         self.model_id = predictions.model_id
-        parts = ["words-3", f"p{precision:g}", predictions.model_id, own.version]
+        parts = ["words-4", f"p{precision:g}", predictions.model_id, own.version]
         self.version = "-".join(filter(None, parts))
 
     def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,7 @@ class Decoder:
                 reserved.enter_context(photos.reserve(need, self._room_wait_s))
             except TimeoutError:
                 raise Unavailable(
-                    "memory", "other large photos are in work", retry_after_s=1.0
+                    "memory", "other large photos are being decoded", retry_after_s=1.0
                 ) from None
             yield
 
@@ -111,8 +111,13 @@ class Decoder:
         Raises `TakesLong` if that needs more than ``quick_s`` seconds of computing.
         """
         wanted = {"ask": "inspect", "long_side": self._long_side}
-        header, blobs = self._ask(wanted, data, quick_s)
-        return InspectedImage(**header["facts"], working=blobs[0], copy=blobs[1])
+        header, (working, copy) = self._ask(wanted, data, quick_s)
+        facts = header["facts"]
+        if not copy:  # encoding needs more memory, so it is a request of its own
+            with suppress(Rejected):
+                (copy,) = self.crops(data, [(0.0, 0.0, 1.0, 1.0)], quick_s=quick_s)
+                facts["copy_format"] = "JPEG"
+        return InspectedImage(**facts, working=working, copy=copy)
 
     def measure(self, data: bytes) -> tuple[int, int]:
         """Return width and height of the upright photo in pixels, read from its header."""
@@ -158,13 +163,13 @@ class Decoder:
             raise self._too_much_memory(error.need) from error
         except SandboxCrashed as error:
             raise Rejected(
-                "decode-failed", "The image cannot be decoded.", "The decoder crashed on it."
+                "decode-failed", "The image cannot be decoded.", "The decoder process crashed."
             ) from error
         if rejected := reply[0].get("rejected"):
             raise Rejected(*rejected)
         if reply[0].get("out_of_memory"):
             raise Rejected(
-                "too-much-memory", "The image needs far more memory to decode than its size tells."
+                "too-much-memory", "Decoding the image needs more memory than its header announces."
             )
         if problem := reply[0].get("error"):
             raise RuntimeError(f"decoder: {problem}")

@@ -213,8 +213,15 @@ def list_(
     text: Annotated[
         str | None,
         typer.Option(
-            "--text", "-q", metavar="WORDS", help="Words of the caption or the file name."
+            "--text",
+            "-q",
+            metavar="WORDS",
+            help="Words that the caption or the file name contains.",
         ),
+    ] = None,
+    needs_review: Annotated[
+        bool | None,
+        typer.Option(help="Only captions that a person should check, or only the others."),
     ] = None,
     since: Annotated[
         str | None,
@@ -222,7 +229,7 @@ def list_(
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Submitted before.")] = None,
     limit: Annotated[
-        int, typer.Option(min=0, max=10**9, help="The number of jobs; 0 for all.")
+        int, typer.Option(min=0, max=10**9, help="List at most so many jobs; 0 lists all.")
     ] = 50,
     counts: Annotated[bool, typer.Option("--counts", help="Count the jobs by status.")] = False,
     gateway: Gateway = DEFAULT_GATEWAY,
@@ -246,6 +253,7 @@ def list_(
         colour=colour,
         label=label,
         text=text,
+        needs_review=needs_review,
         since=moment(since),
         until=moment(until),
     )
@@ -331,17 +339,18 @@ def download(
         bool,
         typer.Option(
             "--untouched",
-            help="Also download the file as it was submitted. Its metadata may tell place, "
-            "time and camera.",
+            help="Also download the file as it was submitted. Its metadata may contain "
+            "place, time and camera.",
         ),
     ] = False,
     gateway: Gateway = DEFAULT_GATEWAY,
     as_json: AsJson = False,
 ) -> None:
-    """Download all artifacts of jobs: original, thumbnails, shots, annotated picture, `job.json`.
+    """Download the pictures of jobs and `job.json`. The pictures are: original, thumbnails, shots,
+    annotated picture and cut-out.
 
-    Each job gets a folder with its id as the name. A file appears only when it is complete. The
-    original is a copy in full size without metadata.
+    Each job gets a folder with the job's id as its name. The original is a copy in full size
+    without metadata. `--untouched` adds the file as it was submitted.
 
     **Example**
 
@@ -374,9 +383,9 @@ def delete(
     gateway: Gateway = DEFAULT_GATEWAY,
     as_json: AsJson = False,
 ) -> None:
-    """Delete jobs. Artifacts stay if another job has the same content.
+    """Delete jobs and their artifacts. Artifacts stay if another job has the same content.
 
-    A running job is cancelled. Exits with 2 if a job does not exist.
+    Deleting a job also stops its processing. Exits with 2 if a job does not exist.
 
     **Example**
 
@@ -403,7 +412,7 @@ def delete(
 
 def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
-        raise typer.BadParameter("use --yes if standard input is no terminal")
+        raise typer.BadParameter("use --yes if standard input is not a terminal")
     typer.confirm(f"Delete {count} {'job' if count == 1 else 'jobs'} permanently?", abort=True)
 
 

@@ -60,7 +60,10 @@ def register(app: typer.Typer) -> None:
 def submit(
     photos: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE|DIR|PATTERN|URL|-]…", help="Photos; `-` reads a list."),
+        typer.Argument(
+            metavar="[FILE|DIR|PATTERN|URL|-]…",
+            help="Photos; `-` reads a list from standard input.",
+        ),
     ] = None,
     from_file: Annotated[
         str | None, typer.Option("--from-file", metavar="LIST", help="A list, one photo per line.")
@@ -71,13 +74,15 @@ def submit(
     stages: Stages = "",
     force: Force = False,
     group: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The jobs' group: an album, a SKU.")
+        str | None, typer.Option(metavar="NAME", help="A name for these jobs: an album, a SKU.")
     ] = None,
     metadata: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Stored with the jobs; repeatable."),
+        typer.Option(metavar="NAME=VALUE", help="A value to store with each job; repeatable."),
     ] = None,
-    lane: Annotated[Lane | None, typer.Option(help="Use bulk for large imports.")] = None,
+    lane: Annotated[
+        Lane | None, typer.Option(help="Stored with the jobs. It has no effect yet.")
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Make new jobs for photos that were submitted before.")
     ] = False,
@@ -87,10 +92,11 @@ def submit(
     """Submit photos: files, directories, patterns, URLs, or lists of these.
 
     If the command is interrupted, run it again: for 24 hours, the same photo with the same options
-    is the same job. A photo whose job has failed is submitted again. `--again` makes new jobs for
-    all photos. In directories, files that are no photos are skipped and reported.
+    gets the same job. If that job has failed or was deleted, the photo gets a new job. With
+    `--again`, all photos get new jobs. In directories, files that are not photos are skipped and
+    reported.
 
-    Exit codes: 0 success, 1 a photo was refused or failed, 2 no answer, 130 Ctrl-C.
+    Exit codes: 0 success, 1 a photo was refused or failed, 2 wrong usage or no answer, 130 Ctrl-C.
 
     **Examples**
 
@@ -179,14 +185,16 @@ def _submit(
 
 def status(
     jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOB]…", help="Job ids; all, with --watch.")
+        list[str] | None,
+        typer.Argument(metavar="[JOB]…", help="Job ids. With --watch and no ids: all jobs."),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until all jobs have finished.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show every change, live.")] = False,
     group: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With --watch: follow a group.")
+        str | None,
+        typer.Option(metavar="NAME", help="With --watch: follow the jobs of this group."),
     ] = None,
     gateway: Gateway = DEFAULT_GATEWAY,
     as_json: AsJson = False,
@@ -196,7 +204,7 @@ def status(
     `--watch` without a job follows all jobs, or those of a `--group`, until Ctrl-C.
     With `--json`, each change is one line.
 
-    Exit codes: 0 success, 1 a job has failed, 2 job not found or no answer.
+    Exit codes: 0 success, 1 a job has failed, 2 wrong usage, job not found or no answer.
 
     **Examples**
 
@@ -321,7 +329,9 @@ def replay(
         str | None,
         typer.Option("--from", metavar="T", help="Start: ISO 8601, or before now: 90m, 2h, 7d."),
     ] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="T", help="End.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="T", help="End, in the same form.")
+    ] = None,
     jobs: Annotated[
         list[str] | None, typer.Option("--job", metavar="ID", help="Only this job; repeatable.")
     ] = None,
@@ -333,10 +343,12 @@ def replay(
     ] = None,
     stages: Annotated[
         list[str] | None,
-        typer.Option("--stage", metavar="S", help="Only this stage; repeatable."),
+        typer.Option(
+            "--stage", metavar="S", help="Run only this stage and the stages it needs; repeatable."
+        ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(metavar="N", help="At most so many events per second.")
+        float | None, typer.Option(metavar="N", help="At most N events per second.")
     ] = None,
     force: Force = False,
     dry_run: Annotated[
@@ -348,11 +360,11 @@ def replay(
     """Publish each job's newest event of a topic again. All stages from that topic onwards run
     again. Use this after a model has changed or a mistake was fixed.
 
-    Without `--stage`, each job runs the stages it has ever run. Known results of the same photo and
-    version are reused, unless `--force` is set. Old results stay until the new ones are ready.
-    Ctrl-C does not stop the replay.
+    Without `--stage`, each job runs the stages that it has ever requested. Known results of the
+    same photo and version are reused, unless `--force` is set. Old results stay until the new ones
+    are ready. Ctrl-C does not stop the replay.
 
-    Exit codes: 0 success, 1 the replay has failed, 2 refused or no answer.
+    Exit codes: 0 success, 1 the replay has failed, 2 wrong usage, refused or no answer.
 
     **Examples**
 

@@ -51,7 +51,9 @@ class RerunOptions(TypedDict, total=False):
 
 
 class Filters(TypedDict, total=False):
-    """Which jobs are listed. ``text`` searches captions; times are those of the submission."""
+    """Which jobs are listed. ``text`` searches captions and file names. ``needs_review`` selects by
+    the caption's mark; jobs without a caption match neither True nor False. ``since`` and
+    ``until`` are compared with the time of the submission."""
 
     status: str | Sequence[str]
     group: str | None
@@ -59,6 +61,7 @@ class Filters(TypedDict, total=False):
     colour: str | None
     label: str | None
     text: str | None
+    needs_review: bool | None
     since: datetime | None
     until: datetime | None
 
@@ -90,11 +93,17 @@ def query(filters: Filters) -> list[tuple[str, str]]:
     """Return the filters as query parameters. A status may be repeated."""
     named = {"q" if name == "text" else name: value for name, value in filters.items()}
     return [
-        (name, value.isoformat() if isinstance(value, datetime) else str(value))
+        (name, _parameter(value))
         for name, values in named.items()
-        if _is_set(values)
+        if _is_set(values) or values is False
         for value in _all(values)
     ]
+
+
+def _parameter(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def replay_body(topic: str, options: ReplayOptions) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         if len(self.connections) > self._limits.connections and not self._close_an_idle_one():
-            self._refuse(Problem("busy", "the gateway has too many connections"))
+            self._refuse(Problem("busy", "the gateway has too many connections; try again later"))
             return
         self._timer = self.loop.call_later(self._period, self._check_time)
 
@@ -107,7 +107,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._patience -= self._period
         if self._patience <= 0:
-            self._refuse(Problem("request-timeout", f"the {self._state} arrives too slowly"))
+            self._refuse(Problem("request-timeout", f"the {self._state} arrived too slowly"))
 
     def data_received(self, data: bytes) -> None:
         if self._state == BETWEEN:
@@ -164,7 +164,10 @@ class LimitedProtocol(HttpToolsProtocol):
             raise self._refusal
 
     def _too_large(self) -> Problem:
-        return Problem("head-too-large", f"a head has at most {self._limits.head_bytes} bytes")
+        return Problem(
+            "head-too-large",
+            f"the request line and the headers may have {self._limits.head_bytes} bytes",
+        )
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._refusal)

@@ -92,7 +92,7 @@ def _other_site(public: Origin | None, headers: Headers) -> Problem | None:
         _is_own(origin, public, headers.get("host", "")) for origin in headers.getlist("origin")
     ):
         return None
-    return Problem("cross-site-request", "a page of another site must not change anything")
+    return Problem("cross-site-request", "a page of another site sent this request")
 
 
 def _is_own(text: str, public: Origin | None, host: str) -> bool:

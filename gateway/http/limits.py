@@ -76,7 +76,7 @@ class MemoryShare:
         free = min(count, self._free)
         self._free -= free
         if not self.may_take(count - free):
-            raise Problem("busy", "the gateway reads too many large requests at once")
+            raise Problem("busy", "too many large requests at the same time; try again later")
 
     def may_take(self, count: int) -> bool:
         """Take ``count`` bytes and return True if there are as many."""

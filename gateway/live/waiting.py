@@ -20,7 +20,7 @@ def canonical_id(job_id: str, code: str = "job-not-found") -> str:
     try:
         return str(UUID(job_id))
     except ValueError:
-        raise Problem(code, "an id is a UUID") from None
+        raise Problem(code, "the id is not a UUID") from None
 
 
 async def get_job(deps: GatewayDeps, job_id: str) -> Job:

@@ -61,7 +61,7 @@ function cause({ job, error }) {
 function words(job) {
   const attributes = Object.entries(job.attributes).map(([name, attribute]) =>
     element("li", {
-      text: `${name}: ${attribute.value}${attribute.needs_review ? " (check)" : ""}`,
+      text: `${name}: ${attribute.value}${attribute.needs_review ? " (needs review)" : ""}`,
       title: percent(attribute.confidence),
     }));
   return [

@@ -104,7 +104,7 @@ async def read(
         key, expires=expires, method=method, signature=signature, filename=filename
     )
     if method != "GET":
-        raise Problem("invalid-link", "this link is not for reading")
+        raise Problem("invalid-link", "this link does not allow reading")
     info = await run_in_threadpool(gateway.deps.artifacts.stat, key)
     headers = _headers(info, filename)
     if request.headers.get("if-none-match") in (headers["ETag"], "*"):
@@ -147,7 +147,7 @@ async def write(
     """
     gateway.deps.signer.verify(key, expires=expires, method=method, signature=signature)
     if method != "PUT" or not key.startswith(keys.UPLOADS):
-        raise Problem("invalid-link", "this link is not for uploading")
+        raise Problem("invalid-link", "this link does not allow uploading")
     kind = media_type(request)
     # A client may be slow. So a thread is used only after all bytes have arrived.
     with (

@@ -93,7 +93,7 @@ async def follow_jobs(
     job at least once. Compare `run` and `revision`: higher is newer.
 
     A slow listener receives only the newest state of each job. The stream ends if more than 1,000
-    jobs wait for the listener; then it resumes. A deleted job has no group, so every listener
+    jobs wait for the listener, which can then resume. A deleted job has no group, so every listener
     receives its deletion. A comment is sent after 15 seconds without an event.
     """
     since = TimeEventId.parse(header or query or "")

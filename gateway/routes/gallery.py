@@ -39,10 +39,18 @@ async def gallery(
     type: str = "",
     colour: str = "",
     status: str = "",
+    needs_review: str = "",
     group: str = "",
     cursor: str = "",
 ) -> Response:
-    given = {"q": q, "type": type, "colour": colour, "status": status, "group": group}
+    given = {
+        "q": q,
+        "type": type,
+        "colour": colour,
+        "status": status,
+        "needs_review": needs_review,
+        "group": group,
+    }
     return await _or_problem_page(gateway, request, _gallery(gateway, Filters.read(given), cursor))
 
 

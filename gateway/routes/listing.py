@@ -52,6 +52,9 @@ Label = Annotated[Text | None, Query(description="the most likely class, as in `
 Words = Annotated[
     Text | None, Query(description="words that must all be in the caption or the file name")
 ]
+Review = Annotated[
+    bool | None, Query(description="if a person should check the caption: its `needs_review`")
+]
 Since = Annotated[Moment | None, Query(description="submitted at or after this time")]
 Until = Annotated[Moment | None, Query(description="submitted before this time")]
 Cursor = Annotated[
@@ -90,6 +93,7 @@ async def find(
     colour: Colour = None,
     label: Label = None,
     q: Words = None,
+    needs_review: Review = None,
     since: Since = None,
     until: Until = None,
     cursor: Cursor = None,
@@ -108,6 +112,7 @@ async def find(
         colour=colour or None,
         label=label or None,
         text=q or None,
+        needs_review=needs_review,
         submitted_from=since,
         submitted_before=until,
         cursor=cursor or None,

@@ -109,7 +109,7 @@ class ReplayAccepted(Shape):
 
 class ReplayView(Shape):
     """A replay's status. `skipped` counts records that are no events, jobs that no longer exist,
-    and jobs that want no stage after the topic."""
+    and jobs that want no stage that reads the topic."""
 
     replay_id: str
     status: Literal["running", "completed", "failed"]

@@ -14,6 +14,7 @@ from storage.jobs.store import Job, JobQuery
 
 PATH = "/gallery"
 STATUSES: tuple[Status, ...] = get_args(Status)
+REVIEWS = {"true": True, "false": False}
 LONGEST_TEXT = 200
 PAGE = 48
 MOST_COUNTED = 10_000
@@ -27,6 +28,7 @@ class Filters:
     type: str = ""
     colour: str = ""
     status: str = ""
+    needs_review: str = ""
     group: str = ""
 
     @classmethod
@@ -35,6 +37,8 @@ class Filters:
         given = {name: _plain(params.get(name, "")) for name in cls.__dataclass_fields__}
         if given["status"] not in STATUSES:
             given["status"] = ""
+        if given["needs_review"] not in REVIEWS:
+            given["needs_review"] = ""
         return cls(**given)
 
     def query(self, cursor: str | None = None) -> JobQuery:
@@ -45,6 +49,7 @@ class Filters:
             type=self.type or None,
             colour=self.colour or None,
             text=self.q or None,
+            needs_review=REVIEWS.get(self.needs_review),
             cursor=cursor,
             limit=PAGE,
         )

@@ -126,7 +126,7 @@ class SubmissionReader:
 
 def _check_number(photos: int, limits: Limits) -> None:
     if photos > limits.max_photos:
-        raise Problem("too-many-photos", f"at most {limits.max_photos} photos fit one request")
+        raise Problem("too-many-photos", f"a request may have at most {limits.max_photos} photos")
 
 
 def _from_form(form: FormData, limits: Limits) -> Submission:

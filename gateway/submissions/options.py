@@ -116,7 +116,10 @@ class Options(BaseModel):
         default_factory=dict,
         description="any JSON object that is stored with the job, at most 16 kB",
     )
-    lane: Lane = Field(default="interactive", description="`bulk` for work that may wait")
+    lane: Lane = Field(
+        default="interactive",
+        description="stored with the job; has no effect on the processing yet",
+    )
     force: bool = Field(default=False, description="compute known results again")
     filename: Annotated[str, Field(max_length=4096)] | None = Field(
         default=None,

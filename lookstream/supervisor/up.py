@@ -73,7 +73,7 @@ class ChildProcess:
             if failed == STARTS and not self.was_ready:
                 raise CannotStart(
                     f"the {self.name} ended {STARTS} times before it was ready, at last with exit "
-                    f"code {code}; its messages above say why"
+                    f"code {code}; see its messages above"
                 )
             pause = 0.5 if time.monotonic() - began > SETTLED_S else min(pause * 2, 15.0)
             log.warning("process_died", process=self.name, code=code, pause_s=pause)

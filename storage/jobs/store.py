@@ -168,7 +168,8 @@ class JobQuery:
     """Conditions on jobs, and a position. Order: newest ``submitted_at`` first, then ``job_id``.
 
     A job must meet all conditions. ``type`` and ``colour`` are attributes of the caption, ``label``
-    is the most probable class; case is ignored. Caption and file name together must contain all
+    is the most probable class; case is ignored. ``needs_review`` is the caption's mark; jobs
+    without a caption match neither True nor False. Caption and file name together must contain all
     words of ``text``, in any order. ``written_after`` compares the time of the last write, by the
     writer's clock, not the time of the event. Deleted jobs match only if ``statuses`` contains
     ``deleted``. ``cursor`` is the opaque value of the page before; another value raises
@@ -183,6 +184,7 @@ class JobQuery:
     label: str | None = None
     sha256: str | None = None
     text: str | None = None
+    needs_review: bool | None = None
     submitted_from: datetime | None = None
     submitted_before: datetime | None = None
     updated_before: datetime | None = None

@@ -1,11 +1,11 @@
 """Search terms: the short texts by which a job is found.
 
-    type:shirts   colour:navy blue   label:shirt   sha256:…   word:navy
+    type:shirts   colour:navy blue   label:shirt   sha256:…   word:navy   review:needed
 
-Terms are made from stage results (the caption's attributes and words, the most probable class, the
-hash of the content) and from the words of the file name. Case, accents and repeated spaces are
-ignored. Stores keep the terms of each job, so a change here needs a new
-`storage.jobs.sqlite.schema.VERSION` and a migration.
+Terms are made from stage results (the caption's attributes, words and review mark, the most
+probable class, the hash of the content) and from the words of the file name. Case, accents and
+repeated spaces are ignored. Stores keep the terms of each job, so a change here needs new versions
+of `storage.jobs.sqlite.schema` and `storage.jobs.mongo.schema`, and migrations.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ TERM_FIELDS: Mapping[str, tuple[str | int, ...]] = {
     "sha256": ("validation", "sha256"),
 }
 CAPTION_FIELD = ("captioning", "caption")
+REVIEW_FIELD = ("captioning", "needs_review")
+REVIEW_NEEDED, NO_REVIEW = "review:needed", "review:none"
 WORD = re.compile(r"[^\W_]+")
 
 
@@ -33,14 +35,16 @@ def job_terms(job: Job) -> tuple[str, ...]:
     found = {name: _text(results, *path) for name, path in TERM_FIELDS.items()}
     named = {term(name, text) for name, text in found.items() if text is not None}
     text = f"{_text(results, *CAPTION_FIELD) or ''} {job.filename or ''}"
-    return tuple(sorted(named | set(_word_terms(text))))
+    review = _review_terms(_value(results, *REVIEW_FIELD))
+    return tuple(sorted(named | review | set(_word_terms(text))))
 
 
 def query_terms(query: JobQuery) -> tuple[str, ...]:
     """Return the terms, sorted, all of which a job must have to match ``query``."""
     asked = {name: getattr(query, name) for name in TERM_FIELDS}
     named = {term(name, text) for name, text in asked.items() if text is not None}
-    return tuple(sorted(named | set(_word_terms(query.text or ""))))
+    review = _review_terms(query.needs_review)
+    return tuple(sorted(named | review | set(_word_terms(query.text or ""))))
 
 
 def words(text: str) -> list[str]:
@@ -68,8 +72,20 @@ def _folded(text: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
+def _review_terms(needed: Any) -> set[str]:
+    """Return the term of a review mark; none for a value that is not a bool."""
+    if not isinstance(needed, bool):
+        return set()
+    return {REVIEW_NEEDED if needed else NO_REVIEW}
+
+
 def _text(results: Mapping[str, Any], *path: str | int) -> str | None:
     """Return the text at ``path``; None where something else is, or nothing."""
+    found = _value(results, *path)
+    return found if isinstance(found, str) else None
+
+
+def _value(results: Mapping[str, Any], *path: str | int) -> Any:
     found: Any = results
     for step in path:
         if isinstance(found, Mapping):
@@ -78,4 +94,4 @@ def _text(results: Mapping[str, Any], *path: str | int) -> str | None:
             found = found[0] if step == 0 else None
         else:
             return None
-    return found if isinstance(found, str) else None
+    return found

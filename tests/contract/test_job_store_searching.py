@@ -20,6 +20,7 @@ def garment(number: int, colour: str, kind: str, **more: object) -> list[JobUpda
     caption = {
         "caption": f"Women's {colour.title()} {kind.title()} №{number}",
         "attributes": {"type": {"value": kind}, "colour": {"value": colour, "confidence": 0.9}},
+        "needs_review": number % 3 == 0,
     }
     top5 = [{"label": kind.upper(), "probability": 0.8}, {"label": "sock", "probability": 0.1}]
     return [
@@ -56,6 +57,9 @@ def names(*numbers: int) -> list[str]:
         ({"label": "t-shirt"}, (1, 3, 5, 7, 9, 11)),
         ({"label": "sock"}, ()),
         ({"sha256": f"{7:064x}"}, (7,)),
+        ({"needs_review": True}, (0, 3, 6, 9)),
+        ({"needs_review": False}, (1, 2, 4, 5, 7, 8, 10, 11)),
+        ({"needs_review": True, "type": "dress"}, (0, 6)),
         ({"text": "dress"}, (0, 2, 4, 6, 8, 10)),
         ({"text": "  Shirt, NAVY! "}, (3, 9)),
         ({"text": "women's"}, range(12)),

@@ -303,3 +303,20 @@ def test_many_fill_bytes_take_no_quadratic_time(decoder: Decoder) -> None:
     """A pattern that begins with any number of 0xFF needs hours; the child ends after 20 s."""
     photo = jpeg(SHIRT).removesuffix(b"\xff\xd9") + b"\xff" * 5_000_000 + b"\0\xff\xd9"
     assert decoder.inspect(photo).copy_format == "JPEG"
+
+
+def test_a_large_webp_has_a_copy_without_metadata(decoder: Decoder) -> None:
+    """Its decoder needs 16 bytes a pixel, for the working copy and then for the copy again."""
+    photo = encoded(Image.new("RGB", (7000, 7000), RED), "WEBP", method=0)
+    found = decoder.inspect(photo)
+    assert found.copy_format == "WEBP"
+    assert Image.open(io.BytesIO(found.copy)).size == (7000, 7000)
+
+
+def test_a_photo_of_an_unusual_structure_is_encoded_again(decoder: Decoder) -> None:
+    """Encoding needs more memory than the working copy, so the decoder reserves it separately."""
+    photo = encoded(SHIRT, "AVIF") + struct.pack(">I4s", 16, b"moof") + b"secret.."
+    found = decoder.inspect(photo)
+    assert found.copy_format == "JPEG"
+    assert b"secret" not in found.copy
+    assert Image.open(io.BytesIO(found.copy)).size == SHIRT.size

@@ -21,6 +21,7 @@ CAPTION = {
         "type": {"value": "dress", "confidence": 0.9},
         "colour": {"value": "red", "confidence": 0.8},
     },
+    "needs_review": True,
     "model": "m1",
 }
 CLASSES = {"top5": [{"label": "dress", "probability": 0.7}], "model": "m1"}
@@ -73,6 +74,8 @@ def test_the_newest_come_first(http: httpx.Client) -> None:
         ({"colour": "RED"}, [3]),
         ({"colour": "blue"}, []),
         ({"label": "dress"}, [3]),
+        ({"needs_review": "true"}, [3]),
+        ({"needs_review": "false"}, []),
         ({"q": "floral red"}, [3]),
         ({"q": "floral trousers"}, []),
         ({"q": "", "type": ""}, ALL),

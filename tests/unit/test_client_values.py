@@ -297,6 +297,8 @@ def test_options_are_encoded_as_form_query_and_body() -> None:
         ("q", "red"),
         ("since", "2026-01-31T12:00:00+00:00"),
     ]
+    assert query({"needs_review": False, "type": ""}) == [("needs_review", "false")]
+    assert query({"needs_review": True}) == [("needs_review", "true")]
     asked = ReplayOptions(since=NOW, job_ids=("x",), dry_run=True, rate=None)
     assert replay_body("image-validated", asked) == {
         "topic": "image-validated",

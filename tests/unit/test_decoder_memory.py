@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from agents.inputs.memory import (
 )
 from agents.inputs.messages import receive, send
 from agents.stages.errors import Unavailable
-from agents.vision.images import cost
+from agents.vision.images import cost, picture
 from tests.garments import encoded, jpeg
 
 MIB = 1 << 20
@@ -167,6 +169,41 @@ RGB = Image.new("RGB", SIZE, "red")
 def test_the_header_tells_how_much_memory_a_photo_needs(data: bytes, each: int) -> None:
     need = cost.memory(data, "inspect", max_pixels=10**6)
     assert need - cost.memory(data, "inspect", max_pixels=1) == 640 * 480 * each
+
+
+MUCH = 40_000_000
+
+
+def large(kind: str) -> bytes:
+    """Return a small picture in a large file, whose bytes all stay in the copy if possible."""
+    small = encoded(RGB, kind)
+    if kind == "JPEG":
+        profile = b"\xff\xe2\xff\xffICC_PROFILE\0\1\1" + bytes(65_533 - 14)
+        return small[:2] + profile * (MUCH // 65_537) + small[2:]
+    if kind == "PNG":
+        head = struct.pack(">I4s", MUCH, b"IDAT")
+        pixels = (
+            head + bytes(MUCH) + struct.pack(">I", zlib.crc32(bytes(MUCH), zlib.crc32(b"IDAT")))
+        )
+        return small[:-12] + pixels + small[-12:]
+    if kind == "WEBP":
+        chunk = b"META" + struct.pack("<I", MUCH) + bytes(MUCH)
+        return small[:4] + struct.pack("<I", len(small) - 8 + len(chunk)) + small[8:] + chunk
+    return small + struct.pack(">I4s", MUCH + 8, b"free") + bytes(MUCH)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+def test_the_copy_without_metadata_is_counted(kind: str) -> None:
+    """The need is the child's limit of memory. It covers all copies of a large file."""
+    data = large(kind)
+    tracemalloc.start()
+    try:
+        found = picture.inspect(data, max_pixels=10**6)
+        peak = len(data) + tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.copy_format == kind
+    assert peak < cost.memory(data, "inspect", max_pixels=10**6)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"GIF89a", b"RIFF....WEBPVP8X", b"text"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -47,6 +48,15 @@ def test_invalid_characters_are_dropped(given: str, kept: str) -> None:
     assert Filters.read({"colour": given}).colour == kept
 
 
+@pytest.mark.parametrize(
+    ("given", "asked"), [("", None), ("true", True), ("false", False), ("maybe", None)]
+)
+def test_the_review_filter(given: str, asked: bool | None) -> None:
+    filters = Filters.read({"needs_review": given})
+    assert filters.query().needs_review is asked
+    assert bool(filters) is (asked is not None)
+
+
 def test_an_unknown_status_does_not_filter() -> None:
     assert Filters.read({"status": "deleted"}).query().statuses == set(STATUSES)
 
@@ -70,6 +80,22 @@ def test_suggestions_come_from_the_cards() -> None:
 def test_a_cards_mark_changes_with_its_job() -> None:
     before = finished()
     assert card(before).mark != card(replace(before, revision=before.revision + 1)).mark
+
+
+def test_a_jobs_page_marks_each_attribute_that_needs_review() -> None:
+    honest = finished()
+    attributes = {
+        "type": {"value": "dress", "confidence": 0.5, "needs_review": True},
+        "colour": {"value": "red", "confidence": 0.9, "needs_review": False},
+        "sleeve": {"value": "long", "confidence": 0.9},
+    }
+    words = {"caption": "Red Dress", "attributes": attributes, "model": "m"}
+    stages = {**honest.stages, "captioning": done(words)}
+    text = Pages().text("job.html", card=card(replace(honest, stages=stages)), comparable=True)
+    rows = re.findall(r"<dt>(\w+)</dt>\s*<dd>(.*?)</dd>", text, re.DOTALL)
+    marked = {name for name, shown in rows if "(check)" in shown}
+    assert set(attributes) <= {name for name, _ in rows}
+    assert marked == {"type"}
 
 
 def test_text_from_users_is_never_html() -> None:

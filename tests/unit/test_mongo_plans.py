@@ -94,6 +94,7 @@ PAGED: list[tuple[dict[str, Any], str, int]] = [
     ({"label": "dress", "submitted_from": NOON}, BY_TERM, 1),
     ({"text": "red dress", "group": "album"}, BY_TERM, 1),
     ({"sha256": "0" * 64}, BY_TERM, 1),
+    ({"needs_review": True}, BY_TERM, 1),
 ]
 BY_TIME = [
     ({"written_after": NOON}, "written_at,_id"),

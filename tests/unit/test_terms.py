@@ -37,6 +37,7 @@ def test_terms_come_from_the_results() -> None:
                 "colour": {"value": "navy  blue"},
                 "gender": {"value": "women"},
             },
+            "needs_review": True,
         },
         classification={"top5": [{"label": "Jersey"}, {"label": "sock"}]},
         pose={"subject": "person"},
@@ -46,6 +47,7 @@ def test_terms_come_from_the_results() -> None:
         "colour:navy blue",
         "label:jersey",
         "sha256:ab12",
+        "review:needed",
         *(f"word:{word}" for word in ("women", "s", "navy", "blue", "shirt")),
     }
     assert list(job_terms(job)) == sorted(job_terms(job))
@@ -59,6 +61,9 @@ def test_terms_come_from_the_results() -> None:
         {"caption": ["x"], "attributes": ["x"], "top5": [], "sha256": 7},
         {"attributes": {"type": "x", "colour": {"value": 7}}, "top5": "x"},
         {"attributes": {"type": {}}, "top5": ["x", {"label": "second"}]},
+        {"needs_review": None},
+        {"needs_review": "yes"},
+        {"needs_review": 1},
     ],
     ids=repr,
 )
@@ -81,9 +86,16 @@ def test_words_are_compared_without_case_and_accents(text: str, expected: list[s
 
 
 def test_a_query_wants_all_its_terms() -> None:
-    query = JobQuery(type="Dress", colour="RED ", label="a", sha256="FF", text="red dress red")
+    query = JobQuery(
+        type="Dress",
+        colour="RED ",
+        label="a",
+        sha256="FF",
+        text="red dress red",
+        needs_review=True,
+    )
     assert query_terms(query) == (
-        *("colour:red", "label:a", "sha256:ff", "type:dress"),
+        *("colour:red", "label:a", "review:needed", "sha256:ff", "type:dress"),
         *("word:dress", "word:red"),
     )
     assert query_terms(JobQuery(group="album")) == ()

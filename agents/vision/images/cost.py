@@ -20,6 +20,10 @@ from agents.vision.images import formats, jpeg_ends, picture
 _LEAST, _FILE_COPIES = 16 << 20, 3
 _DECODED = {"JPEG": 4, "PNG": 4, "GIF": 4, "WEBP": 16, "AVIF": 12, "HEIF": 12}
 """Bytes that the decoder and Pillow need for one pixel, as measured with Pillow 13."""
+_CLEANED = {"AVIF": 5, "HEIF": 5}
+"""Copies of the file that exist at once while its metadata is removed; 4 in other formats."""
+_REOPENED = {"WEBP": 16}
+"""Bytes a pixel for opening the copy without metadata. The decoded picture is gone by then."""
 _REDUCED_JPEG, _COEFFICIENT = 2, 2
 """Bytes a pixel of a JPEG that is decoded at half its size or less. Bytes that libjpeg keeps for
 each pixel and channel of a JPEG with several scans."""
@@ -63,7 +67,13 @@ def memory(data: bytes, ask: str, *, max_pixels: int, boxes: Sequence[Sequence[A
     if kind == "JPEG" and ask == "inspect" and _EOI in data[-_TAIL:]:
         decoded = _REDUCED_JPEG + header.kept  # a file without an end is decoded at full size too
     share = max((_area(box) for box in boxes), default=1.0)
-    return least + round(pixels * (decoded + _converting(kind, header.alpha, ask) * share))
+    need = least + round(pixels * (decoded + _converting(kind, header.alpha, ask) * share))
+    return max(need, _cleaning(len(data), kind, pixels)) if ask == "inspect" else need
+
+
+def _cleaning(size: int, kind: str, pixels: int) -> int:
+    """Return the bytes for the copy without metadata."""
+    return _LEAST + _CLEANED.get(kind, 4) * size + pixels * _REOPENED.get(kind, 0)
 
 
 def _converting(kind: str, alpha: bool, ask: str) -> int:

@@ -83,7 +83,8 @@ class _Opened:
 class Inspected:
     """A picture's properties, its working copy, and its full-size copy without metadata.
 
-    Sizes are of the upright original, in pixels.
+    Sizes are of the upright original, in pixels. ``copy`` and ``copy_format`` are empty if the
+    structure is unusual; then `crops` gives a copy, as a JPEG.
     """
 
     format: str
@@ -109,45 +110,35 @@ def inspect(data: bytes, *, max_pixels: int, long_side: int = 1024) -> Inspected
             "too-small",
             f"The image has {width} × {height} pixels; each side needs at least {_MIN_SIDE}.",
         )
-    scale = min(1.0, long_side / max(width, height))
     animated = _is_animated(opened)
-    stored = opened.size
-    target = (max(1, round(stored[0] * scale)), max(1, round(stored[1] * scale)))
+    working, phash = _working(opened, long_side / max(width, height))
+    del opened.image  # its memory is free for the copy
+    copy = _copy(opened, max_pixels)
+    form = opened.kind if copy else ""
+    return Inspected(opened.kind, width, height, animated, phash, working, copy, form)
+
+
+def _working(opened: _Opened, scale: float) -> tuple[bytes, str]:
+    """Return the working copy and the perceptual hash."""
+    width, height = (max(1, round(side * min(1.0, scale))) for side in opened.size)
+    target = width, height
     image = _resized(_loaded(opened, target), target)
     picture = _upright(to_srgb(image, opened.cicp), opened.turn)
-    working = _jpeg(picture, quality=90)
-    copy, copy_format = _copy(opened, max_pixels)
-    return Inspected(
-        opened.kind,
-        width,
-        height,
-        animated,
-        perceptual_hash(picture),
-        working,
-        copy,
-        copy_format,
-    )
+    return _jpeg(picture, quality=90), perceptual_hash(picture)
 
 
-def _copy(opened: _Opened, max_pixels: int) -> tuple[bytes, str]:
-    """Return the photo without metadata, and its format.
-
-    The photo is encoded again, as an upright sRGB JPEG, only if its structure is unusual. Both
-    values are empty if that needs too much memory.
-    """
+def _copy(opened: _Opened, max_pixels: int) -> bytes:
+    """Return the photo without metadata, in its own format; empty if its structure is unusual."""
     try:
         found = without_metadata(opened.data, opened.kind, opened.turn)
         if opened.kind in ("PNG", "GIF"):  # opening decodes all pixels of a PNG
-            return found, opened.kind
+            return found
         again = _open(found, max_pixels)
         if again.image.size == opened.size and again.turn == opened.turn:
-            return found, opened.kind
+            return found
     except (Rejected, ValueError, IndexError, struct.error):
         pass
-    try:
-        return crops(opened.data, [(0.0, 0.0, 1.0, 1.0)], max_pixels=max_pixels)[0], "JPEG"
-    except (Rejected, MemoryError):
-        return b"", ""
+    return b""
 
 
 def measure(data: bytes, *, max_pixels: int) -> tuple[int, int]:

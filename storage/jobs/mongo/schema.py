@@ -1,6 +1,7 @@
 """The collections in MongoDB: indexes, and documents in the form that is stored.
 
-``jobs`` holds one document for each job; ``requests`` holds the idempotency records.
+``jobs`` holds one document for each job; ``requests`` holds the idempotency records; ``meta`` holds
+the version of the stored search terms.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storage.jobs.documents import job_document, timestamp
 from storage.jobs.store import Job
-from storage.jobs.terms import job_terms
+from storage.jobs.terms import NO_REVIEW, REVIEW_FIELD, REVIEW_NEEDED, job_terms
 
 LISTING_ORDER = [("sort_at", -1), ("_id", -1)]
 INDEXES = [
@@ -28,6 +30,10 @@ INDEXES = [
     [("written_at", 1), ("_id", 1)],
     [("group", 1), ("written_at", 1)],
 ]
+VERSION = 2
+"""The version of the terms in the documents. Version 1, of databases without a version, has no
+terms of the review mark."""
+MIGRATED_AT_ONCE = 500
 SPECIAL = re.compile(r"[%.$\x00]")
 LIST = "%"  # cannot be an escaped key: there a percent sign has two digits after it
 
@@ -39,6 +45,35 @@ async def create_indexes(database: AsyncDatabase[Document]) -> None:
     for keys in INDEXES:
         await database["jobs"].create_index(keys)
     await database["requests"].create_index("at")
+
+
+async def bring_up_terms(database: AsyncDatabase[Document]) -> None:
+    """Add the terms that documents of version 1 lack. Safe in several processes at once.
+
+    Reads the jobs in pages by id, so that no call takes long, and stores the last id, so that the
+    next process continues after an interruption. A document that a program of the old version
+    writes later has the new terms after the job's next event.
+    """
+    meta, jobs = database["meta"], database["jobs"]
+    known = (await meta.find_one({"_id": "terms"})) or {}
+    if known.get("version", 1) >= VERSION:
+        return
+    last = known.get("after", "")
+    path = f"stages.{REVIEW_FIELD[0]}.result.{REVIEW_FIELD[1]}"
+    while page := await _ids_after(jobs, last):
+        for needed, term in ((True, REVIEW_NEEDED), (False, NO_REVIEW)):
+            with_mark = {"_id": {"$in": page}, path: needed}
+            await jobs.update_many(with_mark, {"$addToSet": {"terms": term}})
+        last = page[-1]
+        await meta.update_one({"_id": "terms"}, {"$set": {"after": last}}, upsert=True)
+    done = {"$set": {"version": VERSION}, "$unset": {"after": ""}}
+    await meta.update_one({"_id": "terms"}, done, upsert=True)
+
+
+async def _ids_after(jobs: AsyncCollection[Document], last: str) -> list[str]:
+    """Return the ids of the next jobs, by the index on ``_id``."""
+    found = jobs.find({"_id": {"$gt": last}}, {"_id": 1}).sort("_id", 1).limit(MIGRATED_AT_ONCE)
+    return [doc["_id"] async for doc in found]
 
 
 def to_stored(job: Job) -> Document:

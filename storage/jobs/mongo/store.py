@@ -27,7 +27,7 @@ from pymongo.errors import (
 from storage.errors import StorageError, StorageFull, StoreUnavailable
 from storage.jobs.documents import cursor_after, job_from_document, readable_jobs, timestamp
 from storage.jobs.mongo.queries import count, find_documents, vectors
-from storage.jobs.mongo.schema import create_indexes, from_stored, to_stored
+from storage.jobs.mongo.schema import bring_up_terms, create_indexes, from_stored, to_stored
 from storage.jobs.store import (
     IdempotencyRecord,
     Job,
@@ -73,7 +73,8 @@ class MongoJobs:
     def __init__(self, url: str) -> None:
         self._url = url
         self._client: AsyncMongoClient[Document] | None = None
-        self._indexed = False
+        self._prepared = False
+        self._preparing = asyncio.Lock()
         self._closed = False
 
     async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
@@ -139,9 +140,11 @@ class MongoJobs:
             }
             self._client = AsyncMongoClient(self._url, **timeouts)
         database = self._client.get_default_database("lookstream")
-        if not self._indexed:
-            await create_indexes(database)
-            self._indexed = True
+        async with self._preparing:
+            if not self._prepared:
+                await create_indexes(database)
+                await bring_up_terms(database)
+                self._prepared = True
         return database
 
     async def _apply(self, batch: Mapping[str, Sequence[JobUpdate]]) -> list[Job]:

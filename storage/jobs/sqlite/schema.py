@@ -1,4 +1,4 @@
-"""The tables and indexes of a job file, and the migration from version 1."""
+"""The tables and indexes of a job file, and the migrations from versions 1 and 2."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from storage.errors import StorageError
 from storage.jobs.documents import job_from_document, timestamp
 from storage.jobs.store import Job
-from storage.jobs.terms import job_terms
+from storage.jobs.terms import NO_REVIEW, REVIEW_FIELD, REVIEW_NEEDED, job_terms
 
-VERSION = 2
+VERSION = 3
 TABLES = (
     """
     CREATE TABLE jobs (
@@ -59,12 +59,18 @@ OLD_COLUMNS = 'job_id, status, owner, "group", updated_at, updated_at, sort_at, 
 NEW_COLUMNS = 'job_id, status, owner, "group", updated_at, written_at, sort_at, body'
 ADD_TERM = "INSERT OR IGNORE INTO terms (term, sort_at, job_id) VALUES (?, ?, ?)"
 REMOVE_TERM = "DELETE FROM terms WHERE term = ? AND sort_at = ? AND job_id = ?"
+ADD_REVIEW_TERMS = f"""
+    INSERT OR IGNORE INTO terms (term, sort_at, job_id)
+    SELECT ?, sort_at, job_id FROM jobs
+    WHERE CASE WHEN json_valid(body)
+    THEN json_type(body, '$.stages.{REVIEW_FIELD[0]}.result.{REVIEW_FIELD[1]}') END = ?
+"""  # noqa: S608
 
 TermRow = tuple[str, str, str]
 
 
 def create_or_migrate(connection: sqlite3.Connection) -> None:
-    """Create the tables, or migrate those of version 1. Safe in several processes at once.
+    """Create the tables, or migrate those of an older version. Safe in several processes at once.
 
     Raises `StorageError` for a file of a version newer than `VERSION`.
     """
@@ -78,7 +84,10 @@ def create_or_migrate(connection: sqlite3.Connection) -> None:
                 f"the job file has version {version}; this program reads up to {VERSION}"
             )
         if version < VERSION:
-            _build(connection)
+            if version < 2:
+                _build(connection)
+            else:
+                _add_review_terms(connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -128,6 +137,12 @@ def _copy_version_1(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE jobs_of_version_1")
     for (body,) in connection.execute("SELECT body FROM jobs"):
         connection.executemany(ADD_TERM, sorted(term_rows(job_from_document(json.loads(body)))))
+
+
+def _add_review_terms(connection: sqlite3.Connection) -> None:
+    """Migrate from version 2, which had no terms of the review mark."""
+    for term, kind in ((REVIEW_NEEDED, "true"), (NO_REVIEW, "false")):
+        connection.execute(ADD_REVIEW_TERMS, (term, kind))
 
 
 def _switch_to_wal(connection: sqlite3.Connection, within_s: float = 10.0) -> None:
