@@ -255,7 +255,8 @@ def test_every_further_word_describes_some_type(word: str) -> None:
     ("word", "type_"),
     [
         ("v-neck", "trousers"), ("sleeveless", "hat"), ("hooded", "shoes"), ("denim", "watch"),
-        ("tote", "dress"), ("long-sleeved", "long sleeve top"), ("polo", "t-shirt"), ("casual", None),
+        ("tote", "dress"), ("long-sleeved", "long sleeve top"), ("polo", "t-shirt"),
+        ("casual", None),
     ],
 )  # fmt: skip
 def test_further_words_are_left_out_where_they_are_wrong_or_said_twice(
