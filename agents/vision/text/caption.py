@@ -71,7 +71,7 @@ RETIRED_WORDS = {"polo"}
 """Words that captions no longer add, because they name a type. Vocabularies may still map them."""
 # Types whose name already says the word.
 IMPLIED = {
-    "long-sleeved": {"long sleeve top"} | below("outerwear"),
+    "long-sleeved": {"long sleeve top", "hoodie"} | below("outerwear"),
     "sleeveless": below("sleeveless top"),
     "hooded": below("hoodie"),
     "casual": {"casual shoes"},
