@@ -93,9 +93,17 @@ def test_a_jobs_page_marks_each_attribute_that_needs_review() -> None:
     stages = {**honest.stages, "captioning": done(words)}
     text = Pages().text("job.html", card=card(replace(honest, stages=stages)), comparable=True)
     rows = re.findall(r"<dt>(\w+)</dt>\s*<dd>(.*?)</dd>", text, re.DOTALL)
-    marked = {name for name, shown in rows if "(check)" in shown}
+    marked = {name for name, shown in rows if "(needs review)" in shown}
     assert set(attributes) <= {name for name, _ in rows}
     assert marked == {"type"}
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_card_says_whether_the_caption_needs_review(needed: bool) -> None:
+    words = {"caption": "Dress", "attributes": {}, "needs_review": needed, "model": "m"}
+    job = finished()
+    shown = card(replace(job, stages={**job.stages, "captioning": done(words)}))
+    assert ("Needs review" in Pages().text("card.html", card=shown)) is needed
 
 
 def test_text_from_users_is_never_html() -> None:
