@@ -21,9 +21,9 @@ BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "n
 def open_artifacts(url: str, signer: LinkSigner) -> ArtifactStore:
     """Return the store of ``file:///dir`` or ``s3://key:secret@host:9000/bucket?secure=&region=``.
 
-    ``secure`` (default true) turns TLS on. The option ``links`` says where signed links lead: the
-    server's address for clients (https://…), or ``gateway`` if clients cannot reach the server.
-    Does not connect. Raises `InvalidStoreUrl`.
+    ``secure`` (default true) turns TLS on. The option ``links`` is the target of signed links: an
+    address of the server that clients can reach (``https://…``), or ``gateway``. Without the
+    option, signed links lead to ``host:9000``. Does not connect. Raises `InvalidStoreUrl`.
     """
     parts = _split(url)
     if parts.scheme == "file":
@@ -106,13 +106,13 @@ def _links(where: str, signer: LinkSigner, account: tuple[str, str, str, str]) -
 
 
 def _mongo(parts: SplitResult, url: str) -> JobStore:
-    from pymongo.errors import PyMongoError  # imported only for MongoDB, since pymongo takes 0.2 s
+    from pymongo.errors import PyMongoError  # only for MongoDB: importing pymongo takes 0.2 s
     from pymongo.uri_parser import parse_uri
 
     from storage.jobs.mongo.store import MongoJobs
 
     try:
-        if parts.scheme == "mongodb":  # parsing mongodb+srv:// would ask the DNS
+        if parts.scheme == "mongodb":  # parsing mongodb+srv:// would query DNS
             parse_uri(url)
     except (PyMongoError, ValueError):
         raise InvalidStoreUrl(f"{redact(url)!r} is not a MongoDB URL") from None

@@ -1,7 +1,8 @@
 """Erase the artifacts of a deleted job, unless another job has the same content.
 
-A deleted job no longer names its artifacts. So a note with its source and content hash is written
-before the deletion and removed after the erasure; any process that finds the note can finish.
+The document of a deleted job no longer names its artifacts. So a note with the job's source and
+content hash is written before the deletion and removed after the erasure. Any process that finds
+the note can finish an interrupted erasure.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ async def complete_erasure(
 
 
 def pending_erasures(artifacts: ArtifactStore, before: datetime) -> list[str]:
-    """Return the ids of jobs with notes older than ``before``, at most 500. Blocking."""
+    """Return the ids of the jobs with notes older than ``before``, of the first 500 notes in the
+    order of job ids. Blocking."""
     notes = artifacts.list(keys.erasure(), limit=PAGE)
     old = [key for key in notes if _written(artifacts, key) < before]
     return [PurePosixPath(key).stem for key in old]
@@ -83,12 +85,12 @@ async def erase_job(
 async def erase_content(
     jobs: JobStore, artifacts: ArtifactStore, sha256: str, job_id: str, kinds: Sequence[str]
 ) -> bool:
-    """Erase one content and return True, unless a job other than ``job_id`` has it.
+    """Erase one content and return True; return False if a job other than ``job_id`` has it.
 
     Validation writes a claim for the content before it reuses stored results. So this function
     finds the claim even if tracking has not updated the job store yet. Both processes write before
-    they read: validation writes its claim, and this function writes its marker. So at least one
-    process sees the other's object.
+    they read: validation writes its claim and then looks for a marker; this function writes its
+    marker and then looks for claims. So at least one of them sees what the other wrote.
     """
     await asyncio.to_thread(_withdraw, artifacts, sha256, job_id)
     if (await jobs.find(JobQuery(sha256=sha256, limit=1))).jobs:
@@ -112,7 +114,8 @@ def is_being_erased(artifacts: ArtifactStore, sha256: str) -> bool:
 
 
 def _write_marker(artifacts: ArtifactStore, sha256: str) -> None:
-    """Write the marker. A full store holds no marker, and no validation's new claim either."""
+    """Write the marker. If the store is full, no marker is written; but then validation cannot
+    write a new claim either."""
     with suppress(StorageFull):
         artifacts.put(keys.erasing(sha256), datetime.now(UTC).isoformat().encode())
 
@@ -127,7 +130,8 @@ def _withdraw(artifacts: ArtifactStore, sha256: str, job_id: str) -> None:
 
 
 async def _is_claimed(jobs: JobStore, claims: Iterable[str]) -> bool:
-    """Tell whether a claim belongs to a job that is not deleted; an unknown job counts as one."""
+    """Tell whether a claim belongs to a job that is not deleted. A job that the job store does not
+    know counts as not deleted: tracking may not have stored it yet."""
     for key in claims:
         job = await jobs.get(key.rpartition("/")[2])
         if job is None or job.status != "deleted":
@@ -169,8 +173,8 @@ def _hash_of_upload(artifacts: ArtifactStore, key: str) -> str | None:
 
 
 def _erase_source(artifacts: ArtifactStore, job_id: str, source: Mapping[str, str]) -> None:
-    """Erase the quarantined files and the records of sources. Other jobs with the same URL fetch it
-    again."""
+    """Erase the job's quarantined files and its source records. Without the record of a URL, the
+    next job with this URL downloads the photo again."""
     quarantined = (keys.incoming(job_id), keys.upload(job_id))
     for key in quarantined:
         artifacts.delete(key)

@@ -1,4 +1,5 @@
-"""The keys of all artifacts, and the rules for keys: equal in a file system, in S3 and in a URL."""
+"""The keys of all artifacts, and the rules for keys. The rules make a key valid, unchanged, as a
+path in a file system, as an S3 key and in a URL."""
 
 from __future__ import annotations
 
@@ -82,13 +83,14 @@ def claim(sha256: str, job_id: str = "") -> str:
 
 
 def content_of(job_id: str, sha256: str = "") -> str:
-    """A note that a job has a content, made by validation before it stores anything; the object
-    names the record of the source. Without ``sha256`` the prefix of a job's contents."""
+    """A note that a job has this content. Validation writes the note before its other artifacts of
+    the content. The note's data is the key of the source record. Without ``sha256``: the prefix of
+    the job's notes."""
     return f"contents/{job_id}/{sha256}"
 
 
 def erasing(sha256: str) -> str:
-    """A marker with the time at which erasing of a content began, present until the end."""
+    """A marker that exists while a content is being erased. Its data is the time of the start."""
     return f"erasing/{sha256}"
 
 
@@ -100,8 +102,8 @@ def of_stage(stage: str, sha256: str, name: str) -> str:
 def of_content(sha256: str, kinds: Iterable[str]) -> tuple[str, ...]:
     """Return the prefixes of everything derived from one content.
 
-    ``kinds`` are the artifact prefixes that the stages declare. Results come first, so that no
-    result outlives its pictures.
+    ``kinds`` are the artifact prefixes that the stages declare. The cached results come first:
+    callers delete in this order, so a cached result never names a deleted picture.
     """
     prefixes = (f"{kind}/{sha256}/" for kind in ("results", *kinds))
     return (*prefixes, working(sha256), original(sha256))
@@ -110,8 +112,8 @@ def of_content(sha256: str, kinds: Iterable[str]) -> tuple[str, ...]:
 def belongs(key: str, sha256: str, kinds: Iterable[str]) -> bool:
     """Tell whether ``key`` is an artifact of one content, under a prefix in ``kinds``.
 
-    A key in an event or in a stored result is only a claim: read it and sign it only if it belongs
-    to the content.
+    A key in an event or in a stored result may be forged: read or sign the artifact only if the key
+    belongs to the content.
     """
     try:
         safe_key(key)

@@ -1,4 +1,4 @@
-"""Signed links: a holder reads or writes one artifact until the link expires, without an account.
+"""Signed links: with a signed link, anyone can read or write one artifact until the link expires.
 
 The gateway serves the links of `LinkSigner`. `storage.artifacts.s3.S3Presigner` signs links to S3.
 """
@@ -65,10 +65,10 @@ class LinkSigner:
     ) -> str:
         """Return a link valid for at least ``expires_s`` seconds (1 to 604,800) from ``now``.
 
-        The expiry is rounded up by at most an eighth of that time, so that repeated links to an
-        object are equal and cacheable. Browsers save the object as ``filename``. ``size`` is not
-        part of the link: the gateway limits every upload. Raises ValueError for another time or
-        method.
+        The expiry is rounded up by at most an eighth of ``expires_s``, so that repeated links to an
+        object are equal and cacheable. ``method`` is GET or PUT. Browsers save the object as
+        ``filename``. ``size`` is not part of the link: the gateway limits every upload. Raises
+        ValueError for another time or method.
         """
         if not 1 <= expires_s <= MAX_EXPIRY_S:
             raise ValueError(f"a link is valid for 1 to {MAX_EXPIRY_S} seconds, not {expires_s}")

@@ -24,10 +24,11 @@ from storage.artifacts.sized_links import with_size
 from storage.artifacts.store import CHUNK, ArtifactInfo
 from storage.errors import ArtifactNotFound, InvalidKey, StorageError, StorageFull, StoreUnavailable
 
-PART = 5 * 1024 * 1024  # bytes of a streamed put in memory: the smallest part that S3 accepts
+PART = 5 * 1024 * 1024  # bytes of an upload in memory: the smallest part that S3 accepts
 READ_S = 15.0
-"""A store that sends nothing for this time is unavailable. Must be far below a stage's time limit,
-so that a frozen store is no time-out of the stage. Reads are not repeated: callers retry."""
+"""A store that sends nothing for this time (seconds) is unavailable. This time must be far below a
+stage's time limit, so that a store that hangs does not look like a time-out of the stage. This
+module does not repeat reads: callers retry."""
 PROBE = ".lookstream/probe"  # no key starts with a dot
 
 MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
@@ -39,9 +40,9 @@ BAD_REQUEST = frozenset({"EntityTooLarge", "InvalidArgument", "InvalidRequest"})
 class MinioArtifacts:
     """An `ArtifactStore` in one bucket, which is created if it does not exist.
 
-    ``endpoint`` is ``host:port``; ``secure`` turns TLS on. Time-outs are short and retries few,
-    since callers retry. If clients cannot reach ``endpoint``, ``links`` signs links for
-    another address.
+    ``endpoint`` is ``host:port``; ``secure`` turns TLS on. Time-outs are short and there is at most
+    one retry, because callers retry. ``links`` signs the links for clients; None signs links to
+    ``endpoint``.
     """
 
     def __init__(
@@ -268,7 +269,7 @@ class _Counted:
 
 
 class S3Presigner:
-    """Signs links to the server by the address in ``client``, without a request to it."""
+    """Signs links to the address of ``client``. Sends no request to the server."""
 
     def __init__(self, client: Minio, bucket: str, secret_key: str) -> None:
         self._client = client
@@ -286,9 +287,9 @@ class S3Presigner:
     ) -> str:
         """Return a URL that is valid for at least ``expires_s`` seconds (1 to 604,800).
 
-        The date is rounded down, so that repeated links to an object are equal and cacheable. A
-        link for writing with ``size`` accepts exactly so many bytes. Browsers save the object as
-        ``filename``.
+        The start of the validity is rounded down, so that repeated links to an object are equal and
+        cacheable. A PUT link with ``size`` accepts a body of exactly ``size`` bytes. Browsers save
+        the object as ``filename``. Raises ValueError for another time or method.
         """
         if not 1 <= expires_s <= MAX_EXPIRY_S or method not in METHODS:
             raise ValueError(f"a link is for GET or PUT and 1 to {MAX_EXPIRY_S} seconds")

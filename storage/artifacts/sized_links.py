@@ -1,7 +1,7 @@
 """Presigned PUT links of S3 that accept exactly one size.
 
-minio signs only the header ``host``. A link that signs ``content-length`` too is refused by the
-server for a body of another size, and for a chunked body. Source: AWS Signature Version 4,
+The library ``minio`` signs only the header ``host``. If the link also signs ``content-length``, the
+server refuses a body of another size and a chunked body. Source: AWS Signature Version 4,
 "Authenticating Requests: Using Query Parameters".
 """
 

@@ -12,7 +12,7 @@ CHUNK = 256 * 1024
 
 @dataclass(frozen=True)
 class ArtifactInfo:
-    """Facts about one object, without its bytes.
+    """The properties of one object, without its bytes.
 
     ``size`` is in bytes, ``etag`` is opaque and changes with the content, ``modified`` is UTC.
     """
@@ -48,7 +48,7 @@ class ArtifactStore(Protocol):
         """Yield the same bytes in chunks of at most 256 KiB. Raises `ArtifactNotFound` at once."""
 
     def stat(self, key: str) -> ArtifactInfo:
-        """Return an object's facts. Raises `ArtifactNotFound`."""
+        """Return an object's properties. Raises `ArtifactNotFound`."""
 
     def exists(self, key: str) -> bool:
         """Tell whether there is an object under ``key``."""
@@ -56,8 +56,8 @@ class ArtifactStore(Protocol):
     def copy(self, source: str, destination: str, *, content_type: str | None = None) -> None:
         """Copy inside the store, if possible without reading the bytes.
 
-        ``content_type`` replaces the source's type. A copy onto itself without it does nothing.
-        Raises `ArtifactNotFound` if ``source`` does not exist.
+        ``content_type`` replaces the source's type. Raises `ArtifactNotFound` if ``source`` does
+        not exist.
         """
 
     def delete(self, key: str) -> None:
@@ -71,8 +71,9 @@ class ArtifactStore(Protocol):
     ) -> str:
         """Return a URL that lets its holder read (``GET``) or write (``PUT``) one object.
 
-        Valid for ``expires_s`` seconds (1 to 604,800). With ``size``, a link for writing accepts
-        exactly so many bytes, if it leads to an S3 server. The gateway limits uploads itself.
+        The URL is valid for at least ``expires_s`` seconds (1 to 604,800). A ``PUT`` link with
+        ``size`` to an S3 server accepts exactly ``size`` bytes; the gateway applies its own limit
+        instead. Raises ValueError for another time or method.
         """
 
     def check(self) -> None:

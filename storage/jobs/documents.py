@@ -1,7 +1,7 @@
 """Jobs as JSON-like documents, the same for every database, and the cursors of listings.
 
 Times are ISO strings in UTC with microseconds, so that they sort as text. BSON's own dates keep
-milliseconds only, and a redelivered failure would look like a new one.
+only milliseconds: a stored failure would then differ from the same failure delivered again.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class StageCompleted:
 
 @dataclass(frozen=True)
 class StageFailure:
-    """A stage failed in its last try. ``blocks`` names the later stages that cannot run now."""
+    """A stage failed in its last try. ``blocks`` names the stages that need its result."""
 
     job_id: str
     run: int
@@ -165,7 +165,8 @@ JobUpdate = Submitted | StageCompleted | StageFailure | Resubmitted | Deleted
 
 @dataclass(frozen=True)
 class JobQuery:
-    """Conditions on jobs, and a position. Order: newest ``submitted_at`` first, then ``job_id``.
+    """Conditions on jobs, and a position. Order: newest ``submitted_at`` first (``updated_at`` for
+    a job without it), then largest ``job_id`` first.
 
     A job must meet all conditions. ``type`` and ``colour`` are attributes of the caption, ``label``
     is the most probable class; case is ignored. ``needs_review`` is the caption's mark; jobs
@@ -223,8 +224,8 @@ class JobVector:
 
 @dataclass(frozen=True)
 class IdempotencyRecord:
-    """A request with an idempotency key: the ``fingerprint`` of its body, and the time ``at`` from
-    which its job ids are made. So a repeated request makes the same ids."""
+    """A request with an idempotency key: the ``fingerprint`` of its body, and its time ``at``. The
+    ids of its jobs are computed from ``at``, so a repeated request gets the same ids."""
 
     key: str
     fingerprint: str
@@ -235,17 +236,18 @@ class JobStore(Protocol):
     """Stores job documents. Every method raises `StoreUnavailable` if the store is unavailable."""
 
     async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
-        """Fold ``updates`` into their jobs, in order, and return the jobs that changed.
+        """Apply ``updates`` to their jobs, in order, and return the jobs that changed.
 
-        Idempotent, and safe with concurrent writers. `storage.jobs.transition.transition` computes
-        the change; no update of another writer is lost.
+        `storage.jobs.transition.transition` computes each change. Applying the same updates again
+        changes nothing. Several processes may call this at once: no update is lost.
         """
 
     async def get(self, job_id: str) -> Job | None:
         """Return one job, or None."""
 
     async def find(self, query: JobQuery) -> JobPage:
-        """Return a page of jobs. New jobs do not cause a job to be repeated or skipped."""
+        """Return a page of jobs. If jobs are submitted between two pages, no other job is repeated
+        or skipped. Raises `InvalidCursor`."""
 
     async def count(self, query: JobQuery, *, at_most: int) -> int:
         """Return the number of jobs that match, or ``at_most``. Ignores cursor and limit."""
@@ -255,20 +257,22 @@ class JobStore(Protocol):
 
         Jobs without an embedding and deleted jobs are included, with ``embedding`` None.
 
-        Order: by ``written_at``, then by ``job_id``. ``after`` is such a pair: the position to
-        continue from. A job that was written again is returned again. Times are by the writers'
-        clocks, as in `JobQuery.written_after`.
+        Order: by ``written_at``, then by ``job_id``. ``after`` is the pair (``written_at``,
+        ``job_id``) of the last vector of the page before. A job that was written again is returned
+        again. Times are by the writers' clocks, as in `JobQuery.written_after`.
         """
 
     async def claim_idempotency_key(
         self, request: IdempotencyRecord, *, expired: datetime
     ) -> IdempotencyRecord:
-        """Store ``request`` and return it, or return the record of the same key if that is not
-        older than ``expired``. Atomic: of two calls at once, one stores and both return its
-        record."""
+        """Return the stored record of the key of ``request`` if its time is ``expired`` or later.
+        Otherwise store ``request`` and return it.
+
+        Atomic: of two calls at the same time, one stores its record, and both return this record.
+        """
 
     async def idempotency_record(self, key: str) -> IdempotencyRecord | None:
-        """Return the stored record of ``key``, however old, or None."""
+        """Return the stored record of ``key``, of any age, or None."""
 
     async def check(self) -> None:
         """Return if the store answers; raise `StoreUnavailable` with the reason."""

@@ -64,7 +64,7 @@ def _word_terms(text: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    """Return ``text`` by Unicode's compatibility caseless matching, and without accents."""
+    """Return ``text`` in lower case (Unicode's compatibility caseless form), without accents."""
     if text.isascii():
         return text.lower()
     plain = unicodedata.normalize("NFKD", text).casefold()
@@ -80,7 +80,7 @@ def _review_terms(needed: Any) -> set[str]:
 
 
 def _text(results: Mapping[str, Any], *path: str | int) -> str | None:
-    """Return the text at ``path``; None where something else is, or nothing."""
+    """Return the text at ``path``, or None if there is no text."""
     found = _value(results, *path)
     return found if isinstance(found, str) else None
 

@@ -1,8 +1,9 @@
 """How an update changes a job: a pure function.
 
-Updates may be repeated and out of order. So the states of stages are merged by rank: a completion
-over a failure, a newer failure over an older one. Skipped stages, the job's status and its error
-are derived from these states. The result does not depend on the order. A deletion outranks all.
+Updates may be repeated and out of order. So the order of the updates does not decide between two
+states of a stage in the same run: a completion replaces a failure, and a newer failure replaces an
+older one. Skipped stages, the job's status and its error are derived from the states of the stages.
+A deletion replaces everything.
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ from storage.jobs.store import (
 )
 
 MOST_STAGES = 200
-"""Limit of the stages of a job. A state of one more stage is ignored, because the document of a job
-must fit into a database; no installation has that many."""
+"""Largest number of stages of a job. The state of a further stage is ignored, because the document
+of a job must fit into a database. No installation has that many stages."""
 
 
 def transition(job: Job | None, update: JobUpdate) -> Job | None:
     """Return ``job`` after ``update``; the same object if the update changes nothing.
 
-    An update of a lower run is ignored. One of a higher run starts that run, with its ``wanted``
-    stages. A stage keeps its old state until the new run reports one, and its old result until
-    there is a new one, even if the new run fails. A stage's event may arrive before the submission.
-    A deletion leaves a tombstone, even of an unknown job. No later update changes a tombstone.
-    Returns None only for a `Resubmitted` of an unknown job. Does not read the clock.
+    An update of a lower run is ignored. An update of a higher run starts that run, with the
+    update's ``wanted`` stages. A stage keeps its old state until the new run reports a state, and
+    its old result until there is a new result, even if the new run fails. A stage's event may
+    arrive before the submission. A deletion leaves a tombstone, even of an unknown job. No later
+    update changes a tombstone. Returns None only for a `Resubmitted` of an unknown job. Does not
+    read the clock.
     """
     if job is not None and job.status == "deleted":
         return job
@@ -116,8 +118,9 @@ def _at_run(job: Job | None, update: Submitted | StageCompleted | StageFailure) 
 def _submitted(job: Job, update: Submitted) -> Job:
     """Fill in the fields of a submission. A field that the submission lacks keeps its value.
 
-    Source, owner and group of the first submission stay: any producer can name the id of another
-    client's job. ``submitted_at`` stays too, so that a replayed job keeps its position in listings.
+    A later submission does not change source, owner and group, because any producer can name the id
+    of another client's job (`_may_group` is the only exception). ``submitted_at`` stays too, so
+    that a replayed job keeps its position in listings.
     """
     first = job.submitted_at is None
     return replace(
@@ -214,7 +217,8 @@ def _derived(job: Job) -> Job:
 
 
 def _unskipped(job: Job, state: StageState) -> StageState | None:
-    """Return a state as it was before it was skipped in this run, or None if that is unknown."""
+    """Return ``state`` unless the stage was skipped in this run. For a skipped stage with an
+    earlier result, return a completed state with this result; without a result, return None."""
     if state.run < job.run or state.status != "skipped":
         return state
     if state.result is None:

@@ -1,4 +1,5 @@
 """Kafka itself: connection and embedded broker, topics, producer, raw records.
 
-Start with `connection.py`. Reading is in `streams/consumers/` and `agents/runtime/`.
+Start with `connection.py`. The consumers are in `streams/consumers/` (without a consumer group) and
+`agents/workers/` (the consumer groups of the stages).
 """

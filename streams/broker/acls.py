@@ -26,7 +26,8 @@ from streams.errors import AclsRefused, BrokerUnavailable
 
 SUBMITTED = "image-submitted"
 GROUPS = "lookstream"
-"""The beginning of all group ids: ``lookstream.<stage>`` of stages, ``lookstream-…`` of readers."""
+"""The beginning of all group ids: ``lookstream.<stage>`` for stages, ``lookstream-…`` for the
+consumers in `streams.consumers`."""
 
 Role = Literal["producer", "gateway", "worker", "store"]
 Operation = Literal["READ", "WRITE", "DESCRIBE"]
@@ -45,9 +46,10 @@ class Acl:
 def acls(role: Role, topics: Sequence[str], consumed: Iterable[str]) -> list[Acl]:
     """Return the permissions of a role on ``topics``; stages read those in ``consumed``.
 
-    A producer may write `image-submitted` and nothing else. The gateway submits, deletes and
-    replays, and reads all topics. A worker writes all topics that the store does not write. The
-    store publishes notifications of uploads.
+    A producer may write `image-submitted` and nothing else. The gateway writes `image-submitted`,
+    `job-deleted` and the topics in ``consumed`` (for replays), and reads all topics except
+    `object-created`. A worker reads all topics and writes all except `object-created`. The store
+    writes only `object-created`.
     """
     if role == "producer":
         return _writing([SUBMITTED])

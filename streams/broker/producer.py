@@ -72,7 +72,8 @@ class EventProducer:
     async def publish_all(self, events: Iterable[tuple[Event, str | None]]) -> None:
         """Publish events with their traceparents, in order. Return once all are acknowledged.
 
-        Raises `BrokerUnavailable` or `EventTooLarge`; some events may be published then.
+        Raises `BrokerUnavailable` or `EventTooLarge`; some events may be published then. Raises
+        ValueError for an event that cannot be encoded; no event is published then.
         """
         await self.send(
             [encode(event, source=self._source, traceparent=trace) for event, trace in events]
@@ -133,8 +134,8 @@ class EventProducer:
 
 
 class _Delivery:
-    """Counts the acknowledgements of one call on the poller's thread. Appends itself to
-    ``reported`` after the last."""
+    """Counts the acknowledgements of the records of one `send`, on the poller's thread. Appends
+    itself to ``reported`` after the last one."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, count: int, reported: deque[_Delivery]

@@ -64,10 +64,10 @@ class Record:
 def _named_headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
     """Return the headers of a confluent-kafka message, or none if the name of one is not UTF-8.
 
-    For such a name, the library sets an exception and makes a pair without a name; reading the
-    missing name ends the process. Python does not check for the exception where the interpreter
-    has specialised a frequent call (PEP 659), and many of its functions clear it. So the call is
-    made outside the interpreter, and the parts of each pair are counted.
+    For such a name, the library sets an exception and returns a (name, value) tuple whose name is
+    missing. Code that reads the missing name crashes the process. The interpreter may not notice
+    the exception if it has specialised a frequent call (PEP 659). So `methodcaller` makes the call
+    in C code, and ``gc.get_referents`` counts the parts of each tuple without reading them.
     """
     try:
         headers: Sequence[tuple[str, bytes | None]] = _HEADERS(message) or ()

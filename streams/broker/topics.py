@@ -46,9 +46,10 @@ class Topic:
 
 
 def system_topics(stage_topics: Iterable[str], partitions: int, retention_days: int) -> list[Topic]:
-    """Return all topics: one for each stage, failures, deletions, updates, dead letters.
+    """Return `image-submitted`, ``stage_topics``, and the topics of failures, deletions, job
+    updates and dead letters. `object-created` is not included.
 
-    Jobs can be rebuilt from the topics as far back as ``retention_days``.
+    The job store can be rebuilt from the topics as far back as ``retention_days``.
     """
     names = dict.fromkeys(("image-submitted", *stage_topics, "stage-failed", JOB_DELETED))
     return [

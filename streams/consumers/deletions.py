@@ -19,14 +19,15 @@ MAX_JOBS = 100_000
 
 
 class DeletedJobs(TopicFollower):
-    """The newest ``keep`` jobs that were deleted since ``back`` before the start.
+    """The ids of deleted jobs: the newest ``keep`` of those deleted after the start minus ``back``.
 
-    Only a hint that saves work: tracking erases the results of a deleted job that arrive later.
+    The ids are only a hint that saves work: if a stage still processes a deleted job, tracking
+    erases the results.
     """
 
     topic = JOB_DELETED
     name = "deletions"
-    # A worker does not need a deletion at once, and a shorter wait would fetch all the time.
+    # A delay of 200 ms does no harm here, and a shorter wait would send many empty fetches.
     fetch_wait_ms = 200
 
     def __init__(
@@ -43,7 +44,8 @@ class DeletedJobs(TopicFollower):
         return job_id in self._jobs
 
     def caught_up(self, timeout_s: float) -> bool:
-        """Wait until all deletions before `start` are known; return False after ``timeout_s``."""
+        """Wait until the deletions before `start` are read; return True then, or False after
+        ``timeout_s`` seconds."""
         return self._caught_up.wait(timeout_s)
 
     def _start_offsets(self, reader: TopicReader, partitions: Sequence[int]) -> dict[int, int]:

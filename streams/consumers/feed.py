@@ -19,8 +19,8 @@ AT_ONCE = 100
 
 @dataclass(frozen=True)
 class PendingUpdate:
-    """A job's newest state. ``received_ms`` (UTC, ms) is the time of the first unread update of the
-    job; later entries of a mailbox have later times."""
+    """A job's newest state. ``received_ms`` (Unix time in ms) is when the first unread update of
+    the job arrived. The entries of a mailbox are in the order of these times."""
 
     update: JobUpdated
     received_ms: int
@@ -73,14 +73,14 @@ class Mailbox:
         self._woken.set()
 
     def take(self, most: int = AT_ONCE) -> list[PendingUpdate]:
-        """Remove and return the ``most`` oldest updates."""
+        """Remove and return the oldest updates, at most ``most``."""
         taken = list(islice(self._waiting.values(), most))
         for pending in taken:
             del self._waiting[pending.update.job_id]
         return taken
 
     def take_gap(self) -> bool:
-        """Tell whether updates may have been missed since the last call."""
+        """Tell whether `mark_gap` was called since the last call of this method."""
         gap, self._gap = self._gap, False
         return gap
 
@@ -89,7 +89,7 @@ class Mailbox:
         if self._waiting or self._gap or self._closed:
             return
         self._woken.clear()
-        # Not wait_for: it can lose a cancellation that comes with the wake-up (Python 3.11).
+        # In Python 3.11, wait_for can lose a cancellation that comes together with the wake-up.
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._woken.wait()
@@ -157,7 +157,7 @@ class JobFeed:
         self._closed = False
 
     def close(self) -> None:
-        """Close all mailboxes, and those of later listeners."""
+        """Close all mailboxes. Until `open`, the mailboxes of new listeners are closed too."""
         self._closed = True
         for boxes in self._mailboxes.values():
             for mailbox in boxes:

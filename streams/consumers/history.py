@@ -36,10 +36,12 @@ class TopicHistory:
         self._silence_s = silence_s
 
     def read(self, topic: str, since: datetime | None = None) -> Iterator[Envelope | None]:
-        """Yield the events of a topic, from about ``since`` to the end that it has at the call.
+        """Yield the events of a topic, from some minutes before ``since`` to the present end.
 
-        Yields None for a record that is not an event of the topic. An event without a time gets the
-        record's time. A topic that does not exist is empty. Raises `BrokerUnavailable`.
+        Callers compare the events' times themselves. Without ``since``, and on the embedded broker,
+        reading starts at the beginning. Yields None for a record that is not an event of the topic.
+        An event without a time gets the record's time. A topic that does not exist is empty. Raises
+        `BrokerUnavailable`.
         """
         with TopicReader(self._broker, topic, name="history", timeout_s=TIMEOUT_S) as reader:
             partitions = reader.new_partitions()
@@ -50,7 +52,8 @@ class TopicHistory:
                 yield self._envelope(message)
 
     def _messages(self, reader: TopicReader, ends: dict[int, int]) -> Iterator[Message]:
-        """Yield the messages before each partition's end."""
+        """Yield the messages with offsets below ``ends``, the end of each partition. Removes each
+        finished partition from ``ends``."""
         last_message = monotonic()
         while ends:
             messages = reader.poll()

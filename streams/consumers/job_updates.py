@@ -48,8 +48,8 @@ class JobUpdateConsumer(TopicFollower):
     """Tells one event loop which jobs changed, and their new states.
 
     `subscribe` reports that a job changed; ``feed`` delivers the new states to listeners. While
-    Kafka is unavailable neither reports anything, so waiters must also reread the job store from
-    time to time. Memory is bounded by the number of subscriptions and listeners.
+    Kafka is unavailable, no change is reported, so waiters must also reread the job store from time
+    to time. The memory in use depends only on the number of subscriptions and listeners.
     """
 
     topic = JobUpdated.topic
@@ -91,12 +91,12 @@ class JobUpdateConsumer(TopicFollower):
         return reader.end_offsets(partitions)
 
     def _discovered(self, reader: TopicReader, partitions: Sequence[int]) -> None:
-        if not reader.reached_broker:  # listeners from before may have missed updates
+        if not reader.reached_broker:  # existing listeners may have missed updates until now
             self._on_loop(self.feed.mark_gap)
 
     def _handle(self, messages: Sequence[Message]) -> None:
-        """Pass on the wanted updates. Wait until the event loop has taken them, so that no backlog
-        builds up in memory."""
+        """Pass the updates that a listener or waiter wants to the event loop. Wait until the event
+        loop has taken them, so that no backlog grows in memory."""
         records = [message for message in messages if message.error() is None]
         changed = {
             key for record in records if (key := _job_id(record.key())) in self._subscriptions

@@ -1,8 +1,9 @@
 """Decide which events of a topic a replay publishes again, and how it changes them: pure.
 
-A replay publishes each job's newest event again as a new run. The stages that consume the topic,
-and those after them, process it again. Earlier stages keep their results and are not part of the
-new run. The job completes once the stages of the new run do.
+A replay publishes each job's newest event again, as the start of a new run. The stages that consume
+the topic, and the stages after them, process it again. The stage that published the event belongs
+to the new run with its existing result; the stages before it do not. The job is completed when the
+stages of the new run are.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """Parse a time: ISO 8601 (UTC without a zone), or a duration before ``now``, such as ``90m``,
-    ``2h`` or ``7d``. Raises ValueError."""
+    """Parse a time: ISO 8601 (a time without a zone counts as UTC), or a duration before ``now``
+    such as ``30s``, ``90m``, ``2h``, ``7d`` or ``1w``. Raises ValueError for another text."""
     if duration := _DURATION.fullmatch(text.strip()):
         try:
             return now - timedelta(**{_UNITS[duration[2]]: int(duration[1])})
@@ -44,7 +45,8 @@ def parse_time(text: str, now: datetime) -> datetime:
 class EventFilter:
     """Selects events with ``since`` ≤ time < ``until``, of one of ``jobs`` (empty: all jobs).
 
-    ``match`` maps a dotted path to a text that a value at that path must equal.
+    ``match`` maps a dotted path in the event, such as ``top5.label``, to a text. The text must
+    equal a value at the path; in a list, the value of one item.
     """
 
     since: datetime | None = None
@@ -93,7 +95,8 @@ class TopicScan:
     newest: dict[str, Envelope] = field(default_factory=dict)
 
     def add(self, envelope: Envelope | None, selection: EventFilter) -> None:
-        """Count one record; keep its event if that is selected and its job's newest."""
+        """Count one record. Keep its event if ``selection`` selects the event and no newer event of
+        the job is known."""
         self.read += 1
         if envelope is None:
             self.undecodable += 1
@@ -111,9 +114,10 @@ def _age(envelope: Envelope) -> tuple[int, datetime]:
 class ReplayPlan:
     """The stages that a replay of a topic runs.
 
-    ``stages`` are the stage that emits the topic, and all stages after it. ``readers`` consume the
-    topic. ``asked`` are the stages that the operator named, with the stages of ``stages`` that they
-    depend on; empty means the stages that each job wanted.
+    ``stages`` are the stage that emits the topic (no stage emits `image-submitted`) and all stages
+    after it. ``readers`` are the stages that consume the topic. ``asked`` are the stages that the
+    operator named, with the stages of ``stages`` that they need; if it is empty, each job gets the
+    stages that it wanted before.
     """
 
     graph: StageGraph
@@ -142,8 +146,9 @@ class ReplayPlan:
         return cls(graph, stages, readers, tuple(name for name in wanted if name in stages))
 
     def wanted(self, of_job: Iterable[str]) -> tuple[str, ...]:
-        """Return the stages of a job's new run in the graph's order, or () if none consumes the
-        event. ``of_job`` are all stages that the job wanted in any run."""
+        """Return the stages of a job's new run in the graph's order, including the stage that emits
+        the topic. Return () if none of them consumes the topic. ``of_job`` are all stages that the
+        job wanted in any run."""
         wanted = set(self.asked or of_job) & set(self.stages)
         if not wanted & self.readers:
             return ()

@@ -31,8 +31,8 @@ from streams.errors import BrokerUnavailable
 
 log = structlog.get_logger(__name__)
 
-# librdkafka's in-process broker holds every empty fetch for the whole of fetch.wait.max.ms.
-# The default of 500 ms would delay each record by that time.
+# librdkafka's in-process broker answers an empty fetch only after fetch.wait.max.ms, even if a
+# record arrives earlier. The default of 500 ms would delay records by up to 500 ms.
 FETCH_WAIT_MS = 20
 METADATA_TIMEOUT_S = 2.0
 OFFSETS_TIMEOUT_S = 10.0
@@ -99,8 +99,9 @@ class TopicReader:
     ) -> dict[int, int]:
         """Return the offset of each partition's first record at or after ``since - margin_s``.
 
-        Returns the beginning without ``since``, and on the embedded broker, which does not look up
-        offsets by time: there the caller must compare times itself.
+        Without ``since``, return the beginning. The embedded broker cannot look up offsets by time,
+        so there the result is the beginning too, and the caller must compare times itself. If all
+        records of a partition are older, return `OFFSET_END`.
         """
         if since is None or self._embedded:
             return dict.fromkeys(partitions, OFFSET_BEGINNING)
@@ -118,7 +119,8 @@ class TopicReader:
     def end_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return the offset after each partition's last record, as of now.
 
-        `OFFSET_END` would be resolved by the first fetch, and records written until then be missed.
+        `OFFSET_END` cannot replace this method: Kafka would determine the end only at the first
+        fetch, and the records written before that fetch would be missed.
         """
         with self._translated():
             return {
@@ -149,7 +151,7 @@ class TopicReader:
             first = self._consumer.poll(timeout_s)
             if first is None:
                 return []
-            # consume() waits until the batch is full, so it gets no time to wait.
+            # consume() waits until the batch is full, so its time-out is 0.
             return [first, *self._consumer.consume(BATCH, timeout=0)]
 
     @contextmanager

@@ -28,7 +28,7 @@ _FORMAT = JSONFormat()
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _FAULT_CHARACTERS = 500
 CLOCK_SKEW = timedelta(minutes=1)
-"""A sender's clock may be this much ahead."""
+"""An event's time may be this much later than our clock."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def event_type(topic: str) -> str:
 def encode(event: Event, *, source: str, traceparent: str | None = None) -> Encoded:
     """Return the record of an event. ``source`` names the sender, such as ``/lookstream/gateway``.
 
-    Raises `EventTooLarge`, and ValueError for values that are not JSON (NaN, half surrogates).
+    Raises `EventTooLarge`, and ValueError for values that are not JSON (NaN, lone surrogates).
     """
     attributes: dict[str, Any] = {
         "specversion": "1.0",
@@ -129,8 +129,8 @@ def _cloud_event(record: Record) -> CloudEvent:
 def _data(event: CloudEvent) -> Any:
     """Return the data as JSON values, even without a content type.
 
-    Python's reader accepts NaN, half surrogates and any depth. Stores cannot keep these values, so
-    they are refused.
+    Raises `UndecodableEvent` for NaN, lone surrogates and very deep nesting: Python's JSON parser
+    accepts them, but the stores cannot keep them.
     """
     data = event.get_data()
     try:
@@ -149,9 +149,11 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def _time(event: CloudEvent) -> datetime:
-    """Return the event's time; a time after now and `CLOCK_SKEW` becomes now.
+    """Return the event's time in UTC. A missing time, and a time more than `CLOCK_SKEW` in the
+    future, become the present time.
 
-    Otherwise the job of an event from the far future would sort first forever.
+    Otherwise a job with a submission in the far future would always be the first in listings.
+    Raises `UndecodableEvent` for a time that cannot be expressed in UTC.
     """
     now = datetime.now(UTC)
     time = event.get_time() or now

@@ -19,7 +19,8 @@ CHARACTERS = 344
 
 _HALVES = struct.Struct(f"<{SIZE}e")
 LENGTH_TOLERANCE = 0.01
-"""Allowed deviation of a length from 1. Rounding to half floats uses under a tenth of it."""
+"""Allowed deviation of a vector's length from 1. Rounding to half floats changes the length by less
+than a tenth of this value."""
 
 
 def encode(vector: Iterable[float]) -> str:
@@ -35,7 +36,8 @@ def encode(vector: Iterable[float]) -> str:
 
 
 def decode(text: str) -> tuple[float, ...]:
-    """Return the `SIZE` numbers in ``text``. Raises ValueError if their length is not 1."""
+    """Return the `SIZE` numbers in ``text``. Raises ValueError if ``text`` is not base64 of 256
+    bytes, or if the vector's length is not 1."""
     numbers: tuple[float, ...] = _HALVES.unpack(half_floats(text))
     if not abs(math.hypot(*numbers) - 1.0) <= LENGTH_TOLERANCE:  # also refuses NaN
         raise ValueError("an embedding is a vector of length 1")

@@ -10,8 +10,10 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BeforeValidator, Field
 
 LONGEST = 150
-"""Characters of a kept name. Its bytes fit the file systems' limit of 255 with a suffix."""
+"""Largest number of characters of a cleaned name."""
 LONGEST_BYTES = 200
+"""Largest number of bytes of a cleaned name. File systems allow 255 bytes, so there is room for an
+addition such as ``-untouched``."""
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 
@@ -19,7 +21,7 @@ def clean_filename(text: str) -> str | None:
     """Return the last part of a path as a safe file name; None if nothing remains.
 
     Control and format characters, which can hide the true suffix, are removed. Characters that
-    Windows forbids become "-". A long name loses the end of its stem.
+    Windows forbids become "-". A long name is shortened before its suffix.
     """
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", text[-4096:])[-1])
     name = "".join(each for each in name if unicodedata.category(each)[0] != "C")
@@ -52,4 +54,4 @@ Filename = Annotated[
     Annotated[str, Field(max_length=LONGEST)] | None,
     BeforeValidator(_cleaned, json_schema_input_type=Any),
 ]
-"""A file name that is cleaned when it is read; None without one."""
+"""An optional file name. `clean_filename` is applied when an event is validated."""

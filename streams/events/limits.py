@@ -1,7 +1,7 @@
-"""The limits of events: every text, list and map has one, so that every event fits into a record.
+"""The limits of events: every text, list and map has one, and the whole record has one.
 
-Lengths of texts are in characters. AsyncAPI publishes the limits. A stage of your own may put any
-fields into its payload; only the limit of the whole record applies to them.
+Lengths of texts are in characters. The AsyncAPI document contains the limits. A custom stage may
+put any fields into its payload; only the limit of the whole record applies to them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ METADATA_BYTES = 64_000
 PIXELS = 2**31 - 1
 LARGEST_RUN = 2**31 - 1
 LARGEST_NUMBER = 2**53 - 1
-"""The largest whole number that every JSON reader keeps."""
+"""The largest whole number that every JSON parser keeps exactly."""
 
 
 def _utc(time: datetime) -> datetime:
@@ -39,7 +39,8 @@ def _utc(time: datetime) -> datetime:
 def few(most: int) -> BeforeValidator:
     """Return a validator that refuses more than ``most`` items before it looks at an item.
 
-    Pydantic collects the faults of all items: for a record of 1 MB that took 6 s and 800 MB.
+    Without this validator, pydantic collects the faults of all items. For a record of 1 MB that
+    took 6 s and 800 MB of memory.
     """
 
     def check(value: Any) -> Any:
@@ -51,9 +52,9 @@ def few(most: int) -> BeforeValidator:
 
 
 Name = Annotated[str, Field(max_length=NAME)]
-"""A name of a stage, a code, a point or an attribute."""
+"""The name of a stage, an error code, a key point or an attribute."""
 LabelText = Annotated[str, Field(max_length=LABEL)]
-"""A short text of people or networks: a group, an owner, a model, a class."""
+"""A short text: a group, an owner, a model or a class."""
 Key = Annotated[str, Field(max_length=KEY)]
 """A key in the artifact store."""
 Message = Annotated[str, Field(max_length=MESSAGE)]

@@ -54,8 +54,8 @@ def _canonical_uuid(value: str) -> str:
 
 
 def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Refuse values that databases cannot store: integers over 63 bits, deep nesting, and more than
-    `METADATA_BYTES` of JSON."""
+    """Return ``metadata``. Raises ValueError for values that the databases cannot store: integers
+    over 63 bits, more than `_MAX_DEPTH` levels, and more than `METADATA_BYTES` of JSON."""
     level: list[Any] = [metadata]
     for _ in range(_MAX_DEPTH):
         if any(isinstance(value, int) and value.bit_length() > 63 for value in level):
@@ -153,7 +153,8 @@ class ImageSubmitted(Event):
 
     @classmethod
     def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
-        """Return the submission of a stored job (a class that streams cannot import)."""
+        """Return the submission of ``job``, a `storage.jobs.store.Job` (streams cannot import this
+        class). ``changes`` replace fields."""
         fields: dict[str, Any] = {
             "job_id": job.job_id,
             "run": job.run,
@@ -433,9 +434,10 @@ class JobUpdated(Event):
 
     @classmethod
     def of_job(cls, job: Any) -> JobUpdated:
-        """Return the event of a stored job's state (a class that streams cannot import).
+        """Return the event for the state of ``job``, a `storage.jobs.store.Job`, which streams
+        cannot import.
 
-        A job that was stored before the limits existed may exceed them, so everything is cut.
+        A job that was stored before the limits existed may exceed them, so texts and lists are cut.
         """
         error = job.error
         stages = list(job.stages.items())[:STAGES]

@@ -1,4 +1,5 @@
-"""One trace for each job: events carry the W3C trace context as ``traceparent``.
+"""One trace for each submission, sweep and replay of a job: events carry the W3C trace context as
+``traceparent``.
 
 The caller provides the tracer. A tracer that does not record passes the parent's context on, so
 that a trace continues through processes without tracing. Source: W3C Trace Context, level 1.
@@ -44,7 +45,7 @@ def start_traces(
 ) -> Iterator[list[tuple[Event, str | None]]]:
     """Start a trace for each event to publish; yield the events with their traceparents.
 
-    For events without a causing event: those of a sweep or a replay.
+    Sweeps and replays use this function: no other event caused the events that they publish.
     """
     spans = [
         start_span(
@@ -70,12 +71,13 @@ def traceparent_of(span: Span) -> str | None:
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
-    """Return the trace id in a traceparent, 32 hex digits."""
+    """Return the trace id in a traceparent (32 hex digits), or None without a traceparent."""
     return traceparent.split("-")[1] if traceparent else None
 
 
 def new_traceparent() -> str:
-    """Return the context of a new trace that is not recorded. It still joins the logs of a job.
+    """Return the context of a new trace that is not recorded. Its trace id still connects the log
+    lines of a job.
 
     The ids are not secret, so `random` is enough and saves a system call; OpenTelemetry does the
     same.

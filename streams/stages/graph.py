@@ -23,7 +23,7 @@ class Node:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Return all topics that the stage reads."""
+        """Return ``consumes`` and ``alternatives``."""
         return (self.consumes, *self.alternatives)
 
 
@@ -59,7 +59,7 @@ class StageGraph:
         return tuple(dict.fromkeys(kind for node in self.nodes.values() for kind in node.artifacts))
 
     def emitter(self, topic: str) -> str | None:
-        """Return the stage that emits ``topic``."""
+        """Return the name of the stage that emits ``topic``, or None."""
         return self._by_topic.get(topic)
 
     def upstream(self, stage: str) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class StageGraph:
         return self._upstream[stage]
 
     def downstream(self, stage: str) -> tuple[str, ...]:
-        """Return every stage that cannot run when ``stage`` has failed."""
+        """Return every stage that needs ``stage``, directly or indirectly."""
         return tuple(name for name in self.nodes if stage in self.upstream(name))
 
     def closure(self, wanted: Iterable[str]) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ EVENTS: tuple[type[Event], ...] = (
     JobUpdated,
     JobDeleted,
 )
-"""All events that change a job or report one, of an installation without custom stages."""
+"""All events that change a job or report its change, in an installation without custom stages."""
 
 INTERNAL_EVENTS: tuple[type[Event], ...] = (
     ImageDownloaded,

@@ -84,7 +84,8 @@ def to_stored(job: Job) -> Document:
 
 
 def from_stored(doc: Mapping[str, Any]) -> Document:
-    """Return the document of a job as it was before `to_stored`."""
+    """Undo the renaming and escaping of `to_stored`. The result also has the fields ``terms`` and
+    ``written_at``."""
     return {**unescaped(doc), "job_id": doc["_id"]}
 
 

@@ -43,7 +43,7 @@ class Reserve:
                 os.close(descriptor)
 
     def release(self) -> bool:
-        """Free the space; return False if it is free already."""
+        """Delete the file; return False if that is not possible, such as when it is missing."""
         try:
             self._path.unlink()
         except OSError:

@@ -61,8 +61,8 @@ class SqliteJobs:
     another process is lost. Batches that arrive during a transaction share the next one, which
     saves syncs and switches between threads.
 
-    The file is readable by its owner only. On a full disk, a file of 1 MB beside it makes room for
-    deletions; all other updates raise `StorageFull`.
+    Only its owner can read the file. A file of 1 MB beside it reserves disk space: on a full disk,
+    that file is removed so that jobs can be deleted. All other updates raise `StorageFull` then.
     """
 
     def __init__(self, path: Path) -> None:
@@ -234,7 +234,8 @@ def _apply_batches(
 
 
 def _apply(connection: sqlite3.Connection, updates: Sequence[JobUpdate]) -> list[Job]:
-    """Change the jobs. Read ``written_at`` under the write lock, so that it grows with commits."""
+    """Change the jobs. ``written_at`` is the time under the write lock, so it grows from one commit
+    to the next."""
     changed: list[Job] = []
     now = timestamp(datetime.now(UTC))
     for job_id, own in group_by_job(updates).items():
