@@ -32,8 +32,8 @@ from training.trainers.train_parts import Lessons, lessons_of, parts_loss, views
 from training.trainers.trainer import rate_at
 
 STRIDES = (8, 16, 32)
-ROUNDS, BATCH, RATE = 300, 48, 3e-3
-"""`ROUNDS` batches of `train_parts.views_of` are kept: 4,800 views."""
+ROUNDS, BATCH, RATE = 220, 48, 3e-3
+"""`ROUNDS` batches of `train_parts.views_of` are kept: 3,520 views."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def train(data: Path, cache: Path, net: Path, out: Path, passes: int, rounds: in
 
 def main() -> None:
     parser = training_parser(__doc__)
-    parser.add_argument("--passes", type=int, default=16)
+    parser.add_argument("--passes", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="batches of views")
     given = parsed(parser)
     data = data_folder(given.data)

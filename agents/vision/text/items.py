@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bag": ("bag",),
 }
 """The words of each part that can be a garment of its own."""
-TYPE_FROM, COLOUR_FROM = 0.6, 0.45
+TYPE_FROM, COLOUR_FROM = 0.8, 0.45
 _WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
