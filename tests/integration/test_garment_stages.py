@@ -294,16 +294,15 @@ def test_the_caption_describes_the_wanted_garment(
     wanted = event.model_copy(update={"wanted_item": 1})
     (seen,) = model.predict([Image.open(io.BytesIO(store.get(event.working)))])
     places = [Found("top", 0.9, (0, 0, 1, 0.5)), Found("pants", 0.9, (0, 0, 1, 1))]
-    outfit = replace(seen, items=tuple(places))
+    first = [replace(seen, items=tuple(places))]
 
     class TwoGarments:
         """The network; its first prediction has two garments, which no drawing shows."""
 
         model_id = model.model_id
-        found = [outfit]
 
         def predict(self, images: list[Image.Image]) -> list[Prediction]:
-            return [self.found.pop()] if self.found else model.predict(images)
+            return [first.pop()] if first else model.predict(images)
 
     predictions = SharedPredictions(TwoGarments())  # type: ignore[arg-type]
     (told_,) = captioning_stage(LocalCaptioner(predictions)).handle([wanted], store)

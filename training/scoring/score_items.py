@@ -1,4 +1,4 @@
-"""Scores the items of held-out street photos with masks, and the number of items of people's photos.
+"""Score the items of held-out street photos with masks, and count those of people's photos.
 
 An item is found if its box overlaps an annotated garment of the same kind with an IoU of at least
 `ENOUGH`. An item is right if its word is also true of the garment's tag.
@@ -24,9 +24,9 @@ from agents.vision.networks.parts import PARTS
 from agents.vision.text.garments import any_true
 from agents.vision.text.items import KINDS, Described, described_items, is_of
 from training.photos.data import data_folder, read_archive
+from training.photos.parts import part_of_tag
 from training.photos.real_data import PEOPLE, people_sample, rows_of, street_labels, street_photos
 from training.photos.real_labels import STREET_TAGS, photo_is_held_out
-from training.trainers.parts import part_of_tag
 
 ENOUGH, MOST_PEOPLE = 0.5, 260
 Box = tuple[float, float, float, float]

@@ -32,11 +32,11 @@ from agents.vision.networks.parts import PARTS
 from agents.vision.networks.weights import SHIPPED
 from training.photos.augment import blurred, composed, float_planes, jpeg_noise, placed, relit
 from training.photos.data import SIZE, data_folder
+from training.photos.parts import part_of_label, table_of
 from training.photos.real_data import RealPhotos, load_real, street_labels, street_photos
 from training.trainers.checkpoint import Checkpoint
 from training.trainers.command import parsed, training_parser
 from training.trainers.curves import History
-from training.trainers.parts import part_of_label, table_of
 from training.trainers.train_mask import iou, loss_of
 from training.trainers.trainer import rate_at
 
