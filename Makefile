@@ -100,8 +100,8 @@ $(TRAINED)/colours.json: | $(TRAINED)/second.safetensors
 train-landmarks: $(VENV)/.ready-dev ## … the landmark network, from drawn garments
 	@$(TRAIN) training.landmarks.train_landmarks --out agents/vision/weights/landmark-net-1.safetensors
 
-eyes: $(VENV)/.ready-dev ## Draw the results for 24 photos that were not used in training: eyes.png
-	@$(BIN)/python -m training.scoring.eyes
+eyes: $(VENV)/.ready-dev ## Draw the results for 24 photos that were not used in training: eyes.png (options: EYES="…")
+	@$(BIN)/python -m training.scoring.eyes $(EYES)
 
 benchmark: $(VENV)/.ready-dev ## Compare the pipeline with the time of its computations alone
 	@$(BIN)/python -m benchmarks.pipeline

@@ -11,13 +11,13 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * Hand photos over from Java, with Kafka's own client and nothing of ours.
+ * Submits photos from Java with Kafka's own client. No package of Lookstream is needed.
  *
  * <pre>java -cp "kafka-libs/*" Producer.java 127.0.0.1:9092 https://example.com/dress.jpg …</pre>
  *
- * The broker's address is what `lookstream info` calls kafka. Prints a job id for each URL, once
- * the broker has the event. Needs: Java 17 and org.apache.kafka:kafka-clients with what it needs.
- * URLs with a quote or a backslash in them would have to be escaped for JSON first.
+ * `lookstream info` prints the broker's address as `kafka`. The program prints a job id for each URL
+ * once the broker has stored the event. It needs Java 17, and org.apache.kafka:kafka-clients with its
+ * dependencies. It does not escape URLs for JSON, so a URL must not contain a quote or a backslash.
  */
 public class Producer {
     private static final String TOPIC = "image-submitted";
@@ -33,7 +33,7 @@ public class Producer {
             }
         }
         for (var each : sent.entrySet()) {
-            each.getValue().get(); // throws what kept an event from the broker
+            each.getValue().get(); // throws the error if the broker has not stored the event
             System.out.println(each.getKey());
         }
     }

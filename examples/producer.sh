@@ -1,11 +1,11 @@
 #!/bin/sh
-# Hand photos over from a shell, with kcat and nothing of ours.
+# Submit photos from a shell with kcat. No package of Lookstream is needed.
 #
 #   ./producer.sh 127.0.0.1:9092 https://example.com/dress.jpg …
 #
-# The broker's address is what `lookstream info` calls kafka. Prints a job id for each URL.
-# Needs: kcat (Debian: apt install kcat). URLs with a quote or a backslash in them would have to
-# be escaped for JSON first.
+# `lookstream info` prints the broker's address as `kafka`. The script prints a job id for each URL.
+# It needs kcat (Debian: apt install kcat). It does not escape URLs for JSON, so a URL must not
+# contain a quote or a backslash.
 set -eu
 
 broker=$1

@@ -92,7 +92,10 @@ def gateway(host: Host = None, port: Port = None, insecure: Insecure = False) ->
 def worker(
     stages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STAGE]…", help="Default: all stages, downloading and tracking."),
+        typer.Argument(
+            metavar="[STAGE]…",
+            help="Default: all stages, downloading, tracking, and intake if configured.",
+        ),
     ] = None,
 ) -> None:
     """Run stages and other processors in one process: validation, captioning, classification, pose,

@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         description="memory in MiB that a worker's decoders share; "
-        "0 means half of the worker's limit, at most 2048",
+        "0 means half of the worker's memory limit, from 256 to 2048",
     )
     sandbox_required: bool = Field(
         default=False, description="refuse to start on a kernel that lacks Landlock or seccomp"

@@ -35,11 +35,17 @@ def with_own_keys(envelope: Envelope) -> Envelope:
         own = {"original": keys.original(event.sha256), "working": keys.working(event.sha256)}
         return replace(envelope, event=event.model_copy(update=own))
     if isinstance(event, StageResult):
-        kinds = _KINDS.get(type(event), ())
+        kinds = _kinds(event)
         for key in _pictures(event):
             if not keys.belongs(key, event.sha256, kinds):
                 raise UndecodableEvent(f"the key {key[:200]!r} is not of the event's content")
     return envelope
+
+
+def _kinds(event: StageResult) -> tuple[str, ...]:
+    """Return the key prefixes of the stage that made the result, also if the result is postponed
+    work of the next stage (`ShotsPostponed`)."""
+    return next((_KINDS[kind] for kind in type(event).__mro__ if kind in _KINDS), ())
 
 
 def _pictures(event: Event) -> list[str]:

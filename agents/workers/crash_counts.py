@@ -7,6 +7,10 @@ The count is the metadata of the committed offset, which Kafka stores for each g
 2. The commit after the batch has another offset and no note.
 3. So a note that a consumer finds after an assignment means: the worker ended during this batch.
 
+A consumer of many records at once (`begin_beside`) counts the deaths for all records in work.
+Before the last try, it processes each of them alone (`begin_alone`), and the note names that
+record.
+
 Notes are written in the first `CAREFUL_S` seconds after an assignment only, because a record that
 ends its worker is delivered again then. So a long-running worker pays nothing.
 """
@@ -28,7 +32,7 @@ CAREFUL_S = 30.0
 LIMIT = 3
 """A record that ended its worker this often becomes a dead letter."""
 TIMEOUT_S = 5.0
-_NOTE = re.compile(r"begun=(\d{1,9}) through=(\d{1,19})")
+_NOTE = re.compile(r"begun=(\d{1,9}) through=(\d{1,19})(?: at=(\d{1,19}))?")
 
 
 class OffsetNotes(Protocol):
@@ -38,25 +42,33 @@ class OffsetNotes(Protocol):
 
     async def write(self, notes: Mapping[Any, tuple[int, str]]) -> None: ...
 
+    def keep(self, notes: Mapping[Any, tuple[int, str]]) -> None:
+        """Write the texts with the next commits of these offsets."""
+
 
 @dataclass(frozen=True)
 class Note:
     """Work on the record at the committed offset has begun ``begun`` times and never ended.
 
-    The other records through offset ``through`` were in work too at the first time.
+    The other records through offset ``through`` were in work too at the first time. If ``at`` is
+    set, the record at that offset was in work alone at the last time.
     """
 
     begun: int
     through: int
+    at: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Note | None:
         """Return the note in the text, or None."""
         found = _NOTE.fullmatch(text)
-        return cls(int(found[1]), int(found[2])) if found else None
+        if not found:
+            return None
+        return cls(int(found[1]), int(found[2]), int(found[3]) if found[3] else None)
 
     def __str__(self) -> str:
-        return f"begun={self.begun} through={self.through}"
+        alone = "" if self.at is None else f" at={self.at}"
+        return f"begun={self.begun} through={self.through}{alone}"
 
 
 class CrashCounts:
@@ -125,6 +137,56 @@ class CrashCounts:
         note = self._known.get(partition)
         if note is not None:
             self._known[partition] = Note(1, note.through)
+
+    # -- many records at once ----------------------------------------------------------------
+
+    def blamed(self, partition: Any, offset: int, limit: int) -> int:
+        """Return how often the record may have ended its worker. ``limit`` is reached only by a
+        record that was in work alone."""
+        note = self._known.get(partition)
+        if note is None or offset > note.through:
+            return 0
+        return note.begun if note.at == offset else min(note.begun, limit - 1)
+
+    async def begin_beside(self, partition: Any, first: int, offset: int) -> None:
+        """Note that work on a record begins beside others; ``first`` is the partition's first
+        record in work."""
+        known = self._known.get(partition) if self.suspect(partition, first) else None
+        if known:
+            note = Note(known.begun + 1, max(known.through, offset))
+        elif time.monotonic() - self._since < self._careful_s:
+            note = Note(1, offset)
+        else:
+            return
+        await self._begin_one(partition, first, note)
+
+    async def begin_alone(self, partition: Any, first: int, offset: int, limit: int) -> None:
+        """Note that the work on a suspect record begins, with no other record in work."""
+        known = self._known[partition]
+        if known is not None:
+            note = Note(self.blamed(partition, offset, limit) + 1, known.through, at=offset)
+            await self._begin_one(partition, first, note)
+
+    async def _begin_one(self, partition: Any, first: int, note: Note) -> None:
+        if self._begun.get(partition) != (first, note):
+            self._begun[partition] = first, note
+            await self._write({partition: (first, str(note))})
+
+    def moved(self, partition: Any, first: int, in_work: bool) -> None:
+        """Record that all records before ``first`` are finished; ``in_work`` tells whether others
+        of the partition are not. The next commit is at ``first``."""
+        begun = self._begun.pop(partition, None)
+        if begun is None or not in_work:
+            return
+        note = begun[1]
+        if first > note.through:
+            return
+        if note.at is not None and note.at < first:
+            note = Note(1, note.through)
+        self._begun[partition] = first, note
+        self._notes.keep({partition: (first, str(note))})
+
+    # ------------------------------------------------------------------------------------------
 
     async def withdraw(self) -> None:
         """Remove the notes of the batch in work: its end will not be the fault of a record."""

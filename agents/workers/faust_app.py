@@ -142,13 +142,17 @@ class FaustNotes:
 
     async def write(self, notes: Mapping[TP, tuple[int, str]]) -> None:
         """Commit the offsets with their texts."""
-        self._notes.update(notes)
+        self.keep(notes)
         thread = self._app.consumer._thread
         offsets = {
             TopicPartition(*each): OffsetAndMetadata(offset, "")
             for each, (offset, _) in notes.items()
         }
         await thread.call_thread(thread._consumer.commit, offsets)
+
+    def keep(self, notes: Mapping[TP, tuple[int, str]]) -> None:
+        """Write the texts with the next commits of these offsets."""
+        self._notes.update(notes)
 
 
 def _credentials(broker: BrokerUrl) -> faust.SASLCredentials | faust.SSLCredentials | None:

@@ -6,10 +6,14 @@ For a processor whose records wait for other machines: one slow record must not 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Any
 
 from agents.workers.consumer import ProcessorConsumer, record_of
+
+ALONE_S, ALL_ALONE_S = 30.0, 60.0
+"""Longest time for which one suspect record, and all of them together, keep the others waiting."""
 
 
 class Window:
@@ -23,6 +27,11 @@ class Window:
         """Record that work on the record begins."""
         self._begun.setdefault(partition, deque()).append(offset)
         self._done.setdefault(partition, set())
+
+    def first(self, partition: Any) -> int | None:
+        """Return the first offset of the partition that is in work, None without one."""
+        begun = self._begun.get(partition)
+        return begun[0] if begun else None
 
     def finish(self, partition: Any, offset: int) -> int | None:
         """Return the offset to commit: one more than the last record before which all are
@@ -45,7 +54,8 @@ class SideBySideConsumer(ProcessorConsumer):
     """Runs one processor on one consumer group, up to ``processor.parallel`` records at a time.
 
     A record that is in work during a rebalance or at the end is cancelled, and the broker delivers
-    it again. Crashes are not counted: too many records are in work to blame one.
+    it again. The first deaths of the worker are counted for all records in work. Before the last
+    try, each of these records is processed alone, so that only the one to blame is refused.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -54,39 +64,90 @@ class SideBySideConsumer(ProcessorConsumer):
         self._window = Window()
         self._running: set[asyncio.Task[None]] = set()
         self._crash: BaseException | None = None
+        self._alone_until: float | None = None
 
     async def _on_rebalance(self, *args: Any, **options: Any) -> None:
         await super()._on_rebalance(*args, **options)
         self._window.clear()
+        self._alone_until = None
         await self._cancel()
 
     async def drain(self) -> None:
         """Cancel the records in work, commit, leave the group."""
         self._draining = True
         await self._cancel()
+        await self._crashes.withdraw()
         await super().drain()
 
     async def _process_batches(self) -> None:
         while self._crash is None and (batch := await self._gather()):
             for assignment, event in batch:
-                self._window.begin(event.message.tp, event.message.offset)
-                task = asyncio.create_task(self._process_event(assignment, event))
-                self._running.add(task)
-                task.add_done_callback(self._ended)
-            self._in_hand = len(self._running)
+                await self._begin_event(assignment, event)
             while len(self._running) >= self._parallel:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         await self._cancel()
         if self._crash is not None:
             raise self._crash
 
+    async def _begin_event(self, assignment: int, event: Any) -> None:
+        """Begin work on a record. A suspect record is finished alone, within limits of time."""
+        tp, offset = event.message.tp, event.message.offset
+        if self._barrier is not None:
+            await self._crashes.read({tp})
+        if assignment != self._assignment or self._draining:
+            return
+        self._window.begin(tp, offset)
+        times = self._crashes.blamed(tp, offset, self._crash_limit)
+        if self._barrier is not None and times >= self._crash_limit:
+            await self._barrier.refuse(record_of(event.message), times)
+            self._settle(assignment, event)
+        elif times >= self._crash_limit - 1 and times and await self._is_alone():
+            await self._process_suspect(assignment, event)
+        else:
+            first = self._window.first(tp)
+            if self._barrier is not None and first is not None:
+                await self._crashes.begin_beside(tp, first, offset)
+            self._start(assignment, event)
+
+    async def _is_alone(self) -> bool:
+        """Wait until no record is in work; tell whether a suspect may be processed alone now."""
+        if self._alone_until is None:
+            self._alone_until = time.monotonic() + ALL_ALONE_S
+        if time.monotonic() > self._alone_until:
+            return False
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=ALONE_S)
+        return not self._running
+
+    async def _process_suspect(self, assignment: int, event: Any) -> None:
+        tp, offset = event.message.tp, event.message.offset
+        async with self._turns.alone():
+            first = self._window.first(tp)
+            if assignment != self._assignment or self._draining or first is None:
+                return
+            await self._crashes.begin_alone(tp, first, offset, self._crash_limit)
+            await asyncio.wait({self._start(assignment, event)}, timeout=ALONE_S)
+
+    def _start(self, assignment: int, event: Any) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._process_event(assignment, event))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        self._in_hand = len(self._running)
+        return task
+
     async def _process_event(self, assignment: int, event: Any) -> None:
         await (self._barrier or self.processor).process([record_of(event.message)])
+        self._settle(assignment, event)
+
+    def _settle(self, assignment: int, event: Any) -> None:
+        """Allow the commit of the record's offset once all records before it are finished."""
         if assignment != self._assignment:
             return
-        reached = self._window.finish(event.message.tp, event.message.offset)
+        tp = event.message.tp
+        reached = self._window.finish(tp, event.message.offset)
         if reached is not None:
-            self._finished[event.message.tp] = reached
+            self._finished[tp] = reached
+            self._crashes.moved(tp, reached, self._window.first(tp) is not None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -1,6 +1,7 @@
 // The gateway's REST API and event stream, and the two actions on a job: run again and delete.
 
-import { confirmed } from "./dom.js";
+import { confirmed } from "./shell/dialogs.js";
+import { notify } from "./shell/notifications.js";
 
 // A problem document (RFC 9457) of the API, as an exception.
 export class ApiError extends Error {
@@ -38,19 +39,25 @@ export function problemOf(error) {
     ? error.problem : { code: "gateway-unreachable", detail: "The server did not answer." };
 }
 
-// Run or delete the job {id, name, status}. Resolve to "running", to "deleted", to null if the user
-// cancels, or to the problem {code, detail} if the request fails.
-export async function act(action, job) {
+// Run or delete the job {id, name, status}. Resolve to "running", to "deleted", or to null if the user
+// cancels or the request fails. A failure is shown as a notification. `returnTo` returns the button.
+export async function act(action, job, returnTo) {
   try {
-    return action === "delete" ? await remove(job) : await runAgain(job);
+    return action === "delete" ? await remove(job, returnTo) : await runAgain(job);
   } catch (error) {
-    return problemOf(error);
+    const { code, detail } = problemOf(error);
+    notify(`${job.name}: ${detail} (${code})`, { kind: "error" });
+    return null;
   }
 }
 
-async function remove({ id, name }) {
-  const sure = await confirmed(
-    `Delete ${name}?`, "Its results and pictures are deleted too. You cannot undo this.", "Delete");
+async function remove({ id, name }, returnTo) {
+  const sure = await confirmed({
+    title: `Delete ${name}?`,
+    consequence: "Its results and pictures are deleted too. You cannot undo this.",
+    verb: "Delete",
+    returnTo,
+  });
   if (!sure) return null;
   await send(pathOf(id), { method: "DELETE" });
   return "deleted";

@@ -1,6 +1,7 @@
 // The gallery page: cards appear and change while the jobs run.
 
 import { follow } from "./api.js";
+import { showConnection } from "./shell/notifications.js";
 import { fetched, replace } from "./swap.js";
 
 const DELAY_MS = 500;
@@ -70,11 +71,6 @@ function renew(shown, card) {
   if (focused) card.querySelector("a").focus();
 }
 
-function setConnection(text) {
-  const line = document.querySelector("#connection");
-  if (line.textContent !== text) line.textContent = text;
-}
-
 follow({
   changed: ({ job_id: id, status }) => {
     const card = cardOf(id);
@@ -82,9 +78,9 @@ follow({
     else if (card) remove(card);
     scheduleRefresh();
   },
-  opened: () => { setConnection(""); scheduleRefresh(); },
+  opened: () => { showConnection(false); scheduleRefresh(); },
   lost: (refused) => {
-    setConnection(refused ? "" : "The server does not answer. Trying again…");
+    showConnection(!refused);
     if (refused) scheduleRefresh();
   },
 });

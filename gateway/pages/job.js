@@ -1,6 +1,7 @@
 // The page of one job: refresh the page when the job changes, run the job again, delete the job.
 
 import { act, follow } from "./api.js";
+import { notify, notifyOnNextPage, showConnection } from "./shell/notifications.js";
 import { fetched } from "./swap.js";
 
 const actions = document.querySelector("#actions");
@@ -23,20 +24,25 @@ actions.addEventListener("click", async (event) => {
   const name = document.querySelector("#title").textContent;
   const status = document.querySelector("#job .status").textContent;
   const result = await act(button.dataset.act, { id, name, status });
-  const error = document.querySelector("#action-error");
-  error.hidden = !result?.code;
-  error.textContent = result?.code ? `${result.detail} (${result.code})` : "";
-  if (result === "deleted") location.assign("/gallery");
-  if (result === "running") refresh();
+  if (result === "deleted") leave(name);
+  if (result === "running") {
+    notify(`${name} runs again.`, { kind: "success" });
+    refresh();
+  }
 });
 actions.hidden = false;
+
+function leave(name) {
+  notifyOnNextPage(`${name} is deleted.`);
+  location.assign("/gallery");
+}
 
 follow({
   changed: (state) => {
     if (state.job_id !== id) return;
-    if (state.status === "deleted") location.assign("/gallery");
+    if (state.status === "deleted") leave(document.querySelector("#title").textContent);
     else refresh().catch(() => {});
   },
-  opened: () => refresh().catch(() => {}),
-  lost: () => {},
+  opened: () => { showConnection(false); refresh().catch(() => {}); },
+  lost: (refused) => showConnection(!refused),
 });

@@ -14,6 +14,8 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src * blob: data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# The links of the header, on every page: path and name.
+NAVIGATION = (("/", "Upload"), ("/gallery", "Gallery"))
 MEDIA_TYPE = "text/html; charset=utf-8"
 
 
@@ -21,19 +23,20 @@ class Pages:
     """Renders templates by name."""
 
     def __init__(self) -> None:
-        self._environment = Environment(
+        self.environment = Environment(
             loader=PackageLoader("gateway", "pages/templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters["percent"] = _percent
-        self._environment.filters["json"] = _json
+        self.environment.globals["navigation"] = NAVIGATION
+        self.environment.filters["percent"] = _percent
+        self.environment.filters["json"] = _json
 
     def text(self, name: str, **values: Any) -> str:
         """Return the rendered template ``name``."""
-        return self._environment.get_template(name).render(values)
+        return self.environment.get_template(name).render(values)
 
     def answer(self, name: str, *, status: int = 200, **values: Any) -> Response:
         """Return the rendered template as a response that must not be cached."""

@@ -1,35 +1,32 @@
 // One job as a table row.
 
-import { element, link, picture } from "./dom.js";
+import { element, link, picture, progressBar } from "./shell/elements.js";
+import { cell, rowAction } from "./shell/tables.js";
 
-const MARKS = { completed: "✓", failed: "✗", skipped: "–", pending: "…" };
+const FINAL = ["completed", "failed"];
 
-// Return the row's cells for an entry: {name, id?, job?, error?, note?, actionError?}.
+// Return the row's cells for an entry: {name, id?, job?, error?, note?}.
 export function cells(entry) {
   const job = entry.job;
   return [
-    cell("Photo", [photo(entry), status(entry)]),
+    cell("Photo", [photo(entry), status(entry)], { heads: true }),
     cell("Description", [cause(entry), ...(job ? words(job) : [])]),
     cell("Likely categories", job ? [topFive(job)] : []),
-    cell("Progress", job ? [stages(job)] : []),
+    cell("Progress", job ? [progress(entry), stages(job)] : []),
     cell("Pictures", job ? [pictures(job, entry.name)] : []),
     cell("Actions", [actions(entry)]),
   ];
 }
+
+export const isFinal = (entry) => FINAL.includes(statusOf(entry));
 
 export function statusOf(entry) {
   if (entry.error) return "failed";
   return entry.job ? entry.job.status : entry.note || "pending";
 }
 
-function cell(title, children) {
-  return element(title === "Photo" ? "th" : "td", {
-    "data-title": title, scope: title === "Photo" ? "row" : undefined, children,
-  });
-}
-
 // A job that was opened by its link has no name here yet: its file name replaces the id.
-function nameOf({ id, name, job }) {
+export function nameOf({ id, name, job }) {
   return (name === id && job?.filename) || name;
 }
 
@@ -51,8 +48,8 @@ function status(entry) {
   return element("span", { class: `status ${text}`, text });
 }
 
-function cause({ job, error, actionError }) {
-  const failure = actionError || error || job?.error;
+function cause({ job, error }) {
+  const failure = error || job?.error;
   if (!failure) return null;
   const where = failure.stage ? `${failure.stage}: ` : "";
   return element("p", { class: "cause", children: [
@@ -64,7 +61,7 @@ function cause({ job, error, actionError }) {
 function words(job) {
   const attributes = Object.entries(job.attributes).map(([name, attribute]) =>
     element("li", {
-      text: `${name}: ${attribute.value}${attribute.needs_review ? " (check)" : ""}`,
+      text: `${name}: ${attribute.value}${attribute.needs_review ? " (needs review)" : ""}`,
       title: percent(attribute.confidence),
     }));
   return [
@@ -72,7 +69,7 @@ function words(job) {
       && element("p", { class: "caption", text: job.caption || "No garment found" }),
     job.needs_review && element("p", { class: "review", text: "Needs review" }),
     job.description && element("p", { class: "description", text: job.description }),
-    attributes.length > 0 && element("ul", { class: "attributes", children: attributes }),
+    attributes.length > 0 && element("ul", { class: "chips attributes", children: attributes }),
   ];
 }
 
@@ -86,13 +83,20 @@ function topFive(job) {
     ] })) });
 }
 
+function progress(entry) {
+  const all = Object.values(entry.job.stages);
+  if (isFinal(entry) || !all.length) return null;
+  const ended = all.filter(({ status: each }) => each !== "pending");
+  return progressBar(`Stages of ${entry.name}`, ended.length, all.length);
+}
+
 function stages(job) {
   return element("ul", { class: "stages", children: Object.entries(job.stages).map(
     ([name, stage]) => element("li", {
       class: stage.status,
       title: stage.error ? `${stage.error.code}: ${stage.error.message}` : undefined,
       children: [
-        element("span", { class: "mark", "aria-hidden": "true", text: MARKS[stage.status] }),
+        element("span", { class: "mark", "aria-hidden": "true" }),
         element("span", { text: name }),
         element("span", { class: "unseen", text: ` ${stage.status}` }),
         stage.reused && element("span", { class: "reused", text: " reused" }),
@@ -118,13 +122,10 @@ function pictures(job, name) {
 }
 
 function actions(entry) {
-  const final = ["completed", "failed"].includes(statusOf(entry));
-  const button = (act, text) => element("button", {
-    type: "button", class: "plain", "data-act": act, text, "aria-label": `${text}: ${entry.name}` });
   return element("div", { class: "actions", children: [
-    entry.job && final && button("again", "Run again"),
-    entry.job && button("delete", "Delete"),
-    (entry.error || entry.note) && button("remove", "Remove"),
+    entry.job && isFinal(entry) && rowAction("again", "Run again", entry.name),
+    entry.job && rowAction("delete", "Delete", entry.name),
+    (entry.error || entry.note) && rowAction("remove", "Remove", entry.name),
   ] });
 }
 

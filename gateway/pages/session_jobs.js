@@ -2,101 +2,89 @@
 // Event stream messages trigger the reads; without a stream, this module polls.
 
 import { ApiError, follow, readJob } from "./api.js";
-import { element } from "./dom.js";
-import { cells, statusOf } from "./row.js";
+import { cells, isFinal, nameOf, statusOf } from "./row.js";
+import { showConnection } from "./shell/notifications.js";
+import { DataTable } from "./shell/tables.js";
 
 const KEY = "lookstream.jobs";
-const FINAL = ["completed", "failed"];
 
 // A browser opens six connections to a server: one for the stream, three for uploads, two for reads.
 const MAX_READS = 2;
 const POLL_S = 2;
 const RETRY_DELAY_MS = 2000;
-const NO_ANSWER = "the server does not answer, trying again";
 
-const body = document.querySelector("#jobs tbody");
+// An entry is {name, id?, job?, error?, note?}.
+const isOpen = (entry) => entry.id && !entry.error && !isFinal(entry);
 
-export const entries = []; // {name, id?, job?, error?, note?, actionError?, row, shown}
-const isOpen = (entry) => entry.id && !entry.error && !FINAL.includes(entry.job?.status);
-
-let connection = "";
+let table;
 let reading = 0;
 let streaming = false;
 
+// Show the table. `act(action, entry)` is called when a row's button is pressed.
+export function start(act) {
+  table = new DataTable("jobs", {
+    cells,
+    act,
+    sortBy: {
+      Photo: nameOf,
+      Description: (entry) => entry.job?.caption ?? "",
+      Progress: statusOf,
+    },
+    heading: document.querySelector("#jobs-title"),
+  });
+  restore();
+  watch();
+}
+
+export const isShown = (entry) => table.has(entry);
+export const control = (entry, key) => isShown(entry) && table.control(entry, key);
+
 export function add(entry) {
-  entry.row = element("tr");
-  entries.push(entry);
-  body.prepend(entry.row);
-  show(entry);
+  table.add(entry);
+  summarise();
   return entry;
 }
 
 export function show(entry) {
-  const { name, job, error, note, actionError } = entry;
-  const shown = JSON.stringify([name, job, error, note, actionError]);
-  if (shown !== entry.shown) {
-    entry.shown = shown;
-    const focused = entry.row.contains(document.activeElement) && keyOf(document.activeElement);
-    entry.row.replaceChildren(...cells(entry));
-    if (focused) controls(entry.row).find((each) => keyOf(each) === focused)?.focus();
-  }
+  if (isShown(entry)) table.update(entry);
   summarise();
 }
 
 export function drop(entry) {
-  if (!entries.includes(entry)) return; // the event stream may have removed the entry already
-  const next = entry.row.nextElementSibling || entry.row.previousElementSibling;
-  const focused = entry.row.contains(document.activeElement);
-  entry.row.remove();
-  entries.splice(entries.indexOf(entry), 1);
+  if (!isShown(entry)) return; // the event stream may have removed the entry already
+  table.remove(entry);
   remember();
   summarise();
-  if (focused) ((next && controls(next)[0]) || document.querySelector("#jobs-title")).focus();
 }
 
 export function clearFinished() {
-  for (const entry of [...entries]) if (FINAL.includes(statusOf(entry))) drop(entry);
+  for (const entry of table.items) if (isFinal(entry)) drop(entry);
   document.querySelector("#files").focus();
 }
 
-export function rowOf(target) {
-  const row = target.closest("tr");
-  return entries.find((entry) => entry.row === row);
-}
-
 export function remember() {
-  const kept = entries.filter((entry) => entry.id).map(({ id, name }) => ({ id, name }));
+  const kept = table.items.filter((entry) => entry.id).map(({ id, name }) => ({ id, name }));
   sessionStorage.setItem(KEY, JSON.stringify(kept));
 }
 
 // Show the jobs from before a reload, and the job in the fragment of the page's URL.
-export function restore() {
+function restore() {
   const kept = JSON.parse(sessionStorage.getItem(KEY) || "[]");
   const linked = location.hash.slice(1);
   if (linked && !kept.some(({ id }) => id === linked)) kept.push({ id: linked, name: linked });
   for (const { id, name } of kept) add({ id, name });
 }
 
-// Show a connection problem; an empty text clears the message.
-function setConnection(text) {
-  connection = text;
-  summarise();
-}
-
 function summarise() {
+  const entries = table.items;
   const count = (status) => entries.filter((entry) => statusOf(entry) === status).length;
   const [done, failed] = [count("completed"), count("failed")];
   const counted = entries.length > 0 && `${done} of ${entries.length} completed`;
-  const text = [counted, failed && `${failed} failed`, connection].filter(Boolean).join(", ");
+  const text = [counted, failed && `${failed} failed`].filter(Boolean).join(", ");
   const summary = document.querySelector("#summary");
   if (summary.textContent !== text) summary.textContent = text;
-  document.querySelector("#jobs").hidden = entries.length === 0;
-  document.querySelector("#empty").hidden = entries.length > 0;
   document.querySelector("#clear").hidden = done + failed === 0;
 }
-
-const controls = (row) => [...row.querySelectorAll("a[href], button")];
-const keyOf = (control) => control.dataset.act || control.href;
 
 // Read the entry's job as soon as a read is free.
 export function requestRead(entry) {
@@ -104,22 +92,22 @@ export function requestRead(entry) {
   startReads();
 }
 
-export function watch() {
+function watch() {
   follow({
     changed: ({ job_id: id, status }) => {
-      const entry = entries.find((each) => each.id === id);
+      const entry = table.items.find((each) => each.id === id);
       if (entry && status === "deleted") drop(entry);
       else if (entry) requestRead(entry);
     },
     opened: () => {
       streaming = true;
-      setConnection("");
+      showConnection(false);
       // The stream does not contain changes from before it opened.
-      for (const entry of entries.filter(({ id, error }) => id && !error)) requestRead(entry);
+      for (const entry of table.items.filter(({ id, error }) => id && !error)) requestRead(entry);
     },
     lost: (refused) => {
       streaming = false;
-      if (!refused) setConnection(NO_ANSWER);
+      if (!refused) showConnection(true);
       startReads();
     },
   });
@@ -130,7 +118,7 @@ const isDue = (entry) => entry.id && !entry.busy && (entry.stale || (!streaming 
 function startReads() {
   while (reading < MAX_READS) {
     // Read the entry with the oldest read first, so that every entry gets its turn.
-    const next = entries.filter(isDue).sort((a, b) => (a.readAt || 0) - (b.readAt || 0))[0];
+    const next = table.items.filter(isDue).sort((a, b) => (a.readAt || 0) - (b.readAt || 0))[0];
     if (!next) return;
     reading += 1;
     next.busy = true;
@@ -140,21 +128,21 @@ function startReads() {
 }
 
 async function readOne(entry) {
-  const pollS = entries.filter(isOpen).length > MAX_READS ? POLL_S / 4 : POLL_S;
+  const pollS = table.items.filter(isOpen).length > MAX_READS ? POLL_S / 4 : POLL_S;
   const wait = entry.stale || !entry.job ? 0 : pollS;
   entry.stale = false;
   try {
     entry.job = await readJob(entry.id, wait);
     entry.error = undefined;
-    if (!streaming) setConnection("");
+    if (!streaming) showConnection(false);
   } catch (error) {
     if (error instanceof ApiError && error.problem.status < 500) {
       entry.error = error.problem;
     } else {
-      setConnection(NO_ANSWER);
+      showConnection(true);
       await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY_MS));
       entry.stale = true;
     }
   }
-  if (entries.includes(entry)) show(entry);
+  show(entry);
 }

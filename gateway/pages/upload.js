@@ -2,9 +2,11 @@
 
 import { act, canRetry, problemOf, submitFile, submitUrls } from "./api.js";
 import {
-  add, clearFinished, drop, entries, remember, requestRead, restore, rowOf, show, watch,
+  add, clearFinished, control, drop, isShown, remember, requestRead, show, start,
 } from "./session_jobs.js";
 import { statusOf } from "./row.js";
+import { setFieldError } from "./shell/fields.js";
+import { notify } from "./shell/notifications.js";
 
 // A browser opens six connections to a server. The others are for the event stream and for pictures.
 const MAX_UPLOADS = 3;
@@ -34,7 +36,7 @@ async function takeUrls(urls) {
 function startUploads() {
   while (uploading < MAX_UPLOADS && queue.length) {
     const { entry, file } = queue.shift();
-    if (!entries.includes(entry)) continue; // removed by the user
+    if (!isShown(entry)) continue; // removed by the user
     uploading += 1;
     upload(entry, file).finally(() => { uploading -= 1; startUploads(); });
   }
@@ -42,7 +44,7 @@ function startUploads() {
 
 async function upload(entry, file) {
   const key = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
-  for (let tries = 0; entries.includes(entry); tries += 1) { // until the user removes the entry
+  for (let tries = 0; isShown(entry); tries += 1) { // until the user removes the entry
     setNote(entry, "uploading");
     try {
       return setAnswer(entry, await submitFile(file, key));
@@ -70,14 +72,15 @@ function setAnswer(entry, answer) {
   requestRead(entry);
 }
 
-async function press(button) {
-  const entry = rowOf(button);
-  if (button.dataset.act === "remove") return drop(entry);
-  const result = await act(button.dataset.act, { ...entry, status: statusOf(entry) });
-  if (result === null) return undefined;
-  if (result === "deleted") return drop(entry);
-  entry.actionError = result === "running" ? undefined : result;
-  show(entry);
+async function press(action, entry) {
+  if (action === "remove") return drop(entry);
+  const job = { ...entry, status: statusOf(entry) };
+  const result = await act(action, job, () => control(entry, action));
+  if (result === "deleted") {
+    drop(entry);
+    return notify(`${entry.name} is deleted.`, { kind: "success" });
+  }
+  if (result === "running") notify(`${entry.name} runs again.`, { kind: "success" });
   return requestRead(entry);
 }
 
@@ -85,16 +88,14 @@ function listen() {
   const files = document.querySelector("#files");
   files.addEventListener("change", () => { takeFiles(files.files); files.value = ""; });
   document.querySelector("#clear").addEventListener("click", clearFinished);
-  document.querySelector("#jobs tbody").addEventListener("click", (event) => {
-    const button = event.target.closest("[data-act]");
-    if (button) press(button);
-  });
   document.querySelector("#upload").addEventListener("submit", (event) => {
     event.preventDefault();
     const field = document.querySelector("#urls");
     const urls = field.value.split(/\s+/).filter(Boolean);
+    setFieldError(field, urls.length ? "" : "Enter at least one link.");
+    if (!urls.length) return;
     field.value = "";
-    if (urls.length) takeUrls(urls);
+    takeUrls(urls);
   });
 }
 
@@ -116,5 +117,4 @@ function listenForDrops() {
 
 listen();
 listenForDrops();
-restore();
-watch();
+start(press);

@@ -78,7 +78,7 @@ async def _gallery(gateway: Services, filters: Filters, cursor: str) -> Response
     return gateway.pages.answer(
         "gallery.html",
         filters=filters,
-        statuses=STATUSES,
+        statuses={"": "any"} | {status: status for status in STATUSES},
         cards=cards,
         total=count_label(total, filters),
         later=bool(cursor),

@@ -27,7 +27,7 @@ async def home(gateway: Gateway, request: Request) -> Response:
     return _unchanging(request, gateway.pages.text("index.html").encode(), MEDIA_TYPE)
 
 
-@router.get("/pages/{name}")
+@router.get("/pages/{name:path}")
 async def asset(request: Request, name: str) -> Response:
     """Serve a file that pages load. Pages load nothing from other hosts."""
     found = _assets().get(name)
@@ -38,12 +38,13 @@ async def asset(request: Request, name: str) -> Response:
 
 @cache
 def _assets() -> dict[str, tuple[bytes, str]]:
-    """Return the content and media type of each file, by name."""
+    """Return the content and media type of each file, by its path below `gateway/pages`."""
     folder = files("gateway").joinpath("pages")
+    shell = {f"shell/{each.name}": each for each in folder.joinpath("shell").iterdir()}
     return {
-        each.name: (each.read_bytes(), media_type)
-        for each in folder.iterdir()
-        if (media_type := TYPES.get(f".{each.name.rpartition('.')[2]}"))
+        name: (each.read_bytes(), media_type)
+        for name, each in ({each.name: each for each in folder.iterdir()} | shell).items()
+        if (media_type := TYPES.get(f".{name.rpartition('.')[2]}"))
     }
 
 

@@ -23,12 +23,16 @@ _BINDING = "0.5.0"
 _UUID = {"type": "string", "format": "uuid"}
 
 _DESCRIPTION = """
-The events of Lookstream on Kafka. Every event is a CloudEvent 1.0 in binary content mode: its
-attributes are the headers of the record, its data is the value, and the key is the job's id.
-Lookstream also reads structured content mode.
+These are the events of Lookstream on Kafka. Every event is a CloudEvent 1.0 in binary content mode:
+the headers of the Kafka record are the attributes of the CloudEvent, the value of the record is its
+data, and the key of the record is the job's id. Lookstream also reads structured content mode.
 
 To submit a photo, publish `image-submitted` with any Kafka client. Lookstream ignores unknown
 fields. Later versions may add fields, so consumers must ignore unknown fields too.
+
+Every event has `job_id`, `run` (the number of the job's run, from 1) and `lane`. Results of stages
+also have `sha256` (of the photo), `stages` (of this run), `force`, `attempts`, `started_at`, and
+`reused` (the result was cached).
 
 Every text, list and map has a limit. The value of a record has at most 1,000,000 bytes. Its headers
 have at most 32,000 bytes in all: names, values, and 10 bytes for each header. A record over a limit

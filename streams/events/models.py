@@ -191,8 +191,8 @@ class ImageSubmitted(Event):
 class ImageDownloaded(Event):
     """A photo was downloaded from its URL to ``incoming/<job_id>``. Validation checks it next.
 
-    ``etag`` and ``last_modified`` are the URL's validators (RFC 9110). If ``sha256`` is set, the
-    content was stored earlier, and there is no object under ``incoming/<job_id>``.
+    ``etag`` and ``last_modified`` are the headers of the server's answer (RFC 9110). If ``sha256``
+    is set, the content was stored earlier, and there is no object under ``incoming/<job_id>``.
     """
 
     topic: ClassVar[str] = "image-downloaded"
@@ -206,7 +206,8 @@ class ImageDownloaded(Event):
 
 
 class DownloadPostponed(ImageSubmitted):
-    """A download waits: the server is busy, or too many downloads came before. Internal.
+    """A download that waits, because the server is busy or too many downloads are in work.
+    Producers must not publish this event.
 
     ``due`` is the earliest time of the next try. ``tries`` is the number of tries that found the
     server busy, the first of them at ``busy_since``.
@@ -219,7 +220,8 @@ class DownloadPostponed(ImageSubmitted):
 
 
 class ValidationPostponed(ImageDownloaded):
-    """A photo that takes long to decode: it is validated after others, beside them. Internal.
+    """A photo that takes long to decode, for the second consumer of validation. Producers must not
+    publish this event.
 
     ``source`` has the URL of a download, or the object key of an upload.
     """
@@ -258,9 +260,10 @@ class Box(Value):
 
 
 class Validated(Payload):
-    """Facts about the image. ``width`` and ``height`` are of the upright original, in pixels.
+    """The photo is valid. ``width`` and ``height`` are of the upright original, in pixels.
 
-    ``copy_format`` is the format of the full-size copy without metadata; None without a copy.
+    ``copy_format`` is the format of the full-size copy without metadata; null if there is no copy.
+    ``original`` and ``working`` are object keys in the artifact store.
     """
 
     sha256: Sha256
@@ -325,7 +328,8 @@ class Classified(Payload):
     empty for a photo without a garment, and in results of earlier versions.
 
     ``embedding`` is a vector of 128 numbers and length 1, as base64 of little-endian half floats.
-    Only vectors of the same ``model`` can be compared. It is absent if the model makes none.
+    Only vectors of the same ``model`` can be compared. A model that computes no vector leaves out
+    ``embedding``.
     """
 
     top5: Annotated[tuple[Label, ...], Field(max_length=ITEMS), few(ITEMS)]
@@ -367,7 +371,7 @@ class Shot(Value):
 
 
 class ShotsTaken(Payload):
-    """All crops that the image allows; none if the stage is not sure."""
+    """The crops (shots) of the garment; the list is empty if the stage is not sure of any."""
 
     shots: Annotated[tuple[Shot, ...], Field(max_length=ITEMS), few(ITEMS)] = ()
 
@@ -412,7 +416,8 @@ class PoseEstimated(Posed, StageResult):
 
 
 class ShotsPostponed(PoseEstimated):
-    """A photo that takes long to decode: its shots are cut after others, beside them. Internal."""
+    """A photo that takes long to decode, for the second consumer of shots. Producers must not
+    publish this event."""
 
     topic: ClassVar[str] = "shots-postponed"
 
@@ -430,7 +435,7 @@ class ImageAnnotated(Drawn, StageResult):
 
 
 class StageFailed(Event):
-    """A stage failed. ``kind`` is ``rejected`` for invalid input, or ``error`` for all else."""
+    """A stage failed. ``kind`` is ``rejected`` for invalid input, or ``error`` for other errors."""
 
     topic: ClassVar[str] = "stage-failed"
     stage: Name
@@ -444,7 +449,7 @@ class StageFailed(Event):
 
 
 class JobDeleted(Event):
-    """The job was deleted. Agents skip its events; tracking keeps a tombstone only."""
+    """A job was deleted. Workers skip its events, and tracking keeps only a tombstone."""
 
     topic: ClassVar[str] = "job-deleted"
 

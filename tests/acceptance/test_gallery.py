@@ -241,7 +241,7 @@ def test_the_gallery_is_accessible(system: System, browser: Browser) -> None:
     for width in (360, 1400):
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        assert browser.execute_script("return document.documentElement.scrollWidth") == width
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     mark_this_page(browser)
     browser.find_element(By.CSS_SELECTOR, ".skip").send_keys(Keys.ENTER)
     assert browser.switch_to.active_element.get_attribute("id") == "main"

@@ -205,8 +205,8 @@ def test_the_page_reconnects_after_a_gateway_restart(
     row(browser, "before.jpg", "failed")
     for process in system.running_as("gateway"):
         os.kill(process.pid, signal.SIGKILL)
-    wait(browser, lambda driver: "does not answer" in summary(driver))
-    wait(browser, lambda driver: "does not answer" not in summary(driver))
+    wait(browser, lambda driver: "does not answer" in texts(driver, "#notices")[0])
+    wait(browser, lambda driver: texts(driver, "#notices") == [""])
     (failed,) = system.submit(b"no picture either")
     system.finish(failed)
     upload(browser, fake(tmp_path, "after.jpg"))

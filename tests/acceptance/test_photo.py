@@ -52,6 +52,15 @@ def test_a_photo_is_made_ready_for_a_listing(system: System) -> None:
     assert sha256(httpx.get(untouched, follow_redirects=True).content) == sha256(content)
 
 
+def test_a_photo_that_takes_long_to_decode_is_completed(system: System) -> None:
+    """Validation and shots give up such a photo after a second, and decode it again later."""
+    large = tshirt((900, 1100)).resize((9_000, 11_000))
+    (job,) = system.completed(jpeg(large, quality=92, progressive=True, subsampling=0))
+    assert job["original"]["width"] == 9_000
+    assert {"full", "neck"} <= {shot["label"] for shot in job["shots"]}
+    assert {stage["attempts"] for stage in job["stages"].values()} == {1}
+
+
 def test_where_a_garment_is_and_its_views(system: System) -> None:
     (job,) = system.completed(jpeg(tshirt((900, 1200)), quality=92))
     assert job["pose"]["subject"] == "laid-out"

@@ -14,6 +14,7 @@ from pymongo import MongoClient
 
 from storage.errors import StorageError, StoreUnavailable
 from storage.jobs.documents import job_document, job_from_document
+from storage.jobs.mongo import schema
 from storage.jobs.mongo.schema import to_stored
 from storage.jobs.mongo.store import MongoJobs
 from storage.jobs.sqlite.store import SqliteJobs
@@ -136,7 +137,11 @@ async def test_a_file_of_version_2_gets_terms_of_the_review_mark(file_of_version
     await store.close()
 
 
-async def test_a_database_without_review_terms_gets_them(ferretdb_server: FerretServer) -> None:
+@pytest.mark.parametrize("page", [2, 500])
+async def test_a_database_without_review_terms_gets_them(
+    ferretdb_server: FerretServer, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(schema, "MIGRATED_AT_ONCE", page)
     url = ferretdb_server.fresh()
     jobs = []
     for number in range(6):
@@ -154,3 +159,18 @@ async def test_a_database_without_review_terms_gets_them(ferretdb_server: Ferret
         database = client.get_default_database()
         assert list(database["meta"].find()) == [{"_id": "terms", "version": 2}]
         assert {"word:dress", "review:none"} <= {*database["jobs"].find_one("job-3")["terms"]}
+
+
+async def test_an_interrupted_migration_continues_after_the_last_page(
+    ferretdb_server: FerretServer,
+) -> None:
+    url = ferretdb_server.fresh()
+    doc = to_stored(job_from_document(json.loads(str(row(4)[-1]))))
+    doc["terms"] = []
+    with MongoClient[dict[str, Any]](url) as client:
+        database = client.get_default_database()
+        database["jobs"].insert_many([doc, {**doc, "_id": "job-5", "job_id": "job-5"}])
+        database["meta"].insert_one({"_id": "terms", "after": "job-4"})
+    store = MongoJobs(url)
+    assert await found(store, needs_review=True) == ["job-5"]
+    await store.close()

@@ -75,6 +75,23 @@ def test_a_record_that_ends_its_worker_is_counted_and_dead_lettered(
     assert worker.running()
 
 
+def test_a_record_beside_others_that_ends_its_worker_is_the_only_one_refused(
+    playground: Playground,
+) -> None:
+    """Downloads are in work side by side, so a death of the worker does not tell which record ended
+    it. The record is in work alone at the last try; the others are finished."""
+    good = [f"job-{number}" for number in range(40)]
+    playground.publish(*good[:3], "die", *good[3:], partition=0)
+    for _ in range(2):
+        assert playground.worker(parallel=100, each=0.05, barrier=True).ended() == -9
+    worker = playground.worker(parallel=100, each=0.05, barrier=True)
+    playground.all_done(good)
+    expected = {"value": "die", "code": "record-ends-worker", "attempts": "2"}
+    assert dead_letter(playground) == expected
+    assert playground.begun().count("die") == 2
+    assert worker.running()
+
+
 async def test_a_header_name_that_is_not_utf8_does_not_stop_the_partition(
     playground: Playground,
 ) -> None:

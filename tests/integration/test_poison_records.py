@@ -1,4 +1,5 @@
-"""Ten kinds of poison records on every topic: the worker of all stages keeps running.
+"""Ten kinds of poison records on every topic: the worker of all stages keeps running, and so do the
+consumers of job updates and of notifications.
 
 On the embedded broker, which accepts records of any size. The worker is a process.
 """
@@ -21,6 +22,8 @@ import pytest
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
+from agents.runtime.metrics import StageMetrics
+from agents.tracking.notifications import IntakeProcessor
 from deploy.local.server import free_port
 from storage.artifacts.directory import DirectoryArtifacts
 from storage.artifacts.links import LinkSigner
@@ -28,16 +31,20 @@ from storage.jobs.sqlite.store import SqliteJobs
 from storage.jobs.store import Job
 from streams.broker.connection import EmbeddedBroker
 from streams.broker.records import Record
+from streams.broker.topics import OBJECT_CREATED
+from streams.consumers.job_updates import JobUpdateConsumer
 from streams.events.codec import encode
-from streams.events.models import ImageSubmitted, JobDeleted, Source, StageFailed
+from streams.events.models import ImageSubmitted, JobUpdated, Source
 from streams.stages.graph import StageGraph
-from streams.stages.registry import PIPELINE, RESULT_EVENTS
+from streams.stages.registry import EVENTS, INTERNAL_EVENTS, PIPELINE
 from tests.garments import dress, jpeg
 from tests.golden_records import golden_record
 from tests.integration.worker_playground import ROOT
-from tests.polling import until
+from tests.polling import eventually, until
+from tests.publishing import MemoryPublisher
 
-TOPICS = [each.topic for each in (ImageSubmitted, *RESULT_EVENTS, StageFailed, JobDeleted)]
+TOPICS = [each.topic for each in (*EVENTS, *INTERNAL_EVENTS)]
+"""All topics of events. `DEAD_LETTERS` has no reader."""
 BIG = 1_200_000
 DEAD = "undecodable"
 ALIVE = "an event"
@@ -56,6 +63,12 @@ KINDS = {
     "a start before the first time": DEAD,
     "a job of no one": ALIVE,
 }
+READ_BY = dict.fromkeys((*StageGraph(PIPELINE).names, "tracking"), 1) | {
+    "validation": 4,
+    "shots": 2,
+}
+"""How many topics' undecodable records end as dead letters of each stage. Validation answers for
+submissions, for finished and postponed downloads, and for photos that take long."""
 LONG = {
     "image-submitted": "group",
     "image-validated": "format",
@@ -65,6 +78,7 @@ LONG = {
     "image-thumbnailed": "thumbhash",
     "image-annotated": "key",
     "stage-failed": "message",
+    "job-updated": "group",
 }
 """A text field of each topic's event. The others get a long job id."""
 
@@ -106,6 +120,14 @@ def poison(topic: str, kind: str) -> Record:
     return replace(golden, key=job_id.encode(), value=value, headers=tuple(headers.items()))
 
 
+def publish(broker: EmbeddedBroker, *records: Any) -> None:
+    """Publish records of any size."""
+    producer = Producer({**broker.url.confluent(), "message.max.bytes": 10_000_000})
+    for each in records:
+        producer.produce(each.topic, key=each.key, value=each.value, headers=list(each.headers))
+    assert producer.flush(30) == 0
+
+
 @dataclass
 class Installation:
     """A worker of all stages on a broker and stores of its own."""
@@ -118,12 +140,6 @@ class Installation:
     @property
     def log(self) -> str:
         return (self.folder / "worker.log").read_text(errors="replace")
-
-    def publish(self, *records: Any) -> None:
-        producer = Producer({**self.broker.url.confluent(), "message.max.bytes": 10_000_000})
-        for each in records:
-            producer.produce(each.topic, key=each.key, value=each.value, headers=list(each.headers))
-        assert producer.flush(30) == 0
 
     def dead_letters(self, stage: str) -> float:
         """Return the number of dead letters that the stage has written."""
@@ -176,12 +192,13 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 @pytest.fixture(scope="module")
 def finished(installation: Installation) -> Job:
     """Publish all poison, then a photo; return the photo's job when it has ended."""
-    installation.publish(*(poison(topic, kind) for topic in TOPICS for kind in KINDS))
+    broker = installation.broker
+    publish(broker, *(poison(topic, kind) for topic in TOPICS for kind in KINDS))
     store = DirectoryArtifacts(installation.folder / "store", LinkSigner(b"0123456789abcdef", ""))
     job_id = str(uuid.uuid4())
     store.put(f"incoming/{job_id}", jpeg(dress()))
     photo = ImageSubmitted(job_id=job_id, source=Source(object=f"incoming/{job_id}"))
-    installation.publish(encode(photo, source="/tests"))
+    publish(broker, encode(photo, source="/tests"))
 
     def ended() -> Job | None:
         assert installation.process.poll() is None, installation.log[-6000:]
@@ -206,5 +223,62 @@ def test_every_reader_of_a_topic_writes_dead_letters(
 ) -> None:
     """Of valid events for photos that do not exist, stages may write more dead letters."""
     undecodable = sum(end == DEAD for end in KINDS.values())
-    readers = [*StageGraph(PIPELINE).names, "tracking"]
-    until(lambda: min(map(installation.dead_letters, readers)) >= undecodable)
+    written = {name: undecodable * topics for name, topics in READ_BY.items()}
+    until(lambda: all(installation.dead_letters(name) >= n for name, n in written.items()))
+
+
+async def test_listeners_get_the_job_updates_between_poison() -> None:
+    broker, told = EmbeddedBroker(), set[str]()
+    consumer = JobUpdateConsumer(broker.url)
+    consumer.start()
+    try:
+        with consumer.feed.subscribe_to_group(None) as mailbox:
+
+            async def arrives(*records: Record) -> bool:
+                await asyncio.to_thread(publish, broker, *records)
+                told.update(each.update.job_id for each in mailbox.take())
+                return (records[-1].key or b"").decode() in told
+
+            first, last = (poison(JobUpdated.topic, "a job of no one") for _ in range(2))
+            await eventually(lambda: arrives(first))  # the consumer has begun
+            await arrives(*(poison(JobUpdated.topic, kind) for kind in KINDS))
+            await eventually(lambda: arrives(last))
+    finally:
+        await asyncio.to_thread(consumer.stop)
+        broker.close()
+
+
+def notification(key: object) -> bytes:
+    s3 = {"bucket": {"name": "photos"}, "object": {"key": key, "eTag": "e"}}
+    return json.dumps({"Records": [{"eventName": "s3:ObjectCreated:Put", "s3": s3}]}).encode()
+
+
+NOTICES = [
+    None,
+    b"",
+    b"\xff\xfe",
+    b"null",
+    b"[" * 100_000,
+    b'{"Records": 1}',
+    b'{"Records": [NaN]}',
+    b'{"Records": [{"s3": null}]}',
+    notification(10**400),
+    notification(None),
+    notification("uploads/\ud800"),
+    notification("uploads/" + "x" * 700_000),
+    notification("uploads/../originals/x"),
+]
+
+
+async def test_intake_reads_the_notifications_between_poison(tmp_path: Path) -> None:
+    job_id = str(uuid.uuid4())
+    values = [*NOTICES, notification(f"uploads/{job_id}")]
+    records = [Record(OBJECT_CREATED, 0, n, b"photos", value) for n, value in enumerate(values)]
+    jobs, publisher = SqliteJobs(tmp_path / "jobs.sqlite"), MemoryPublisher()
+    intake = IntakeProcessor("photos", jobs=jobs, publisher=publisher, metrics=StageMetrics())
+    try:
+        await intake.process(records)
+    finally:
+        await jobs.close()
+    assert job_id in [event.job_id for event in publisher.events]
+    assert len(publisher.letters) >= 10

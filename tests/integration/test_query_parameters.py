@@ -36,7 +36,7 @@ def test_every_operation_refuses_an_unknown_parameter(http: httpx.Client) -> Non
     operations = [
         *paths(http),
         ("get", "/"),
-        ("get", "/pages/page.css"),
+        ("get", "/pages/shell/layout.css"),
         ("head", "/v1/artifacts/a"),
     ]
     assert len(operations) > 20

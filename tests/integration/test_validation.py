@@ -135,7 +135,7 @@ class CountingStore(DirectoryArtifacts):
 def test_of_a_large_file_that_is_no_photo_only_the_begin_is_read(
     stage: Stage, tmp_path: Path, data: bytes, code: str
 ) -> None:
-    """Eight uploads of 45 MB at once cost 249 MB of memory before."""
+    """Eight uploads of 45 MB at once cost more than 300 MB of memory before."""
     store = CountingStore(tmp_path, LinkSigner(b"0123456789abcdef", ""))
     assert code_of(stage, uploaded(store, data), store) == code
     assert store.read <= 600_000

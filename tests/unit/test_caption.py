@@ -71,6 +71,16 @@ def title(*words: tuple[str, float] | str) -> Title:
          "Women's Navy Blue Short-Sleeved Dress"),
         (seen(types=(("hoodie", 0.9),), genders=(), sleeves=(("long", 0.9),),
               necklines=(("hood", 0.9),)), "Navy Blue Hoodie"),
+        (seen(types=(("jeans", 0.9),), genders=()), "Navy Blue Denim Jeans"),
+        (seen(types=(("jeans", 0.6),), genders=()), "Navy Blue Jeans"),
+        (seen(types=(("sweater", 0.9),), genders=(), sleeves=(("long", 0.9),)),
+         "Navy Blue Long-Sleeved Knitted Sweater"),
+        (seen(types=(("sweatshirt", 0.6), ("hoodie", 0.3)), genders=(),
+              necklines=(("hood", 0.98),)), "Navy Blue Hooded Sweatshirt"),
+        (seen(types=(("sweatshirt", 0.6), ("hoodie", 0.3)), genders=(),
+              necklines=(("hood", 0.95),)), "Navy Blue Sweatshirt"),
+        (seen(types=(("blazer", 0.9),), genders=(), necklines=(("hood", 0.99),)),
+         "Navy Blue Blazer"),
         (seen(types=(("skirt", 0.9),), sleeves=(("long", 0.99),), necklines=(("v-neck", 0.99),)),
          "Women's Navy Blue Skirt"),
         (seen(types=((NOTHING, 0.6), ("dress", 0.4))), ""),
@@ -117,6 +127,12 @@ def test_shades_share_their_colour() -> None:
         (seen(patterns=(("striped", 0.8),), sleeves=(("long", 0.9),)),
          "A dress for women. The main colour is navy blue. "
          "It has a striped pattern and long sleeves."),
+        (seen(types=(("polo shirt", 0.7), ("t-shirt", 0.3)), genders=(),
+              necklines=(("polo collar", 0.95),)),
+         "A polo shirt. The main colour is navy blue. It has a polo collar."),
+        (seen(types=(("t-shirt", 0.7), ("polo shirt", 0.3)), genders=(),
+              necklines=(("polo collar", 0.99),)),
+         "A t-shirt. The main colour is navy blue."),
         (seen(types=(), genders=(), colours=()),
          "A garment."),
         (seen(types=(("hat", 0.9),), genders=(), sleeves=(("long", 0.9),),
@@ -139,6 +155,17 @@ def test_attributes_carry_their_confidence_sure_or_not() -> None:
 def test_the_wearer_has_the_confidence_of_the_age_group() -> None:
     found = attributes(seen(genders=(("women", 0.6), ("men", 0.35), ("girls", 0.05))))
     assert found["gender"] == {"value": "women", "confidence": 0.95, "needs_review": False}
+
+
+def test_a_wearer_implied_by_a_doubtful_type_needs_review() -> None:
+    found = attributes(seen(types=(("dress", 0.6), ("shirt", 0.4))))
+    assert [found[name]["needs_review"] for name in ("type", "colour", "gender")] == [
+        True,
+        False,
+        True,
+    ]
+    child = attributes(seen(types=(("dress", 0.6),), genders=(("girls", 0.9),)))
+    assert child["gender"] == {"value": "girls", "confidence": 0.9, "needs_review": False}
 
 
 def test_a_broader_attribute_has_its_members_confidence() -> None:
@@ -228,7 +255,8 @@ def test_every_further_word_describes_some_type(word: str) -> None:
     ("word", "type_"),
     [
         ("v-neck", "trousers"), ("sleeveless", "hat"), ("hooded", "shoes"), ("denim", "watch"),
-        ("tote", "dress"), ("long-sleeved", "sweater"), ("polo", "t-shirt"), ("casual", None),
+        ("tote", "dress"), ("long-sleeved", "long sleeve top"), ("polo", "t-shirt"),
+        ("casual", None),
     ],
 )  # fmt: skip
 def test_further_words_are_left_out_where_they_are_wrong_or_said_twice(

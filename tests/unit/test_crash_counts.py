@@ -18,6 +18,7 @@ class Group:
     def __init__(self) -> None:
         self.committed: dict[Any, tuple[int, str]] = {}
         self.down = False
+        self.next_commits: dict[Any, tuple[int, str]] = {}
 
     async def read(self, partitions: Iterable[Any]) -> Mapping[Any, tuple[int, str]]:
         if self.down:
@@ -28,6 +29,9 @@ class Group:
         if self.down:
             raise OSError("no broker")
         self.committed.update(notes)
+
+    def keep(self, notes: Mapping[Any, tuple[int, str]]) -> None:
+        self.next_commits = dict(notes)
 
 
 async def worker(group: Group, **options: Any) -> CrashCounts:
@@ -139,3 +143,43 @@ async def test_a_suspect_does_not_wait_for_ever() -> None:
     turns = Turns(patience_s=0.01)
     async with turns.together(), turns.alone(), turns.together():
         pass
+
+
+async def test_beside_others_only_a_record_that_was_alone_reaches_the_limit() -> None:
+    group = Group()
+    for deaths in range(2):  # three records are in work at each death
+        counts = await worker(group)
+        assert [counts.blamed(P, offset, 3) for offset in (5, 6, 7)] == [deaths] * 3
+        for offset in (5, 6, 7):
+            await counts.begin_beside(P, 5, offset)
+    counts = await worker(group)
+    await counts.begin_alone(P, 5, 5, 3)
+    counts.moved(P, 6, in_work=False)
+    await counts.begin_alone(P, 6, 6, 3)
+    last = await worker(group)
+    assert group.committed[P][0] == 6
+    assert [last.blamed(P, offset, 3) for offset in (6, 7, 8)] == [3, 2, 0]
+
+
+async def test_the_note_stays_with_the_first_record_in_work() -> None:
+    group = Group()
+    counts = await worker(group)
+    for offset in (5, 6, 7):
+        await counts.begin_beside(P, 5, offset)
+    counts.moved(P, 6, in_work=True)
+    assert group.next_commits == {P: (6, "begun=1 through=7")}
+    group.committed |= group.next_commits
+    assert (await worker(group)).blamed(P, 7, 3) == 1
+    counts.moved(P, 8, in_work=False)
+    assert group.next_commits == {P: (6, "begun=1 through=7")}, "no note for the next commit"
+
+
+async def test_a_stop_blames_no_record_beside_others() -> None:
+    group = Group()
+    counts = await worker(group)
+    await counts.begin_beside(P, 5, 6)
+    await counts.withdraw()
+    assert not (await worker(group)).suspect(P, 5)
+    later = await worker(group, careful_s=0)
+    await later.begin_beside(P, 5, 6)
+    assert not (await worker(group)).suspect(P, 5), "a long-running worker writes no notes"

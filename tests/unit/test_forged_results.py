@@ -33,7 +33,9 @@ from streams.events.models import (
     ImageSubmitted,
     ImageThumbnailed,
     Label,
+    ShotsPostponed,
     Source,
+    StageFailed,
     Thumbnail,
 )
 from streams.stages.graph import StageGraph
@@ -175,6 +177,30 @@ async def test_a_forged_pose_does_not_change_the_shots(
     assert any(key.startswith(f"shots/{victim.sha256}/") for key in before)
     await run(cutter, artifacts, posed(0.5, job_id=MINE, force=force))
     assert before.items() <= pictures(artifacts).items()
+
+
+async def test_postponed_shots_name_only_the_cutout_of_their_own_content(
+    artifacts: MemoryArtifacts, victim: ImageValidated
+) -> None:
+    def postponed(sha256: str) -> ShotsPostponed:
+        return ShotsPostponed.model_validate(
+            {
+                "job_id": victim.job_id,
+                "sha256": victim.sha256,
+                "subject": "laid-out",
+                "box": BOX,
+                "cutout": keys.cutout(sha256, "m"),
+                "model": "m",
+            }
+        )
+
+    slow = shots_stage(decoder=Cutter()).slow_part()
+    assert slow is not None
+    (cut,) = await run(slow, artifacts, postponed(victim.sha256))
+    assert isinstance(cut, ShotsCut), cut
+    (refused,) = await run(slow, artifacts, postponed("0" * 64))
+    assert isinstance(refused, StageFailed)
+    assert (refused.stage, refused.code) == ("shots", "undecodable-event")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,30 @@ def test_suggestions_come_from_the_cards() -> None:
 def test_a_cards_mark_changes_with_its_job() -> None:
     before = finished()
     assert card(before).mark != card(replace(before, revision=before.revision + 1)).mark
+
+
+def test_a_jobs_page_marks_each_attribute_that_needs_review() -> None:
+    honest = finished()
+    attributes = {
+        "type": {"value": "dress", "confidence": 0.5, "needs_review": True},
+        "colour": {"value": "red", "confidence": 0.9, "needs_review": False},
+        "sleeve": {"value": "long", "confidence": 0.9},
+    }
+    words = {"caption": "Red Dress", "attributes": attributes, "model": "m"}
+    stages = {**honest.stages, "captioning": done(words)}
+    text = Pages().text("job.html", card=card(replace(honest, stages=stages)), comparable=True)
+    rows = re.findall(r"<dt>(\w+)</dt>\s*<dd>(.*?)</dd>", text, re.DOTALL)
+    marked = {name for name, shown in rows if "(needs review)" in shown}
+    assert set(attributes) <= {name for name, _ in rows}
+    assert marked == {"type"}
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_card_says_whether_the_caption_needs_review(needed: bool) -> None:
+    words = {"caption": "Dress", "attributes": {}, "needs_review": needed, "model": "m"}
+    job = finished()
+    shown = card(replace(job, stages={**job.stages, "captioning": done(words)}))
+    assert ("Needs review" in Pages().text("card.html", card=shown)) is needed
 
 
 def test_text_from_users_is_never_html() -> None:

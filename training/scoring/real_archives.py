@@ -1,11 +1,12 @@
-"""Read the archives of real-world photos for scoring and compute the product's texts."""
+"""Read the archives of real-world photos and score the product's texts and masks."""
 
 from __future__ import annotations
 
 import csv
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agents.vision.networks.model import GarmentModel
-from agents.vision.networks.prediction import Prediction
-from agents.vision.text.caption import attributes, caption, description, needs_review
-from training.photos.real_labels import photo_is_held_out, sender_is_held_out
+from training.photos.real_data import street_labels
+from training.photos.real_labels import STREET_TAGS, photo_is_held_out, sender_is_held_out
+from training.scoring.answers import Answers, Area
 from training.scoring.score_real import Told, Verdict, score_nothing, score_people, score_street
 
 Kind = Literal["people", "street", "nothing"]
 Row = Mapping[str, str]
 BATCH = 8
+LEAST_GARMENT = 0.01
 
 
 def kind_of(folder: Path, archive: str) -> Kind | None:
@@ -58,57 +59,70 @@ def held_out_names(folder: Path, archive: str) -> set[str]:
 
 
 def score_told(
-    model: GarmentModel, folder: Path, archive: str, kind: Kind, held_out: bool, verdict: Verdict
+    answers: Answers, folder: Path, archive: str, kind: Kind, held_out: bool, verdict: Verdict
 ) -> dict[str, Any]:
-    """The scores of the product's texts on one archive; for street photos also the mask's IoU."""
+    """The scores of the product's texts on one archive; for street photos also the masks' IoU.
+
+    ``failed`` is the number of photos without a result. They count as photos with empty texts.
+    """
     rows: list[Row] = []
     told: list[Told] = []
+    failed = 0
     overlaps: list[float] = []
+    by_garment: dict[str, list[float]] = defaultdict(list)
+    labels = street_labels(folder) if kind == "street" else []
     for batch in _batches(folder, archive, kind, held_out):
-        seen = model.predict([image for _, image, _ in batch])
-        for (row, _, mask), one in zip(batch, seen, strict=True):
+        found = answers([file for _, file, _ in batch])
+        for (row, _, true), answer in zip(batch, found, strict=True):
             rows.append(row)
-            told.append(told_of(one))
-            if mask is not None:
-                overlaps.append(overlap(one, mask > 0))
+            told.append(answer.told)
+            failed += answer.failed
+            if true is not None:
+                mask = answer.mask(true.shape[1], true.shape[0])
+                overlaps.append(overlap(mask, true > 0))
+                for tag, share in garment_overlaps(mask, true, labels).items():
+                    by_garment[tag].append(share)
     if kind == "people":
-        return score_people(rows, told, verdict)
-    if kind == "street":
-        return {**score_street(rows, told), "mask_iou": round(float(np.mean(overlaps or [0])), 4)}
-    return score_nothing(told)
+        return {**score_people(rows, told, verdict), "failed": failed}
+    if kind == "nothing":
+        return {**score_nothing(told), "failed": failed}
+    return {
+        **score_street(rows, told),
+        "mask_iou": _mean(overlaps),
+        "mask_iou_by_garment": {tag: _mean(by_garment[tag]) for tag in sorted(by_garment)},
+        "failed": failed,
+    }
 
 
-def told_of(seen: Prediction) -> Told:
-    """The product's texts, sleeve, neckline and review mark of a photo."""
-    beside = [description(seen)]
-    for name, attribute in attributes(seen).items():
-        if name in ("sleeve", "neckline"):
-            beside.append(f"{attribute['value']} {name}")
-    return Told(caption(seen), " ".join(beside), bool(needs_review(seen)))
+def overlap(mask: Area, true: Area) -> float:
+    """Intersection over union of two areas (h, w); 0 if both are empty."""
+    return float((mask & true).sum() / max((mask | true).sum(), 1))
 
 
-def overlap(seen: Prediction, true: NDArray[np.bool_]) -> float:
-    """Intersection over union of the mask and the annotators' mask (h, w); 0 without a mask."""
-    if seen.mask is None:
-        return 0.0
-    height, width = true.shape
-    found = seen.mask.to(width, height) > 0.5
-    return float((found & true).sum() / max((found | true).sum(), 1))
+def garment_overlaps(
+    mask: Area, true: NDArray[np.uint8], labels: Sequence[str]
+) -> dict[str, float]:
+    """The mask's IoU with each garment of at least `LEAST_GARMENT` of the photo, by tag.
+
+    The product has one mask for the whole outfit, so small garments of an outfit score low.
+    """
+    areas = {tag: true == number for number, tag in enumerate(labels) if tag in STREET_TAGS}
+    return {tag: overlap(mask, area) for tag, area in areas.items()
+            if area.mean() >= LEAST_GARMENT}  # fmt: skip
 
 
 def _batches(
     folder: Path, archive: str, kind: Kind, held_out: bool
-) -> Iterator[list[tuple[Row, Image.Image, NDArray[np.uint8] | None]]]:
+) -> Iterator[list[tuple[Row, bytes, NDArray[np.uint8] | None]]]:
     with (folder / f"{archive}.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if not held_out or is_held_out(kind, row)]
-    batch: list[tuple[Row, Image.Image, NDArray[np.uint8] | None]] = []
+    batch: list[tuple[Row, bytes, NDArray[np.uint8] | None]] = []
     with tarfile.open(folder / f"{archive}.tar") as tar:
         names = {Path(entry.name).name: entry for entry in tar.getmembers()}
         for row in rows:
-            image = Image.open(_member(tar, names[row["file"]])).convert("RGB")
             masked = names.get(row.get("mask", ""))
-            mask = np.asarray(Image.open(_member(tar, masked)), np.uint8) if masked else None
-            batch.append((row, image, mask))
+            mask = _mask(_member(tar, masked)) if masked else None
+            batch.append((row, _member(tar, names[row["file"]]), mask))
             if len(batch) == BATCH:
                 yield batch
                 batch = []
@@ -116,6 +130,14 @@ def _batches(
         yield batch
 
 
-def _member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> io.BytesIO:
+def _mask(file: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(file)), np.uint8)
+
+
+def _member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(entry)
-    return io.BytesIO(file.read() if file else b"")
+    return file.read() if file else b""
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values or [0.0])), 4)

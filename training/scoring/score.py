@@ -1,5 +1,8 @@
 """Score the networks on labelled photos. The networks run as in the product.
 
+With `--gateway`, the photos are submitted to a running system, and its finished jobs are scored.
+This is possible for people's photos with ``kids``, street photos and photos without a garment.
+
 DIR has archives NAME.tar and tables NAME.csv. The columns of a table give the kind of photos:
 `articleType`, `baseColour`, `gender`, `masterCategory` and `productDisplayName` for studio photos;
 `label` for people's photos of ten classes; `label` and `kids` for other people's photos; `mask` and
@@ -11,6 +14,7 @@ Examples:
     python -m training.scoring.score photos --only photos-validation --weights quick.safetensors
     python -m training.scoring.score photos --held-out    # only held-out photos
     python -m training.scoring.score photos --only people street --held-out --yardstick verdicts.py
+    python -m training.scoring.score photos --only people --gateway http://127.0.0.1:8000
 """
 
 import argparse
@@ -22,12 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lookstream_client import Client
 from PIL import Image
 
 from agents.vision.networks.model import GarmentModel
 from agents.vision.networks.prediction import Prediction, Ranking
 from training.photos.data import Example, examples_of, read_archive
 from training.photos.labels import PHOTO_CLASSES, photo_class
+from training.scoring.answers import from_gateway, from_networks
 from training.scoring.caption_metrics import bleu4, cider_d
 from training.scoring.real_archives import kind_of, score_told
 from training.scoring.references import brands_of, names_a_brand, reference_of, said_in, spoken
@@ -201,15 +207,33 @@ def score(
 ) -> dict[str, Any]:
     """The scores of each archive. ``verdict`` judges the captions of people's photos."""
     found: dict[str, Any] = {}
+    answers = from_networks(model)
     for archive in archives:
         if kind := kind_of(folder, archive):
-            found[archive] = score_told(model, folder, archive, kind, held_out, verdict)
+            found[archive] = score_told(answers, folder, archive, kind, held_out, verdict)
             continue
         scored, milliseconds = predictions(model, folder, archive, held_out)
         studio = bool(scored) and scored[0][0].is_catalogue
         figures = score_catalogue(scored) if studio else score_photos(scored)
         found[archive] = {**figures, "ms_per_photo": round(milliseconds, 2)}
     return found
+
+
+def score_gateway(
+    client: Client,
+    folder: Path,
+    archives: Sequence[str],
+    held_out: bool = False,
+    verdict: Verdict = by_label,
+) -> dict[str, Any]:
+    """The scores of a running system's finished jobs. Leaves out archives without a `kind_of`."""
+    answers = from_gateway(client)
+    kinds = {archive: kind_of(folder, archive) for archive in archives}
+    return {
+        archive: score_told(answers, folder, archive, kind, held_out, verdict)
+        for archive, kind in kinds.items()
+        if kind
+    }
 
 
 def archives_in(folder: Path) -> list[str]:
@@ -227,17 +251,31 @@ def main() -> None:
     parser.add_argument(
         "--yardstick", type=Path, help="Python file with verdict(caption, label); default: by_label"
     )
-    parser.add_argument("--weights", type=Path, help="weights file; default: shipped weights")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--weights", type=Path, help="weights file; default: shipped weights")
+    where.add_argument("--gateway", metavar="URL", help="score a running system instead")
     parser.add_argument("--threads", type=int, default=2, help="number of torch threads")
     parser.add_argument("--out", type=Path, help="file to write the JSON to as well")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    archives = given.only or archives_in(given.folder)
+    listed = archives_in(given.folder)
+    archives = given.only or listed
     if not archives:
         parser.error(f"{given.folder} has no NAME.tar with a NAME.csv")
+    if missing := sorted(set(archives) - set(listed)):
+        parser.error(f"{given.folder} has no {missing[0]}.tar with a {missing[0]}.csv")
+    if given.gateway:
+        able = [archive for archive in archives if kind_of(given.folder, archive)]
+        if given.only and able != archives:
+            parser.error("--gateway scores people's, street and not-garment photos only")
+        archives = able
     verdict = load_yardstick(given.yardstick) if given.yardstick else by_label
-    model = GarmentModel.load(given.weights)
-    found = score(model, given.folder, archives, given.held_out, verdict)
+    if given.gateway:
+        with Client(given.gateway) as client:
+            found = score_gateway(client, given.folder, archives, given.held_out, verdict)
+    else:
+        torch.set_num_threads(given.threads)
+        model = GarmentModel.load(given.weights)
+        found = score(model, given.folder, archives, given.held_out, verdict)
     text = json.dumps(found, indent=2)
     print(text)
     if given.out:

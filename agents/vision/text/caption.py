@@ -31,6 +31,8 @@ WEARERS = {
     "men": ("Men's", "for men"),
     "women": ("Women's", "for women"),
 }
+ADULTS = ("men", "women")
+"""Wearers that only the type implies."""
 PAIRS = {
     "boxer shorts", "briefs", "cufflinks", "earrings", "socks", "stockings", "suspenders",
     "sunglasses", "trunks", "gloves", *below("pants"), *below("shorts"), *below("footwear"),
@@ -69,7 +71,7 @@ RETIRED_WORDS = {"polo"}
 """Words that captions no longer add, because they name a type. Vocabularies may still map them."""
 # Types whose name already says the word.
 IMPLIED = {
-    "long-sleeved": below("long sleeve top") | below("outerwear"),
+    "long-sleeved": {"long sleeve top", "hoodie"} | below("outerwear"),
     "sleeveless": below("sleeveless top"),
     "hooded": below("hoodie"),
     "casual": {"casual shoes"},
@@ -81,6 +83,9 @@ DETAILS = {
     "long": "long sleeves", "short": "short sleeves", "polo collar": "a polo collar",
     "v-neck": "a V-neck", "round neck": "a round neck", "hood": "a hood",
 }  # fmt: skip
+
+# Materials that a type always has. Titles add them if the type needs no review.
+MATERIALS = {"jeans": "denim", "sweater": "knitted", "cardigan": "knitted"}
 
 Attribute = dict[str, str | float | bool]
 
@@ -122,7 +127,7 @@ def attributes(seen: Prediction, own: Vocabulary = PLAIN) -> dict[str, Attribute
 
     Without a certain type or colour, the most probable word is returned, marked for review. Wearer
     (``gender``), pattern, sleeve and neckline are included only if they are certain. A photo
-    without a garment has no attributes.
+    without a garment has no attributes. A type marked for review marks the wearer that it implies.
     """
     sure = what_is_sure(seen)
     if sure.is_nothing:
@@ -139,6 +144,8 @@ def attributes(seen: Prediction, own: Vocabulary = PLAIN) -> dict[str, Attribute
     for head, word in sure.details:
         found[head] = (word, dict(rankings[head])[word])
     review = {*sure.review, *(["colour"] if _measured_otherwise(seen, sure.colour) else [])}
+    if "type" in review and sure.wearer in ADULTS:
+        review.add("gender")
     return {
         name: {
             "value": own.word(f"{name}s", word),
@@ -212,7 +219,8 @@ def _title_words(seen: Prediction, sure: Named, own: Vocabulary) -> list[str]:
 
 
 def _extra_words(seen: Prediction, sure: Named, title: Title | None) -> list[str]:
-    """Return the further words: of the title, then of sleeve and neckline, each once.
+    """Return the further words: of the title, of sleeve and neckline, and of the material, each
+    once.
 
     A word of sleeves or neckline needs the agreement of the head, if the head has an answer.
     """
@@ -228,6 +236,8 @@ def _extra_words(seen: Prediction, sure: Named, title: Title | None) -> list[str
         said = [word for word in said if word not in doubted]
         if details.get(head) in table:
             said.append(table[details[head]])
+    if sure.type in MATERIALS and "type" not in sure.review:
+        said.append(MATERIALS[sure.type])
     wanted = [word for word in said if can_describe(word, sure.type) and word != sure.pattern]
     return list(dict.fromkeys(wanted))
 

@@ -26,6 +26,10 @@ PRECISION = 0.93
 
 Shares = Mapping[str, float]
 CHILDREN = ("boys", "girls", "baby")
+# The neckline head calls many open fronts a hood and many plain necks a polo collar. So these two
+# necklines need a type with this neckline that has at least the given probability, and a hood also
+# needs a higher probability of its own. (neckline: type, least share of type, of neckline.)
+NECKLINE_EVIDENCE = {"hood": ("hoodie", 0.2, 0.97), "polo collar": ("polo shirt", 0.5, 0.0)}
 UNSTATED = "unstated"
 
 
@@ -174,6 +178,16 @@ def _details(
     for head in ("pattern", "sleeve", "neckline"):
         if head in can_have(type_) and shares.get(head):
             word, share = max(shares[head].items(), key=lambda pair: pair[1])
-            if share >= getattr(at, head) and word != UNSTATED:
+            if share < getattr(at, head) or word == UNSTATED:
+                continue
+            if head != "neckline" or _has_evidence(word, share, shares["type"]):
                 found.append((head, word))
     return tuple(found)
+
+
+def _has_evidence(neckline: str, share: float, types: Shares) -> bool:
+    """Tell whether the types agree with a hood or a polo collar. Other necklines need none."""
+    if neckline not in NECKLINE_EVIDENCE:
+        return True
+    type_, least, least_own = NECKLINE_EVIDENCE[neckline]
+    return share_of(type_, types) >= least and share >= least_own

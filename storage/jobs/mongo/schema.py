@@ -50,30 +50,30 @@ async def create_indexes(database: AsyncDatabase[Document]) -> None:
 async def bring_up_terms(database: AsyncDatabase[Document]) -> None:
     """Add the terms that documents of version 1 lack. Safe in several processes at once.
 
-    A document that a program of the old version writes later has the new terms after the job's
-    next event.
+    Reads the jobs in pages by id, so that no call takes long, and stores the last id, so that the
+    next process continues after an interruption. A document that a program of the old version
+    writes later has the new terms after the job's next event.
     """
     meta, jobs = database["meta"], database["jobs"]
-    if ((await meta.find_one({"_id": "terms"})) or {}).get("version", 1) >= VERSION:
+    known = (await meta.find_one({"_id": "terms"})) or {}
+    if known.get("version", 1) >= VERSION:
         return
+    last = known.get("after", "")
     path = f"stages.{REVIEW_FIELD[0]}.result.{REVIEW_FIELD[1]}"
-    for needed, term in ((True, REVIEW_NEEDED), (False, NO_REVIEW)):
-        ids: list[str] = []
-        async for doc in jobs.find({path: needed, "terms": {"$ne": term}}, {"_id": 1}):
-            ids.append(doc["_id"])
-            if len(ids) == MIGRATED_AT_ONCE:
-                await _add_term(jobs, ids, path, needed, term)
-                ids.clear()
-        await _add_term(jobs, ids, path, needed, term)
-    await meta.update_one({"_id": "terms"}, {"$set": {"version": VERSION}}, upsert=True)
+    while page := await _ids_after(jobs, last):
+        for needed, term in ((True, REVIEW_NEEDED), (False, NO_REVIEW)):
+            with_mark = {"_id": {"$in": page}, path: needed}
+            await jobs.update_many(with_mark, {"$addToSet": {"terms": term}})
+        last = page[-1]
+        await meta.update_one({"_id": "terms"}, {"$set": {"after": last}}, upsert=True)
+    done = {"$set": {"version": VERSION}, "$unset": {"after": ""}}
+    await meta.update_one({"_id": "terms"}, done, upsert=True)
 
 
-async def _add_term(
-    jobs: AsyncCollection[Document], ids: list[str], path: str, needed: bool, term: str
-) -> None:
-    """Add a term to the jobs that still have the result which it describes."""
-    if ids:
-        await jobs.update_many({"_id": {"$in": ids}, path: needed}, {"$addToSet": {"terms": term}})
+async def _ids_after(jobs: AsyncCollection[Document], last: str) -> list[str]:
+    """Return the ids of the next jobs, by the index on ``_id``."""
+    found = jobs.find({"_id": {"$gt": last}}, {"_id": 1}).sort("_id", 1).limit(MIGRATED_AT_ONCE)
+    return [doc["_id"] async for doc in found]
 
 
 def to_stored(job: Job) -> Document:

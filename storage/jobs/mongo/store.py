@@ -73,7 +73,8 @@ class MongoJobs:
     def __init__(self, url: str) -> None:
         self._url = url
         self._client: AsyncMongoClient[Document] | None = None
-        self._indexed = False
+        self._prepared = False
+        self._preparing = asyncio.Lock()
         self._closed = False
 
     async def apply(self, updates: Sequence[JobUpdate]) -> list[Job]:
@@ -139,10 +140,11 @@ class MongoJobs:
             }
             self._client = AsyncMongoClient(self._url, **timeouts)
         database = self._client.get_default_database("lookstream")
-        if not self._indexed:
-            await create_indexes(database)
-            await bring_up_terms(database)
-            self._indexed = True
+        async with self._preparing:
+            if not self._prepared:
+                await create_indexes(database)
+                await bring_up_terms(database)
+                self._prepared = True
         return database
 
     async def _apply(self, batch: Mapping[str, Sequence[JobUpdate]]) -> list[Job]:

@@ -62,8 +62,8 @@ REMOVE_TERM = "DELETE FROM terms WHERE term = ? AND sort_at = ? AND job_id = ?"
 ADD_REVIEW_TERMS = f"""
     INSERT OR IGNORE INTO terms (term, sort_at, job_id)
     SELECT ?, sort_at, job_id FROM jobs
-    WHERE json_valid(body)
-    AND json_type(body, '$.stages.{REVIEW_FIELD[0]}.result.{REVIEW_FIELD[1]}') = ?
+    WHERE CASE WHEN json_valid(body)
+    THEN json_type(body, '$.stages.{REVIEW_FIELD[0]}.result.{REVIEW_FIELD[1]}') END = ?
 """  # noqa: S608
 
 TermRow = tuple[str, str, str]
