@@ -18,8 +18,9 @@ Described = Captioned | FallbackResult | Exception
 class Captioner(Protocol):
     """Describes garments. Blocking and thread-safe.
 
-    Captions name ``model_id`` as their model. ``version`` changes whenever the same photo would get
-    another caption.
+    Captions name ``model_id`` as their model. ``version`` is part of the key under which captions
+    are cached: an implementation must change it when its model, prompt or rules change. It does not
+    change when a server replaces a model under the same name.
     """
 
     @property

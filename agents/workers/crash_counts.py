@@ -43,7 +43,8 @@ class OffsetNotes(Protocol):
     async def write(self, notes: Mapping[Any, tuple[int, str]]) -> None: ...
 
     def keep(self, notes: Mapping[Any, tuple[int, str]]) -> None:
-        """Write the texts with the next commits of these offsets."""
+        """Remember ``notes`` (offset and text by partition), without a commit. The next commit of a
+        partition carries the text if it commits exactly this offset."""
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,8 @@ class FaustNotes:
         await thread.call_thread(thread._consumer.commit, offsets)
 
     def keep(self, notes: Mapping[TP, tuple[int, str]]) -> None:
-        """Write the texts with the next commits of these offsets."""
+        """Remember ``notes`` (offset and text by partition), without a commit. The next commit of a
+        partition carries the text if it commits exactly this offset."""
         self._notes.update(notes)
 
 

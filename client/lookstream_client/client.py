@@ -284,8 +284,10 @@ class Client:
     def download(self, job_id: str, folder: Path | str, *, untouched: bool = False) -> list[Path]:
         """Download all artifacts of a job into a folder (``neck.jpg``…), and ``job.json``.
 
-        ``original.jpg`` is a copy without metadata. With ``untouched``, also download the file as
-        it was submitted (``untouched.jpg``): its metadata may tell place, time and camera.
+        ``original.*`` is a copy of the photo without metadata. With ``untouched``, also download
+        the submitted file as ``untouched.*``: its metadata may contain place, time and camera. If
+        the job has a file name such as ``dress.jpg``, the two files are ``dress.jpg`` and
+        ``dress-untouched.jpg``.
         """
         return self._run(reading.download(self._gateway, job_id, Path(folder), untouched=untouched))
 

@@ -13,7 +13,8 @@ Generated from the event models by `make contracts`. The AsyncAPI document is
 
 
 def events_page(document: Mapping[str, Any]) -> str:
-    """Return Markdown with one section for each topic: its summary and a table of its fields."""
+    """Return Markdown: an introduction, and one section for each topic with its summary, its
+    description if it has one, and a table of the fields if its payload has a schema."""
     lines = [_HEAD, document["info"]["description"], ""]
     for topic, channel in document["channels"].items():
         (name,) = channel["messages"]

@@ -435,7 +435,11 @@ class ImageAnnotated(Drawn, StageResult):
 
 
 class StageFailed(Event):
-    """A stage failed. ``kind`` is ``rejected`` for invalid input, or ``error`` for other errors."""
+    """A stage failed.
+
+    ``kind`` is ``rejected`` if the cause is the photo, its URL or the event, or if a caption model
+    refuses the photo. It is ``error`` if the stage failed in all its tries or ended its worker.
+    """
 
     topic: ClassVar[str] = "stage-failed"
     stage: Name

@@ -15,12 +15,12 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 class StageDeclaration:
     """One stage: its events, and how the runtime, the stores and REST treat it.
 
-    ``version`` changes whenever the same content would give another payload, because results are
-    cached by content and version. A stage whose results depend on a model extends the version when
-    it is built. ``batch`` is the largest number of events per call, ``timeout_s`` the time limit of
-    a call in seconds, ``attempts`` the number of tries before a stage gives up on an event.
-    ``threads`` is 0 for the process's shared threads (one per core). A stage that waits for another
-    machine has threads of its own. ``uses_network`` marks a stage that uses the garment
+    Results are cached by content and ``version``: a stage must change its version when the same
+    content would give another payload. A stage whose results depend on a model extends the version
+    when it is built. ``batch`` is the largest number of events per call, ``timeout_s`` the time
+    limit of a call in seconds, ``attempts`` the number of tries before a stage gives up on an
+    event. ``threads`` is 0 for the process's shared threads (one per core). A stage that waits for
+    another machine has threads of its own. ``uses_network`` marks a stage that uses the garment
     network: `up` runs these stages in one process, and SIGHUP loads them again.
 
     ``also_consumes`` are events that can take the place of ``consumes``: a job needs one of them.

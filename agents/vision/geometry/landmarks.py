@@ -74,8 +74,8 @@ class LandmarkFinder:
         bottoms the same, where ``hem`` is the middle of a leg's lower edge. ``hem`` without a side
         is the middle of the lower edge of a garment without legs. ``fabric_top_left`` and
         ``fabric_bottom_right`` are of the most interior piece of fabric. Without ``kind``, the
-        mask's shape decides. A confidence is the probability that the point exists and is less than
-        0.08 of the box's diagonal away.
+        network estimates it from the mask. A confidence is the probability that the point exists
+        and is less than 0.08 of the box's diagonal away.
         """
         step = max(1, round(max(mask.shape) / _SMALL))
         mask = mask[::step, ::step] if mask[::step, ::step].any() else mask
