@@ -15,7 +15,7 @@ TRAIN := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=10000
 	MALLOC_TOP_PAD_=268435456 MALLOC_ARENA_MAX=2 $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format client contracts servers train train-net train-second train-mask train-titles train-thresholds train-landmarks eyes benchmark hostile broken-images faults clean
+.PHONY: help up test check format client contracts servers train train-net train-second train-mask train-titles train-items train-thresholds train-landmarks eyes benchmark hostile broken-images faults clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -59,9 +59,9 @@ contracts: $(VENV)/.ready-dev ## Write docs/openapi.json, asyncapi.json and even
 servers: $(VENV)/.ready-dev ## Build Apache Kafka, MinIO and FerretDB for the tests, once
 	@$(BIN)/python -m deploy.local build
 
-train: $(TRAINED)/thresholds.json $(TRAINED)/colours.json $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors ## Train the shipped networks further with $LOOKSTREAM_DATA
+train: $(TRAINED)/thresholds.json $(TRAINED)/colours.json $(TRAINED)/mask.safetensors $(TRAINED)/title.safetensors $(TRAINED)/parts.safetensors ## Train the shipped networks further with $LOOKSTREAM_DATA
 	@$(TRAIN) training.calibration.pack --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors \
-		--mask $(TRAINED)/mask.safetensors --title $(TRAINED)/title.safetensors \
+		--mask $(TRAINED)/mask.safetensors --title $(TRAINED)/title.safetensors --parts $(TRAINED)/parts.safetensors \
 		--thresholds $(TRAINED)/thresholds.json --colours $(TRAINED)/colours.json \
 		--out agents/vision/weights/garment-3.safetensors
 
@@ -69,6 +69,7 @@ train-net: $(TRAINED)/net.safetensors ## … the encoder and its heads; run agai
 train-second: $(TRAINED)/second.safetensors ## … the second network's new words, and the blend of both networks
 train-mask: $(TRAINED)/mask.safetensors ## … the garment mask
 train-titles: $(TRAINED)/title.safetensors ## … the title network
+train-items: $(TRAINED)/parts.safetensors ## … the parts network, which separates the garments of a photo
 train-thresholds: $(TRAINED)/thresholds.json ## … the probabilities from which words are named
 
 # Existing files are not trained again: remove $(TRAINED) to start from the shipped weights.
@@ -86,6 +87,9 @@ $(TRAINED)/mask.safetensors: | $(TRAINED)/net.safetensors
 
 $(TRAINED)/title.safetensors: | $(TRAINED)/second.safetensors
 	@$(TRAIN) training.trainers.train_titles --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@
+
+$(TRAINED)/parts.safetensors: | $(TRAINED)/net.safetensors
+	@$(TRAIN) training.trainers.train_items --net $(TRAINED)/net.safetensors --out $@
 
 $(TRAINED)/thresholds.json: | $(TRAINED)/second.safetensors
 	@$(TRAIN) training.calibration.calibrate --net $(TRAINED)/net.safetensors --second $(TRAINED)/second.safetensors --out $@

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from agents.stages.captioning import Captioner, Described
+from agents.stages.captioning import Captioner, Described, Items
 from agents.stages.errors import StageError
 from agents.stages.stage import FallbackResult
 from storage.artifacts.store import ArtifactStore
@@ -26,8 +26,10 @@ class FallbackCaptioner:
         self._chosen = chosen
         self._local = local
 
-    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:
-        found = list(self._chosen.describe(contents, artifacts))
+    def describe(
+        self, contents: Sequence[str], artifacts: ArtifactStore, items: Items = ()
+    ) -> list[Described]:
+        found = list(self._chosen.describe(contents, artifacts, *([items] if items else [])))
         silent = [n for n, one in enumerate(found) if isinstance(one, StageError)]
         if silent:
             log.warning(
@@ -36,7 +38,8 @@ class FallbackCaptioner:
                 photos=len(silent),
                 reasons=sorted({str(found[n]) for n in silent}),
             )
-            spoken = self._local.describe([contents[n] for n in silent], artifacts)
+            wanted = [[items[n] for n in silent]] if items else []
+            spoken = self._local.describe([contents[n] for n in silent], artifacts, *wanted)
             for n, one in zip(silent, spoken, strict=True):
                 found[n] = FallbackResult(one) if isinstance(one, Captioned) else one
         return found

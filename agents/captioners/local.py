@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.stages.captioning import Described
+from agents.stages.captioning import Described, Items
 from agents.stages.predictions import SharedPredictions
 from agents.vision.networks.prediction import Prediction
 from agents.vision.text import caption
@@ -34,12 +34,33 @@ class LocalCaptioner:
         parts = ["words-4", f"p{precision:g}", predictions.model_id, own.version]
         self.version = "-".join(filter(None, parts))
 
-    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:
+    def describe(
+        self, contents: Sequence[str], artifacts: ArtifactStore, items: Items = ()
+    ) -> list[Described]:
         found = self._predictions.predict(contents, artifacts)
+        wanted = items or [None] * len(contents)
         return [
-            one if isinstance(one, Exception) else captioned(one, self.model_id, self._own)
-            for one in found
+            one if isinstance(one, Exception) else self._captioned(one, sha256, item, artifacts)
+            for one, sha256, item in zip(found, contents, wanted, strict=True)
         ]
+
+    def _captioned(
+        self, seen: Prediction, sha256: str, item: int | None, artifacts: ArtifactStore
+    ) -> Described:
+        """Describe the wanted garment; without one, or beyond the photo's garments, the main one.
+
+        An index beyond the garments needs a review.
+        """
+        if not item:
+            return captioned(seen, self.model_id, self._own)
+        if item >= len(seen.items):
+            main = captioned(seen, self.model_id, self._own)
+            return main.model_copy(update={"needs_review": True})
+        try:
+            alone = self._predictions.predict_item(seen, item, sha256, artifacts)
+        except Exception as error:  # noqa: BLE001 - this item's outcome
+            return error
+        return captioned(alone, self.model_id, self._own).model_copy(update={"item": item})
 
     def warm_up(self) -> None:
         self._predictions.warm_up()
@@ -57,4 +78,5 @@ def captioned(prediction: Prediction, model: str, own: Vocabulary = PLAIN) -> Ca
         },
         needs_review=caption.needs_review(seen),
         model=model,
+        item=None if caption.what_is_sure(seen).is_nothing else 0,
     )

@@ -12,7 +12,7 @@ from typing import Protocol
 from PIL import Image
 
 from agents.captioners.exchange import NAME, Stumbled
-from agents.stages.captioning import Described
+from agents.stages.captioning import Described, Items
 from agents.stages.errors import BadAnswer, StageError, Unavailable
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
@@ -68,7 +68,10 @@ class PromptedCaptioner:
         self._until = clock()
         self._stumbles: Counter[str] = Counter()
 
-    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> list[Described]:
+    def describe(
+        self, contents: Sequence[str], artifacts: ArtifactStore, _items: Items = ()
+    ) -> list[Described]:
+        """Return the captions. The model gets the whole photo, so it describes the main garment."""
         return [self._outcome(sha256, artifacts) for sha256 in contents]
 
     def warm_up(self) -> None:

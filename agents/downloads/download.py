@@ -63,7 +63,8 @@ def keep(sha256: str, job_id: str, artifacts: ArtifactStore) -> bool:
 
 def downloaded(event: ImageSubmitted, **facts: object) -> ImageDownloaded:
     """Return the event of a download; ``facts`` are sha256, etag, last_modified."""
-    known = {name: getattr(event, name) for name in ("job_id", "run", "lane", "source", "stages")}
+    names = ("job_id", "run", "lane", "source", "stages", "wanted_item")
+    known = {name: getattr(event, name) for name in names}
     return ImageDownloaded.model_validate({**known, "force": event.force, **facts})
 
 

@@ -265,6 +265,7 @@ class StageProcessor:
             "attempts": item.attempts + 1,
             "started_at": item.started_at,
             "reused": reused,
+            "wanted_item": getattr(event, "wanted_item", None),
         }
         try:
             return self._stage.emits.model_validate({**facts, **payload.model_dump()})

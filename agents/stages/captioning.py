@@ -11,6 +11,7 @@ from storage.artifacts.store import ArtifactStore
 from streams.events.models import Captioned, ImageValidated
 from streams.stages.registry import CAPTIONING
 
+Items = Sequence[int | None]
 Described = Captioned | FallbackResult | Exception
 
 
@@ -28,8 +29,14 @@ class Captioner(Protocol):
     @property
     def version(self) -> str: ...
 
-    def describe(self, contents: Sequence[str], artifacts: ArtifactStore) -> Sequence[Described]:
-        """Return a caption or an exception for each SHA-256 of ``contents``, in order."""
+    def describe(
+        self, contents: Sequence[str], artifacts: ArtifactStore, items: Items = ()
+    ) -> Sequence[Described]:
+        """Return a caption or an exception for each SHA-256 of ``contents``, in order.
+
+        ``items`` has the index of the garment to describe for each photo, None for the main one;
+        without ``items``, each caption describes the main one.
+        """
         ...
 
     def warm_up(self) -> None:
@@ -43,12 +50,20 @@ def captioning_stage(
     """Build the stage; ``threads`` is for a captioner that waits for another machine."""
 
     def handle(events: Sequence[ImageValidated], artifacts: ArtifactStore) -> Sequence[Outcome]:
-        return captioner.describe([event.sha256 for event in events], artifacts)
+        contents = [event.sha256 for event in events]
+        items = [event.wanted_item for event in events]
+        if all(item is None for item in items):
+            return captioner.describe(contents, artifacts)
+        return captioner.describe(contents, artifacts, items)
+
+    def given(event: ImageValidated) -> str:
+        return "" if event.wanted_item is None else f"item{event.wanted_item}"
 
     return Stage.of(
         CAPTIONING,
         version=captioner.version,
         handle=handle,
+        given=given,
         batch=batch,
         timeout_s=timeout_s,
         threads=threads,

@@ -1,4 +1,4 @@
-"""Classification: the five most likely classes of the garment, and its embedding."""
+"""Classification: the five most likely classes, the garments of the photo, and its embedding."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from agents.stages.resources import Resources
 from agents.stages.stage import Outcome, Stage
 from agents.vision.networks.prediction import Prediction
 from agents.vision.text.garments import NOTHING
+from agents.vision.text.items import described_items
 from agents.vision.text.naming import is_nothing
 from agents.vision.text.vocabulary import PLAIN, Vocabulary
 from storage.artifacts.store import ArtifactStore
 from streams.events.embedding import encode
-from streams.events.models import Classified, ImageValidated, Label
+from streams.events.models import Box, Classified, ImageValidated, Item, Label
 from streams.stages.registry import CLASSIFICATION
 
 
@@ -54,4 +55,17 @@ def classified(prediction: Prediction, model: str, own: Vocabulary = PLAIN) -> C
     types = [] if nothing else [pair for pair in joined.types if pair[0] != NOTHING][:5]
     top5 = tuple(Label(label=own.word("types", label), probability=p) for label, p in types)
     vector = encode(prediction.embedding) if prediction.embedding else None
-    return Classified(top5=top5, model=model, embedding=vector)
+    return Classified(top5=top5, model=model, embedding=vector, items=items_of(prediction, own))
+
+
+def items_of(prediction: Prediction, own: Vocabulary = PLAIN) -> tuple[Item, ...]:
+    """Return the garments of the photo in the user's vocabulary, the main one first."""
+    return tuple(
+        Item(
+            type=one.type,
+            colour=one.colour,
+            box=Box.model_validate(dict(zip(Box.model_fields, one.box, strict=True))),
+            confidence=one.confidence,
+        )
+        for one in described_items(prediction, own)
+    )

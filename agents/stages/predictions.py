@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image
 
+from agents.vision.text.items import narrowed
 from storage.artifacts import keys
 from storage.artifacts.store import ArtifactStore
 
 if TYPE_CHECKING:
     from agents.vision.networks.prediction import Prediction
+
+
+MARGIN = 0.12
 
 
 class Predicts(Protocol):
@@ -61,6 +65,20 @@ class SharedPredictions:
         self._compute(ours, artifacts)  # before waiting for other threads, to avoid a deadlock
         return [_outcome(futures[sha256]) for sha256 in contents]
 
+    def predict_item(
+        self, seen: Prediction, index: int, sha256: str, artifacts: ArtifactStore
+    ) -> Prediction:
+        """Return the prediction for one of several garments, from the part of the photo around it.
+
+        ``seen`` is the prediction for the whole photo, ``index`` a place in its items. The part of
+        the photo has `MARGIN` of the garment's size around it. Only types of the garment's kind
+        remain.
+        """
+        found = seen.items[index]
+        image = working_copy(sha256, artifacts)
+        (alone,) = self._model.predict([image.crop(around(found.box, image.width, image.height))])
+        return narrowed(alone, found.part)
+
     def warm_up(self) -> None:
         """Run the network once, because the first pass is slow."""
         self._model.predict([Image.new("RGB", (64, 64))])
@@ -96,6 +114,17 @@ class SharedPredictions:
                     future.set_exception(RuntimeError("the prediction was interrupted"))
                 if future.exception() and self._futures.get(sha256) is future:
                     del self._futures[sha256]
+
+
+def around(
+    box: tuple[float, float, float, float], width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Return a box in 0-1 with `MARGIN` of its size on each side, in pixels of the photo."""
+    left, top, right, bottom = box
+    across, down = (right - left) * MARGIN, (bottom - top) * MARGIN
+    first = int(max(left - across, 0) * width), int(max(top - down, 0) * height)
+    last = round(min(right + across, 1) * width), round(min(bottom + down, 1) * height)
+    return (*first, max(last[0], first[0] + 1), max(last[1], first[1] + 1))
 
 
 def working_copy(sha256: str, artifacts: ArtifactStore) -> Image.Image:

@@ -240,7 +240,8 @@ class _Validation:
 
 
 def _postponed(event: Submission) -> ValidationPostponed:
-    return ValidationPostponed.model_validate(event.model_dump())
+    kept = {**event.model_dump(), "wanted_item": event.wanted_item}
+    return ValidationPostponed.model_validate(kept)
 
 
 def _claim(event: Submission, known: SourceRecord, artifacts: ArtifactStore) -> None:

@@ -152,6 +152,7 @@ def _facts(job: Job) -> dict[str, str]:
         "pose": job.pose and job.pose.subject,
         "sha256": job.original and job.original.sha256,
         **{name: f"{each.value} ({each.confidence:.0%})" for name, each in job.attributes.items()},
+        "garments": ", ".join(" ".join(filter(None, (i.colour, i.type))) for i in job.items),
         **{f"metadata {name}": str(value) for name, value in job.metadata.items()},
         **{f"model of {name}": model for name, model in job.models.items()},
     }

@@ -96,6 +96,17 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Item:
+    """One garment of a photo: its type, its colour if it is clear, its place, and the probability
+    of the type, 0–1."""
+
+    type: str
+    colour: str | None
+    box: Box | None
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Keypoint:
     """A point of the body or the garment, in 0–1 of the upright picture."""
 
@@ -137,8 +148,10 @@ class Links:
 class Job:
     """One photo and its results.
 
-    ``listings`` are the texts for each marketplace: ``listings["ebay"]["title"]``. ``results`` are
-    the payloads of added stages, by stage.
+    ``listings`` are the texts for each marketplace: ``listings["ebay"]["title"]``. ``items`` are
+    the garments, the main one first; ``item`` is the index of the garment that the caption
+    describes.
+    ``results`` are the payloads of added stages, by stage.
     """
 
     job_id: str
@@ -156,7 +169,9 @@ class Job:
     attributes: Mapping[str, Attribute]
     needs_review: bool | None
     listings: Mapping[str, Mapping[str, str]]
+    item: int | None
     top5: Sequence[Label]
+    items: Sequence[Item]
     pose: Pose | None
     shots: Sequence[Shot]
     thumbnails: Sequence[Picture]
@@ -361,7 +376,9 @@ def job(document: Document) -> Job:
         attributes={n: _flat(Attribute, each) for n, each in (get("attributes") or {}).items()},
         needs_review=get("needs_review"),
         listings=get("listings") or {},
+        item=get("item"),
         top5=_each(Label, get("top5")),
+        items=tuple(_item(each) for each in get("items") or ()),
         pose=_pose(get("pose")),
         shots=tuple(_shot(each) for each in get("shots") or ()),
         thumbnails=_each(Picture, get("thumbnails")),
@@ -503,6 +520,15 @@ def _pose(document: Document | None) -> Pose | None:
         return None
     points = _each(Keypoint, document.get("keypoints"))
     return Pose(document["subject"], points, _maybe(Box, document.get("box")))
+
+
+def _item(document: Document) -> Item:
+    return Item(
+        type=document["type"],
+        colour=document.get("colour"),
+        box=_maybe(Box, document.get("box")),
+        confidence=document.get("confidence", 0.0),
+    )
 
 
 def _shot(document: Document) -> Shot:

@@ -23,6 +23,7 @@ from streams.events.models import (
     Source,
     Validated,
     known_lane,
+    wanted_item,
 )
 from streams.stages.graph import StageGraph
 
@@ -81,6 +82,7 @@ def _from_validation(
         stages=wanted,
         force=force,
         reused=True,
+        wanted_item=wanted_item(job.metadata),
         **validated.model_dump(),
     )
 

@@ -53,6 +53,7 @@ JOB: dict[str, Any] = {
             "description": "A midi dress in red with a floral print.",
         }
     },
+    "item": 0,
     "top5": [
         {"label": "dress", "probability": 0.6},
         {"label": "jumpsuit", "probability": 0.2},
@@ -60,6 +61,7 @@ JOB: dict[str, Any] = {
         {"label": "t-shirt", "probability": 0.06},
         {"label": "shirt", "probability": 0.04},
     ],
+    "items": [{"type": "dress", "colour": "red", "box": BOX, "confidence": 0.93}],
     "pose": {
         "subject": "worn",
         "keypoints": [{"name": "left_shoulder", "x": 0.61, "y": 0.2, "confidence": 0.98}],

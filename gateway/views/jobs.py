@@ -163,7 +163,9 @@ def _texts(job: Job) -> dict[str, Any]:
         "attributes": captioned.attributes if captioned else {},
         "needs_review": captioned and captioned.needs_review,
         "listings": listings(captioned) if captioned else {},
+        "item": captioned and captioned.item,
         "top5": list(classified.top5) if classified else [],
+        "items": list(classified.items) if classified else [],
         "pose": posed
         and Pose(subject=posed.subject, keypoints=list(posed.keypoints), box=posed.box),
     }

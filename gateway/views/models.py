@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.http.problems import ProblemDocument
-from streams.events.models import Attribute, Box, Keypoint, Label
+from streams.events.models import Attribute, Box, Item, Keypoint, Label
 
 Status = Literal["pending", "processing", "completed", "failed"]
 
@@ -110,7 +110,11 @@ class JobView(Shape):
     listings: dict[str, dict[str, str]] = Field(
         description="texts for `ebay`, `poshmark`, `vinted` and `depop`"
     )
+    item: int | None = Field(
+        default=None, description="the index in `items` of the garment that the caption describes"
+    )
     top5: list[Label] = Field(description="the five most likely classes, best first")
+    items: list[Item] = Field(default=[], description="the garments, the main one first")
     pose: Pose | None
     shots: list[ShotView]
     thumbnails: list[SizedPicture]

@@ -39,6 +39,7 @@ from streams.events.limits import (
 
 Lane = Literal["interactive", "bulk"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+Index = Annotated[int, Field(ge=0, le=ITEMS)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 _MAX_DEPTH = 32
@@ -82,6 +83,18 @@ def _inside(value: Any) -> list[Any]:
 def _embedding(text: str) -> str:
     embedding.decode(text)
     return text
+
+
+def wanted_item(metadata: Any) -> int | None:
+    """Return ``item`` of a submission's metadata: the index of the garment to describe.
+
+    Returns None if the value is not a whole number from 0, so that a client can use the name for
+    its own purposes. An index over `ITEMS`, which no photo has, becomes `ITEMS`.
+    """
+    index = metadata.get("item") if isinstance(metadata, dict) else None
+    if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+        return None
+    return min(index, ITEMS)
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
@@ -151,6 +164,11 @@ class ImageSubmitted(Event):
     force: bool = False
     filename: Filename = None
 
+    @property
+    def wanted_item(self) -> int | None:
+        """The index of the garment that the caption should describe; None for the main one."""
+        return wanted_item(self.metadata)
+
     @classmethod
     def of_job(cls, job: Any, **changes: Any) -> ImageSubmitted:
         """Return the submission of ``job``, a `storage.jobs.store.Job` (streams cannot import this
@@ -185,6 +203,7 @@ class ImageDownloaded(Event):
     sha256: Sha256 | None = None
     etag: str | None = Field(default=None, max_length=1024)
     last_modified: str | None = Field(default=None, max_length=1024)
+    wanted_item: Index | None = None
 
 
 class DownloadPostponed(ImageSubmitted):
@@ -215,7 +234,8 @@ class StageResult(Event):
     """Fields of every stage's result, beside its payload.
 
     ``sha256`` identifies the content; ``stages`` are the stages requested in this run. ``reused``
-    is true if the payload was computed earlier for the same content and version.
+    is true if the payload was computed earlier for the same content and version. ``wanted_item`` is
+    the index of the garment that the caption should describe; None for the main garment.
     """
 
     sha256: Sha256
@@ -224,6 +244,7 @@ class StageResult(Event):
     attempts: Count = 1
     started_at: Moment | None = None
     reused: bool = False
+    wanted_item: Index | None = None
 
 
 class Payload(Value):
@@ -267,7 +288,11 @@ class Attribute(Value):
 
 
 class Captioned(Payload):
-    """A marketplace title of at most 80 characters, with the attributes it is made from."""
+    """A marketplace title of at most 80 characters, with the attributes it is made from.
+
+    ``item`` is the index of the described garment in the items of `Classified`. It is absent if the
+    caption model does not tell garments apart, and for a photo without a garment.
+    """
 
     caption: str = Field(max_length=80)
     description: str = Field(default="", max_length=DESCRIPTION)
@@ -276,6 +301,7 @@ class Captioned(Payload):
     )
     needs_review: bool = False
     model: LabelText
+    item: Index | None = None
 
 
 class Label(Value):
@@ -285,8 +311,22 @@ class Label(Value):
     probability: Unit
 
 
+class Item(Value):
+    """One garment of a photo: its type, its main colour if it is clear, its place, and the
+    probability of the type."""
+
+    type: LabelText
+    colour: LabelText | None = None
+    box: Box
+    confidence: Unit
+
+
 class Classified(Payload):
-    """The five most probable classes, best first, and a vector for finding similar photos.
+    """The five most probable classes, best first, the garments, and a vector for finding similar
+    photos.
+
+    ``items`` are the garments of the photo, the main one first; two shoes are one item. The list is
+    empty for a photo without a garment, and in results of earlier versions.
 
     ``embedding`` is a vector of 128 numbers and length 1, as base64 of little-endian half floats.
     Only vectors of the same ``model`` can be compared. A model that computes no vector leaves out
@@ -296,6 +336,7 @@ class Classified(Payload):
     top5: Annotated[tuple[Label, ...], Field(max_length=ITEMS), few(ITEMS)]
     model: LabelText
     embedding: Embedding | None = None
+    items: Annotated[tuple[Item, ...], Field(max_length=ITEMS), few(ITEMS)] = ()
 
 
 class Keypoint(Value):

@@ -51,16 +51,16 @@ CAPTIONING = Declare(
     Captioned,
     version="",
     uses_network=True,
-    shows=("caption", "description", "attributes", "needs_review", "listings"),
+    shows=("caption", "description", "attributes", "needs_review", "listings", "item"),
 )
 CLASSIFICATION = Declare(
     "classification",
     ImageValidated,
     ImageClassified,
     Classified,
-    version="top5-2",
+    version="top5-3",
     uses_network=True,
-    shows=("top5",),
+    shows=("top5", "items"),
 )
 POSE = Declare(
     "pose",

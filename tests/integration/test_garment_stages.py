@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -28,6 +29,8 @@ from agents.vision.geometry.landmarks import LandmarkFinder
 from agents.vision.geometry.wearer import WearerFinder
 from agents.vision.images.drawing import draw_figure
 from agents.vision.networks.model import GarmentModel, Prediction
+from agents.vision.networks.prediction import Found
+from agents.vision.text.garments import below
 from storage.artifacts import keys
 from storage.artifacts.directory import DirectoryArtifacts
 from storage.artifacts.links import LinkSigner
@@ -264,6 +267,48 @@ def test_captions_and_classes_come_from_one_pass(
         chances = [label.probability for label in top.top5]
         assert len(chances) == 5
         assert chances == sorted(chances, reverse=True)
+
+
+def test_an_index_beyond_the_garments_describes_the_main_one(
+    store: DirectoryArtifacts, decoder: Decoder, model: GarmentModel
+) -> None:
+    event = validated(tshirt((300, 400)), store, decoder)
+    wanted = [event.model_copy(update={"wanted_item": item}) for item in (None, 0, 99)]
+    predictions = SharedPredictions(model)
+    stage = captioning_stage(LocalCaptioner(predictions))
+    usual, first, beyond = stage.handle(wanted, store)
+    assert isinstance(usual, Captioned)
+    assert usual.item == 0
+    assert first == usual
+    assert beyond == usual.model_copy(update={"needs_review": True})
+    assert len({stage.version_for(each) for each in wanted}) == 3
+    (classes,) = classification_stage(predictions=predictions).handle([event], store)
+    assert isinstance(classes, Classified)
+    assert len(classes.items) == 1
+
+
+def test_the_caption_describes_the_wanted_garment(
+    store: DirectoryArtifacts, decoder: Decoder, model: GarmentModel
+) -> None:
+    event = validated(trousers((300, 400)), store, decoder)
+    wanted = event.model_copy(update={"wanted_item": 1})
+    (seen,) = model.predict([Image.open(io.BytesIO(store.get(event.working)))])
+    places = [Found("top", 0.9, (0, 0, 1, 0.5)), Found("pants", 0.9, (0, 0, 1, 1))]
+    first = [replace(seen, items=tuple(places))]
+
+    class TwoGarments:
+        """The network; its first prediction has two garments, which no drawing shows."""
+
+        model_id = model.model_id
+
+        def predict(self, images: list[Image.Image]) -> list[Prediction]:
+            return [first.pop()] if first else model.predict(images)
+
+    predictions = SharedPredictions(TwoGarments())  # type: ignore[arg-type]
+    (told_,) = captioning_stage(LocalCaptioner(predictions)).handle([wanted], store)
+    assert isinstance(told_, Captioned)
+    assert told_.item == 1
+    assert told_.attributes["type"].value in below("pants")
 
 
 def test_the_classes_are_drawn(store: DirectoryArtifacts, decoder: Decoder) -> None:

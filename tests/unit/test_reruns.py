@@ -76,6 +76,13 @@ def test_the_recorded_run_keeps_old_results() -> None:
     assert after.lane == "interactive"
 
 
+def test_the_wanted_garment_is_passed_on() -> None:
+    for photo in (job(metadata={"item": 2}), job(metadata={"item": 2}, stages={})):
+        coming = next_run(photo, GRAPH, AT)
+        assert coming is not None
+        assert coming.event.wanted_item == 2
+
+
 @pytest.mark.parametrize(
     ("asked", "source"),
     [

@@ -49,6 +49,12 @@ async def test_results_keep_the_order_and_context_of_their_events(sewing: Sewing
     assert sewing.published.traces == [TRACE] * 5
 
 
+async def test_the_wanted_garment_is_passed_on(sewing: Sewing) -> None:
+    (event,) = await sewing.process(SEW, cut(1).model_copy(update={"wanted_item": 2}))
+    assert isinstance(event, ClothSewn)
+    assert event.wanted_item == 2
+
+
 # -- cached results ----------------------------------------------------------------------------
 
 

@@ -112,6 +112,7 @@ def test_a_result_is_its_stages_payload_and_content() -> None:
             "attributes": {},
             "needs_review": False,
             "model": "m-1",
+            "item": None,
         },
         ("validation",),
         attempts=3,
@@ -125,7 +126,9 @@ def test_a_vector_is_kept_with_its_model() -> None:
     event = ImageClassified(job_id=job_id(), sha256=SHA, top5=(), model="m-1", embedding=text)
     update = change(event)
     assert isinstance(update, states.StageCompleted)
-    assert update.result == {"sha256": SHA, "top5": [], "model": "m-1", "embedding": text}
+    assert update.result == {
+        "sha256": SHA, "top5": [], "items": [], "model": "m-1", "embedding": text,
+    }  # fmt: skip
 
 
 def test_a_failure_blocks_what_comes_after() -> None:

@@ -49,9 +49,21 @@ RESULTS: Mapping[str, Mapping[str, Any]] = {
         "description": "A midi dress.",
         "attributes": {"colour": {"value": "red", "confidence": 0.9}},
         "needs_review": True,
+        "item": 0,
         "model": "captioner@2",
     },
-    "classification": {"top5": [{"label": "dress", "probability": 0.6}], "model": "classifier@1"},
+    "classification": {
+        "top5": [{"label": "dress", "probability": 0.6}],
+        "items": [
+            {
+                "type": "dress",
+                "colour": None,
+                "box": {"left": 0, "top": 0, "right": 1, "bottom": 0.5},
+                "confidence": 0.6,
+            }
+        ],
+        "model": "classifier@1",
+    },
     "pose": {
         "sha256": SHA,
         "subject": "worn",

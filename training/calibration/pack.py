@@ -33,8 +33,7 @@ from training.photos.data import (
 from training.trainers.checkpoint import Checkpoint
 
 NAME, SAMPLE = "garment-3", 4000
-PARTS = ("net", "second", "mask", "title")
-OPTIONAL = ("parts",)
+PARTS = ("net", "second", "mask", "title", "parts")
 
 
 @torch.inference_mode()
@@ -111,8 +110,6 @@ def main() -> None:
         parser.add_argument(
             f"--{part}", type=Path, required=True, help=f"weights of the {part} network"
         )
-    for part in OPTIONAL:
-        parser.add_argument(f"--{part}", type=Path, help=f"weights of the {part} network")
     parser.add_argument("--thresholds", type=Path, help="written by training.calibration.calibrate")
     parser.add_argument("--colours", type=Path, help="written by training.calibration.tune_colours")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
@@ -120,7 +117,7 @@ def main() -> None:
     data = data_folder(given.data)
     embed = embedding_of(Checkpoint.load(given.net), data, given.cache)
     places = colours_of(given.net, data, given.cache)
-    paths = {part: getattr(given, part) for part in (*PARTS, *OPTIONAL)}
+    paths = {part: getattr(given, part) for part in PARTS}
     joint = json.loads(given.colours.read_text()) if given.colours else None
     calibration = (
         json.loads(given.thresholds.read_text())["thresholds"] if given.thresholds else None
@@ -128,8 +125,7 @@ def main() -> None:
     if calibration and joint:
         for precision, colour in joint["thresholds"].items():
             calibration[precision] |= {"colour": colour, "colour_sure": colour}
-    found = {part: path for part, path in paths.items() if path}
-    pack(found, embed, places, given.out, calibration, joint)
+    pack(paths, embed, places, given.out, calibration, joint)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,12 @@
-"""Trains the mask network further, and the parts network, with a trained encoder's features.
+"""Trains the mask network further with a trained encoder's features, from the shipped weights.
 
-Both networks learn from street photos with masks, and from people's photos with the shipped mask
-and the photo's label. The mask network also learns from studio cut-outs on other backgrounds, and
-starts from the shipped weights. Writes the mask's weights to ``--out``, the weights of the parts
-network beside it as ``parts.safetensors``, and the held-out scores. Training resumes from existing
-files.
+The network learns from studio cut-outs on other backgrounds, from street photos with masks, and
+from people's photos with the shipped mask. Writes the weights to ``--out``, and the held-out scores
+beside it. Training resumes from an existing file. `training.trainers.train_items` uses the same
+views, with the kind of garment at each pixel.
 
 Examples:
     python -m training.trainers.train_parts --net net.safetensors --out mask.safetensors
-    python -m training.trainers.train_parts --net net.safetensors --only-parts \\
-        --out mask.safetensors
 """
 
 from __future__ import annotations
@@ -31,19 +28,20 @@ from torch.nn import functional as F
 
 from agents.vision.networks.encoder import Encoder
 from agents.vision.networks.mask import MaskDecoder
+from agents.vision.networks.parts import PARTS
 from agents.vision.networks.weights import SHIPPED
 from training.photos.augment import blurred, composed, float_planes, jpeg_noise, placed, relit
 from training.photos.data import SIZE, data_folder
+from training.photos.parts import part_of_label, table_of
 from training.photos.real_data import RealPhotos, load_real, street_labels, street_photos
 from training.trainers.checkpoint import Checkpoint
 from training.trainers.command import parsed, training_parser
 from training.trainers.curves import History
-from training.trainers.parts import PARTS, PartsDecoder, part_of_label, table_of
 from training.trainers.train_mask import iou, loss_of
 from training.trainers.trainer import rate_at
 
 STUDIO, PEOPLE, STREET = 10, 6, 10
-RATE, PARTS_RATE = 2e-3, 4e-3
+RATE = 2e-3
 # Rare parts have larger weights.
 WEIGHTS = (0.4, 0.8, 1.0, 1.0, 1.3, 1.2, 1.3, 1.5, 1.3, 2.0, 2.0, 1.5, 0.8)
 Numbers = NDArray[np.uint8]
@@ -165,40 +163,18 @@ def parts_loss(logits: Tensor, parts: Tensor) -> Tensor:
     return -(shares * weights * logits.log_softmax(dim=1)).sum(dim=1).mean()
 
 
-@dataclass(frozen=True)
-class Decoders:
-    """The trained networks: mask and parts."""
-
-    mask: MaskDecoder
-    parts: PartsDecoder
-
-    @classmethod
-    def begun(cls, out: Path) -> Decoders:
-        """Load the files of an earlier training.
-
-        Without them, the shipped mask and untrained parts.
-        """
-        found, beside = cls(MaskDecoder(), PartsDecoder()), parts_file(out)
-        state = load_file(out) if out.is_file() else _shipped_mask()
-        found.mask.load_state_dict(state)
-        if beside.is_file():
-            found.parts.load_state_dict(load_file(beside))
-        for network in (found.mask, found.parts):
-            network.to(memory_format=torch.channels_last)
-        return found
-
-    def write(self, scores: dict[str, float], out: Path) -> None:
-        """Write the mask's weights to ``out`` and the parts' to a file beside it."""
-        metadata = {name: f"{scores[name]:.4f}" for name in ("composites", "outfits")}
-        save_file({k: v.contiguous() for k, v in self.mask.state_dict().items()}, out, metadata)
-        parts = {k: v.contiguous() for k, v in self.parts.state_dict().items()}
-        save_file(parts, parts_file(out), {"parts": json.dumps(PARTS)})
-        out.with_suffix(".json").write_text(json.dumps(scores, indent=2))
+def begun(out: Path) -> MaskDecoder:
+    """Load the file of an earlier training; without one, the shipped mask network."""
+    network = MaskDecoder()
+    network.load_state_dict(load_file(out) if out.is_file() else _shipped_mask())
+    return network.to(memory_format=torch.channels_last)
 
 
-def parts_file(out: Path) -> Path:
-    """Return the path of the parts network's weights, beside the mask's."""
-    return out.with_name("parts.safetensors")
+def write(network: MaskDecoder, scores: dict[str, float], out: Path) -> None:
+    """Write the weights to ``out`` and the scores beside it."""
+    metadata = {name: f"{score:.4f}" for name, score in scores.items()}
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out, metadata)
+    out.with_suffix(".json").write_text(json.dumps(scores, indent=2))
 
 
 def _shipped_mask() -> dict[str, Tensor]:
@@ -209,11 +185,10 @@ def _shipped_mask() -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def scores_of(
-    encoder: Encoder, networks: Decoders, lessons: Lessons, size: int
+    encoder: Encoder, network: MaskDecoder, lessons: Lessons, size: int
 ) -> dict[str, float]:
-    """Return the mask's mean IoU on held-out composites and outfits, and each part's on outfits."""
-    networks.mask.eval()
-    networks.parts.eval()
+    """Return the mask's mean IoU on held-out composites and outfits."""
+    network.eval()
     state = torch.get_rng_state()
     torch.manual_seed(7)
     rng = np.random.default_rng(7)
@@ -223,58 +198,39 @@ def scores_of(
         scenes = float_planes(_chosen(lessons.photos, rng.choice(lessons.people, 16)))
         nowhere = torch.zeros(len(studio), 1, 1, dtype=torch.bool)
         views, masks = composed(studio, scenes, size, nowhere)
-        found.append(iou(networks.mask(encoder(views)[0], views), masks))
+        found.append(iou(network(encoder(views)[0], views), masks))
     torch.set_rng_state(state)
-    scores = {"composites": float(torch.cat(found).mean())}
-    by_part: dict[str, list[float]] = {part: [] for part in PARTS}
     outfits: list[Tensor] = []
     for start in range(0, len(lessons.unseen_street), 32):
         places = lessons.unseen_street[start : start + 32]
         planes = float_planes(_chosen(lessons.photos, places))[:, :3]
         views = F.interpolate(planes, size=(size, size), mode="bilinear", antialias=True)
         true = torch.from_numpy(lessons.parts(places)).long()
-        levels = encoder(views)[0]
-        mask, parts = networks.mask(levels, views), networks.parts(levels)
+        mask = network(encoder(views)[0], views)
         whole = F.interpolate(mask, size=true.shape[1:], mode="bilinear")
         outfits.append(iou(whole, (true > 0).float()[:, None]))
-        said = F.interpolate(parts, size=true.shape[1:], mode="bilinear").argmax(dim=1)
-        for number, part in enumerate(PARTS):
-            for one, other in zip(said == number, true == number, strict=True):
-                if other.float().mean() > 0.003:
-                    by_part[part].append(float((one & other).sum() / (one | other).sum()))
-    scores["outfits"] = float(torch.cat(outfits).mean())
-    garments = [np.mean(hits) for part, hits in by_part.items() if hits and part != "background"]
-    scores["per_garment"] = float(np.mean(garments))
-    scores |= {f"part_{part}": float(np.mean(hits)) for part, hits in by_part.items() if hits}
-    return {name: round(value, 4) for name, value in scores.items()}
+    means = {"composites": torch.cat(found), "outfits": torch.cat(outfits)}
+    return {name: round(float(hits.mean()), 4) for name, hits in means.items()}
 
 
-def train(
-    data: Path, cache: Path, net: Path, out: Path, minutes: float, only_parts: bool = False
-) -> None:
+def train(data: Path, cache: Path, net: Path, out: Path, minutes: float) -> None:
     """Train for ``minutes``; write the weights and their scores."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
     lessons, loaded = lessons_of(data, cache), Checkpoint.load(net)
     encoder, size = loaded.net.encoder, loaded.size
-    networks = Decoders.begun(out)
-    optimiser = torch.optim.AdamW(
-        [{"params": networks.mask.parameters(), "rate": RATE},
-         {"params": networks.parts.parameters(), "rate": PARTS_RATE}], weight_decay=0.01,
-    )  # fmt: skip
-    began, step, history = time.monotonic(), 0, History()
-    while (progress := (time.monotonic() - began) / 60 / minutes) < 1:
+    network = begun(out)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
+    started, step, history = time.monotonic(), 0, History()
+    while (progress := (time.monotonic() - started) / 60 / minutes) < 1:
         step += 1
-        views, masks, parts = views_of(lessons, rng, size, 0 if only_parts else STUDIO)
+        views, masks, _ = views_of(lessons, rng, size)
         views = views.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             levels, _ = encoder(views)
-        last = {stride: level[-len(parts) :] for stride, level in levels.items()}
-        loss = parts_loss(networks.parts.train()(last), parts)
-        if not only_parts:
-            loss = loss + loss_of(networks.mask.train()(levels, views), masks)
+        loss = loss_of(network.train()(levels, views), masks)
         for group in optimiser.param_groups:
-            group["lr"] = group["rate"] * rate_at(progress)
+            group["lr"] = RATE * rate_at(progress)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -282,28 +238,22 @@ def train(
             print(f"{step} {progress:.3f} {loss.item():.3f}", flush=True)
             history.losses.append((step, loss.item()))
         if step % 200 == 0:
-            found = scores_of(encoder, networks, lessons, size)
+            found = scores_of(encoder, network, lessons, size)
             print(json.dumps(found), flush=True)
-            history.scores.append((step, _main(found)))
-            networks.write(found, out)
-    found = scores_of(encoder, networks, lessons, size)
-    networks.write(found, out)
-    history.scores.append((step, _main(found)))
-    history.draw(out.with_name("parts.png" if only_parts else "mask.png"), "mask and parts")
+            history.scores.append((step, found))
+            write(network, found, out)
+    found = scores_of(encoder, network, lessons, size)
+    write(network, found, out)
+    history.scores.append((step, found))
+    history.draw(out.with_suffix(".png"), "mask")
     print(json.dumps({"steps": step, **found}), flush=True)
-
-
-def _main(scores: dict[str, float]) -> dict[str, float]:
-    return {name: scores[name] for name in ("composites", "outfits", "per_garment")}
 
 
 def main() -> None:
     parser = training_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--only-parts", action="store_true", help="do not train the mask network")
     given = parsed(parser)
-    data = data_folder(given.data)
-    train(data, given.cache, given.net, given.out, given.minutes, given.only_parts)
+    train(data_folder(given.data), given.cache, given.net, given.out, given.minutes)
 
 
 if __name__ == "__main__":

@@ -15,17 +15,22 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
+from agents.vision.geometry.items import garment_regions
 from agents.vision.images.garment_colour import Named, measured_colours
 from agents.vision.networks.blend import Blend
 from agents.vision.networks.colour_evidence import Joint, garment_alone, measured_table, on_white
 from agents.vision.networks.garment_net import HEADS
-from agents.vision.networks.prediction import Prediction, Ranking, SoftMask, ranking
+from agents.vision.networks.parts import PARTS
+from agents.vision.networks.prediction import Found, Prediction, Ranking, SoftMask, ranking
 from agents.vision.networks.title import Seen
 from agents.vision.networks.weights import SHIPPED, Parts, facts, parts_of, places
+from agents.vision.text.items import main_first
 from agents.vision.text.naming import PRECISION, Thresholds
 from agents.vision.text.titles import Title, beam_search
 
 BATCH = 32
+ITEMS_STRIDE = 2
+"""Garments are separated at this fraction of the input's size."""
 OLD_DECODED = "144"
 """The side length of photos in training, for weights files that do not name it."""
 
@@ -112,6 +117,7 @@ class GarmentModel:
             )
             for photo, mask in zip(photos, masks, strict=True)
         ]
+        items = self._items(photos, soft, parts.parts(levels))
         vectors = F.normalize(parts.embed(top), dim=1).half()
         seen = Seen(places(levels), facts(shares))
         titles = beam_search(parts.title, self._card.title_words, seen)
@@ -125,17 +131,23 @@ class GarmentModel:
         rows = {head: share.double().tolist() for head, share in shares.items()}
         return [
             self._prediction(
-                rows, index, titles[index], measured[index], masks[index], vectors[index]
+                rows,
+                index,
+                titles[index],
+                measured[index],
+                masks[index],
+                vectors[index],
+                items[index],
             )
             for index in range(len(photos))
         ]
 
     def _prediction(
         self, rows: Mapping[str, list[list[float]]], index: int, titles: tuple[Title, ...],
-        measured: Ranking, mask: Tensor, vector: Tensor,
+        measured: Ranking, mask: Tensor, vector: Tensor, items: tuple[Found, ...],
     ) -> Prediction:  # fmt: skip
         ranked = {head: ranking(self.vocabularies[head], rows[head][index]) for head in HEADS}
-        return Prediction(
+        found = Prediction(
             types=ranked["type"],
             colours=ranked["colour"],
             genders=ranked["gender"],
@@ -147,7 +159,26 @@ class GarmentModel:
             mask=SoftMask(self.input_size, mask.numpy().tobytes()),
             embedding=tuple(vector.tolist()),
             thresholds=self._card.thresholds,
+            items=items,
         )
+        return main_first(found)
+
+    def _items(self, photos: Tensor, soft: Tensor, logits: Tensor) -> list[tuple[Found, ...]]:
+        """Return the garments of each photo, from the parts network's logits (n, 13, h/8, w/8)."""
+        size = [side // ITEMS_STRIDE for side in photos.shape[2:]]
+        shares = F.interpolate(logits, size, mode="bilinear").softmax(1).numpy()
+        masks = F.interpolate(soft, size, mode="area")[:, 0].numpy() > 0.5
+        small = F.interpolate(photos, size, mode="area").permute(0, 2, 3, 1).numpy()
+        return [
+            tuple(
+                Found(
+                    region.part, region.confidence, region.box,
+                    measured_colours(photo, region.mask, self._card.colour_places, step=1),
+                )
+                for region in garment_regions(PARTS, share, mask)
+            )
+            for photo, share, mask in zip(small, shares, masks, strict=True)
+        ]  # fmt: skip
 
     def _colours(
         self, photos: Tensor, masks: Tensor, whole: Tensor, measured: Sequence[Ranking]

@@ -37,6 +37,21 @@ class SoftMask:
 
 
 @dataclass(frozen=True)
+class Found:
+    """One of several garments of a photo.
+
+    ``part`` is its kind (`agents.vision.networks.parts.PARTS`), ``share`` the kind's probability,
+    ``box`` left, top, right, bottom in 0-1 of the photo. ``colours`` are the colours nearest to its
+    pixels, with their shares.
+    """
+
+    part: str
+    share: float
+    box: tuple[float, float, float, float]
+    colours: Ranking = ()
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The prediction for one photo.
 
@@ -44,7 +59,8 @@ class Prediction:
     most 1; words of equal probability are in alphabetical order. ``titles`` are the most likely
     titles, best first. ``measured`` are the colours nearest to the pixels under the mask, with
     their shares. ``embedding`` is a vector of length 1; similar photos have similar vectors.
-    ``thresholds`` are the model's: the probabilities at which a caption names a word.
+    ``thresholds`` are the model's: the probabilities at which a caption names a word. ``items`` are
+    the garments, the main one first. All fields but ``items`` describe the whole photo.
     """
 
     types: Ranking
@@ -58,6 +74,7 @@ class Prediction:
     measured: Ranking = ()
     embedding: tuple[float, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
+    items: tuple[Found, ...] = ()
 
 
 def ranking(words: Sequence[str], shares: Sequence[float]) -> Ranking:

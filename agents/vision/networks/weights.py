@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from agents.vision.networks.encoder import LEVELS, TOP
 from agents.vision.networks.garment_net import HEADS, GarmentNet
 from agents.vision.networks.mask import MaskDecoder
+from agents.vision.networks.parts import PartsDecoder
 from agents.vision.networks.residual import ResidualNet
 from agents.vision.networks.title import TitleDecoder
 
@@ -34,6 +35,7 @@ class Parts:
     mask: MaskDecoder
     title: TitleDecoder
     embed: nn.Linear
+    parts: PartsDecoder
 
 
 def parts_of(
@@ -46,6 +48,7 @@ def parts_of(
     parts = Parts(
         GarmentNet(sizes), ResidualNet(sizes), MaskDecoder(),
         TitleDecoder(title_words, PLACE_FEATURES, facts), nn.Linear(TOP, EMBEDDING),
+        PartsDecoder(),
     )  # fmt: skip
     for name, module in vars(parts).items():
         prefix = f"{name}."
@@ -56,7 +59,8 @@ def parts_of(
     parts.net.encoder.fuse()
     parts.second.fuse()
     parts.mask.fuse()
-    for module in (parts.net, parts.second, parts.mask):
+    parts.parts.fuse()
+    for module in (parts.net, parts.second, parts.mask, parts.parts):
         module.to(memory_format=torch.channels_last)
     return parts
 
