@@ -35,7 +35,10 @@ class _Answer(BaseModel):
 
 
 def captioned(words: str, model: str) -> Captioned:
-    """Read an answer by `SCHEMA`. Raises `BadAnswer` (``caption-nonsense``)."""
+    """Return the caption in ``words``, a model's answer in the form of `prompt.SCHEMA`.
+
+    Raises `BadAnswer` (``caption-nonsense``).
+    """
     try:
         answer = _Answer.model_validate(_object(words))
     except ValidationError as error:
@@ -54,7 +57,10 @@ def captioned(words: str, model: str) -> Captioned:
 
 
 def sentence(words: str, model: str) -> Captioned:
-    """Read the answer of a model that writes only one sentence. It always needs review."""
+    """Return the caption of a model that writes only one sentence. The caption always needs review.
+
+    Raises `BadAnswer` (``caption-nonsense``).
+    """
     return Captioned(caption=_title(words), needs_review=True, model=model)
 
 
@@ -107,7 +113,7 @@ def _confidence(attributes: dict[str, Attribute], name: str) -> float:
 
 def _object(words: str) -> Any:
     """Return the first JSON object in ``words``. Models add code fences, or write their reasoning
-    first."""
+    first. Raises `BadAnswer`."""
     _, _, words = words.rpartition("</think>")
     decoder, start = json.JSONDecoder(), -1
     for _ in range(_OPENINGS):

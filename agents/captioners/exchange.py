@@ -1,5 +1,5 @@
-"""HTTP requests to a model's server, with limits on time and size; and the meaning of HTTP
-statuses."""
+"""Send HTTP requests to a model's server, with limits on time and size, and translate HTTP statuses
+into the errors of stages."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ class Exchange:
         )
 
     def run(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what ``ask``, which uses ``client``, returns.
+        """Return the result of ``ask``, a function that sends requests with ``client``.
 
-        Raises `Stumbled` without a complete answer in time, `BadAnswer` for an answer that is too
-        long, and the exceptions of ``ask``.
+        Raises `Stumbled` if the server cannot be reached or does not answer completely in time,
+        `BadAnswer` if the answer is too long or compressed, and the exceptions of ``ask``.
         """
         try:
             return asyncio.run_coroutine_threadsafe(self._in_time(ask), self._loop).result()

@@ -64,7 +64,10 @@ class GeminiModel:
         self._part = types.Part.from_bytes
 
     def ask(self, picture: bytes) -> Captioned:
-        """Show a JPEG. Raises `Unavailable`, `BadAnswer`, `Rejected` (``caption-refused``)."""
+        """Return the model's caption for a JPEG.
+
+        Raises `Unavailable`, `BadAnswer`, `Rejected` (``caption-refused``).
+        """
         from google.genai import errors
 
         photo = self._part(data=picture, mime_type="image/jpeg")
@@ -97,7 +100,7 @@ class GeminiModel:
 
 
 def _words(answer: GenerateContentResponse) -> str:
-    """Return the model's text."""
+    """Return the model's text. Raises `BadAnswer` and `Rejected`."""
     feedback = answer.prompt_feedback
     if feedback and feedback.block_reason:
         raise _refused(feedback.block_reason)

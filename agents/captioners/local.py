@@ -1,4 +1,5 @@
-"""The shipped network as a captioner: no service, no key, no photo leaves the machine."""
+"""The shipped network as a captioner. It needs no service and no key, and sends no photo to another
+machine."""
 
 from __future__ import annotations
 
@@ -15,10 +16,10 @@ from streams.events.models import Attribute, Captioned
 
 
 class LocalCaptioner:
-    """Writes captions from `SharedPredictions`; a whole batch goes through the network at once.
+    """Writes captions from `SharedPredictions`; the network processes a whole batch in one pass.
 
-    The number in the version counts the changes to `agents.vision.text.caption`. ``precision`` is
-    the one that the model was loaded with.
+    The number after ``words`` in ``version`` counts the changes to `agents.vision.text.caption`.
+    ``precision`` must be the value with which the model was loaded; it is part of ``version``.
     """
 
     def __init__(

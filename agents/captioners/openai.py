@@ -58,7 +58,10 @@ class OpenAiModel:
         self._exchange = Exchange(self.model_id, timeout_s=timeout_s)
 
     def ask(self, picture: bytes) -> Captioned:
-        """Show a JPEG. Raises `Unavailable`, `BadAnswer`, `Rejected` (``caption-refused``)."""
+        """Return the model's caption for a JPEG.
+
+        Raises `Unavailable`, `BadAnswer`, `Rejected` (``caption-refused``).
+        """
         structured = self._structured
         answer = self._post(picture, structured)
         if structured and answer.status_code in _NOT_UNDERSTOOD and not _filtered(answer):
@@ -91,7 +94,7 @@ class OpenAiModel:
 
 
 def _words(answer: httpx.Response) -> str:
-    """Return the model's text."""
+    """Return the model's text. Raises `BadAnswer` and `Rejected`."""
     try:
         choice = _Completion.model_validate_json(answer.content).choices[0]
     except ValidationError:

@@ -20,7 +20,7 @@ from streams.events.models import Captioned
 
 LONGEST_REST_S = 300.0
 STUMBLES = 5
-"""How often a server may fail on one photo before a plain picture is tried."""
+"""After this many failures of the server with the same photo, a plain picture is tried."""
 
 
 class VisionModel(Protocol):
@@ -47,7 +47,8 @@ class PromptedCaptioner:
     seconds.
 
     A photo that always makes the server fail would block all other photos. So after `STUMBLES`
-    failures the captioner sends a plain picture. If the server answers that, the photo fails.
+    failures with one photo, the captioner sends a plain picture. If the server answers this
+    request, the photo is the cause, and it fails with `BadAnswer`.
     """
 
     def __init__(

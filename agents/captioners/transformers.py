@@ -1,7 +1,7 @@
 """A vision-language model in a local directory, with Hugging Face's library (extra
 ``transformers``).
 
-It downloads nothing and runs no code from the directory.
+This module downloads nothing and runs no code from the directory.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ MAX_TOKENS = {True: 512, False: 40}
 class TransformersModel:
     """The model in ``directory``, on a GPU if there is one.
 
-    A model with a chat template gets the prompt. A model without one, such as BLIP, writes one
-    sentence, which becomes the caption. ``timeout_s`` stops a generation.
+    A model with a chat template gets the prompt. A model without a chat template, such as BLIP,
+    writes one sentence, which becomes the caption. The model stops writing after ``timeout_s``
+    seconds.
 
     Raises OSError or ValueError if the directory has no such model in safetensors.
     """
@@ -56,7 +57,7 @@ class TransformersModel:
         self._lock = threading.Lock()  # some models keep state between steps
 
     def ask(self, picture: bytes) -> Captioned:
-        """Show a JPEG. Raises `BadAnswer`."""
+        """Return the model's caption for a JPEG. Raises `BadAnswer`."""
         with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
             inputs = self._inputs(image.convert("RGB")).to(self._device, self._model.dtype)
         with self._lock, torch.inference_mode():

@@ -16,7 +16,7 @@ from agents.inputs.confinement import Confinement, confine, use_one_heap
 from agents.inputs.messages import Message, receive, send
 
 Reserve = Callable[[int], None]
-"""Wait until the parent has reserved so many bytes. Raises `NotGranted`."""
+"""Asks the parent to reserve a number of bytes, and waits for the answer. Raises `NotGranted`."""
 Answer = Callable[[dict[str, Any], list[bytes], Reserve], Message]
 
 _LARGE = 32 << 20
@@ -29,7 +29,8 @@ class NotGranted(Exception):
 def serve(answer: Answer, descriptor: int, means: str) -> None:
     """Confine this process, then answer requests until the parent closes the socket.
 
-    All modules must be imported before. ``means`` is the JSON of a `Confinement`.
+    Import all modules before this call. ``descriptor`` is the socket to the parent. ``means`` is
+    the JSON of a `Confinement`.
     """
     link = socket.socket(fileno=descriptor)
     use_one_heap()
@@ -64,7 +65,7 @@ def _answer_one(answer: Answer, link: socket.socket) -> bool:
             reply = {}, []
         del blobs
         if need > _LARGE:
-            _give_memory_back()  # before the answer: then the parent looks at this process's size
+            _give_memory_back()  # the parent reads this process's size right after the answer
         send(link, *reply)
     except (EOFError, OSError):
         return False
@@ -73,9 +74,10 @@ def _answer_one(answer: Answer, link: socket.socket) -> bool:
 
 
 def _set_alarms(wall_s: float, cpu_s: float) -> None:
-    """End this process after so many seconds, waiting included, or seconds of computing.
+    """Let the kernel end this process after ``wall_s`` seconds, or after ``cpu_s`` seconds of
+    computing. 0 removes the limit.
 
-    The default action of SIGALRM and SIGPROF ends the process. 0 clears.
+    The default action of SIGALRM and SIGPROF ends the process.
     """
     signal.setitimer(signal.ITIMER_REAL, wall_s)
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
@@ -84,7 +86,7 @@ def _set_alarms(wall_s: float, cpu_s: float) -> None:
 def _give_memory_back() -> None:
     """Return freed memory to the system, so that an idle child stays small (glibc only).
 
-    Decoders of some formats are part of reference cycles.
+    The garbage collection comes first, because decoders of some formats are in reference cycles.
     """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -1,9 +1,9 @@
 """Confine a child process before the process reads the first untrusted byte.
 
-Three layers: resource limits always, Landlock and seccomp if the kernel has them. After `confine`,
-the process can compute, allocate memory up to its limit and use the one socket to its parent. It
-cannot open another socket, start or signal or trace a process, or write a file.
-Under Landlock it can still read the interpreter's own files; without Landlock, none.
+Three layers: resource limits always, Landlock and seccomp if the kernel has them. With seccomp, the
+process can compute, allocate memory up to its limit and use the one socket to its parent. It cannot
+open another socket, start, signal or trace a process, or write a file. It can read the files of the
+Python interpreter if Landlock is present too, otherwise no files. Without seccomp, less is denied.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _TASKS = 8192
 
 @dataclass(frozen=True)
 class Confinement:
-    """What the kernel offers. ``landlock`` is the ABI; 0 means none."""
+    """The means of confinement that the kernel offers. ``landlock`` is the version of Landlock's
+    ABI; 0 means that there is no Landlock."""
 
     landlock: int
     seccomp: bool
@@ -73,10 +74,10 @@ def confine(means: Confinement, descriptor: int) -> None:
 
 
 def _limit_processes() -> None:
-    """Bound the processes and threads that this process can add to those of its user.
+    """Limit the number of processes and threads of this user while this process starts new ones.
 
-    The kernel counts all of a user's threads on the machine, in other containers too. So a tight
-    limit would stop decoders that need a thread; the seccomp filter is what forbids processes.
+    The kernel counts all threads of the user on the machine, also in other containers. So a low
+    limit would stop decoders that need a thread. The seccomp filter forbids new processes.
     """
     before, most = resource.getrlimit(resource.RLIMIT_NPROC)
     limit = _TASKS if most == resource.RLIM_INFINITY else min(_TASKS, most)
@@ -84,7 +85,7 @@ def _limit_processes() -> None:
     thread = threading.Thread(target=int)
     try:
         thread.start()
-    except RuntimeError:  # this user has more already
+    except RuntimeError:  # this user already has more threads than the limit
         resource.setrlimit(resource.RLIMIT_NPROC, (before, most))
         return
     thread.join()

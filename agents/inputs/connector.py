@@ -87,7 +87,8 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 
 class HostNotResolved(httpcore.ConnectError):
-    """The name server did not answer, or the host is unknown. ``temporary`` tells which."""
+    """The host name cannot be resolved. ``temporary`` is true if the name server did not answer,
+    and false if the host is unknown."""
 
     def __init__(self, message: str, *, temporary: bool) -> None:
         super().__init__(message)
@@ -99,7 +100,7 @@ class AddressNotAllowed(Exception):
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """Resolve by the operating system, as every client does (0x7f.1 is 127.0.0.1)."""
+    """Resolve by the operating system, like other clients: ``0x7f.1`` becomes 127.0.0.1."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -147,7 +148,7 @@ class PinnedConnector(httpcore.NetworkBackend):
         return self._connect(addresses[-1], port, self._deadline.left())
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
-        """Refuse: a URL names a host."""
+        """Refuse: a URL never leads to a UNIX socket."""
         raise AddressNotAllowed("unix socket")
 
     def sleep(self, seconds: float) -> None:

@@ -14,13 +14,14 @@ from agents.inputs.sandbox import SandboxCrashed, SandboxFull, SandboxPool, Sand
 from agents.stages.errors import Rejected, TakesLong, Unavailable
 
 _ONCE_MORE = 3
-"""The second try gets so many times the memory of the first."""
+"""If a child runs out of memory, the second try gets this many times the memory of the first."""
 PHOTOS_IN_MEMORY, ROOM_WAIT_S = 100 << 20, 15.0
-"""Bytes of photos that a worker holds at once, and the longest wait for so many. One photo of 50 MB
-and its copy without metadata fill them; of usual photos, the threads limit the number."""
+"""Limit of the bytes of photos in a worker's memory, and the longest wait for free bytes (seconds).
+One photo of 50 MB and its copy without metadata use the whole limit. Usual photos are so small that
+the number of threads limits them first."""
 QUICK_S = 1.0
-"""Photos that need more seconds of computing are decoded one at a time, beside the others. So eight
-of them delay the photos behind them by a few seconds, on two cores."""
+"""Seconds of computing after which the decoding of a photo is postponed. The second consumer of the
+stage then decodes the photo, one photo at a time, so that it does not delay the other photos."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions (0–1) of the upright photo."""
@@ -113,7 +114,7 @@ class Decoder:
         wanted = {"ask": "inspect", "long_side": self._long_side}
         header, (working, copy) = self._ask(wanted, data, quick_s)
         facts = header["facts"]
-        if not copy:  # encoding needs more memory, so it is a request of its own
+        if not copy:  # encoding a JPEG needs more memory, so it is a separate request
             with suppress(Rejected):
                 (copy,) = self.crops(data, [(0.0, 0.0, 1.0, 1.0)], quick_s=quick_s)
                 facts["copy_format"] = "JPEG"
@@ -149,7 +150,9 @@ class Decoder:
         cpu_s = self._cpu_s if quick_s is None else min(quick_s, self._cpu_s)
         try:
             reply = self._call(header, data, cpu_s)
-            if reply[0].get("out_of_memory"):  # the estimate was too low, or the header lies
+            if reply[0].get(
+                "out_of_memory"
+            ):  # the estimate was too low, or the photo's header false
                 reply = self._call({**header, "factor": _ONCE_MORE}, data, cpu_s)
         except SandboxTimeout as error:
             if cpu_s < self._cpu_s:
@@ -187,5 +190,5 @@ class Decoder:
         try:
             return self._children.call(header, [data], self._timeout_s, cpu_s)
         except SandboxCrashed:
-            # Once may be chance (the child was killed from outside), twice is not.
+            # Another process may have killed the child, so one crash does not prove anything.
             return self._children.call(header, [data], self._timeout_s, cpu_s)

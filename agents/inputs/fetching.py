@@ -47,8 +47,8 @@ _VALIDATOR_CHARACTERS = 1024
 
 @dataclass(frozen=True)
 class Fetched:
-    """A URL's response. ``file`` has the content from its start, without its transfer's
-    compression. It is None when the server answers "not modified"."""
+    """A URL's response. ``file`` has the decompressed content and is at its start. It is None if
+    the server answered "not modified" (HTTP 304)."""
 
     file: BinaryIO | None
     etag: str | None = None
@@ -66,8 +66,8 @@ class Fetched:
 class TryLater(Exception):
     """The server is busy, or its name cannot be resolved now: try again after seconds or minutes.
 
-    ``retry_after_s`` is the delay that the server asks for; 0 if it does not ask. ``refused`` is
-    the final error when there is no time left.
+    ``retry_after_s`` is the delay in seconds that the server asks for; 0 if it does not ask.
+    ``refused`` is the error to report if there is no time for another try.
     """
 
     def __init__(self, refused: Rejected, retry_after_s: float = 0.0) -> None:
@@ -198,7 +198,8 @@ class Fetcher:
         return Fetched(file, _validator(headers, "etag"), _validator(headers, "last-modified"))
 
     def _body(self, response: httpcore.Response, headers: httpx.Headers) -> BinaryIO:
-        """Return the content in a file, decompressed. A server may compress it unasked."""
+        """Return the decompressed content in a file. Some servers compress the content although the
+        request forbids it."""
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_bytes:
             raise self._too_large()

@@ -39,8 +39,9 @@ def abi(syscall: SystemCall | None = None) -> int:
 
 
 def restrict(version: int, readable: Iterable[str]) -> None:
-    """Deny this process all files but reading below ``readable``, and all else that ``version``
-    knows. For good; needs no_new_privs. Raises `OSError`."""
+    """Deny this process every access that Landlock's ABI ``version`` can deny, except reading files
+    below the folders ``readable``. The restriction cannot be undone. ``no_new_privs`` must be set
+    before. Raises `OSError`."""
     kinds = max(count for since, count in _FILE_ACCESSES.items() if since <= version)
     rules = _Rules(
         files=(1 << kinds) - 1,

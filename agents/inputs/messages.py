@@ -34,7 +34,8 @@ def receive(
     """Read one message of at most ``max_bytes`` bytes.
 
     Raises `EOFError` at the end and for a larger message, `TimeoutError` after ``deadline``
-    (monotonic).
+    (seconds of `time.monotonic`), and ValueError, KeyError, TypeError or AttributeError for a
+    malformed message.
     """
     (length,) = _HEADER.unpack(_read(source, _HEADER.size, deadline))
     if max_bytes is not None and length > MAX_JSON:
@@ -53,7 +54,7 @@ def _check(sizes: Sequence[Any], max_bytes: int | None) -> None:
 
 
 def _read(source: socket.socket, size: int, deadline: float | None) -> bytes:
-    """Return the next ``size`` bytes. They are in memory only once: a photo may have 50 MB."""
+    """Return the next ``size`` bytes. Makes no second copy in memory: a photo may have 50 MB."""
     data, left = io.BytesIO(), size
     while left:
         if deadline is not None:

@@ -38,7 +38,7 @@ _BOOT = (
 )
 _ALARMS = (-signal.SIGALRM, -signal.SIGPROF)
 _WORKING = 96 << 20
-"""Bytes of address space beside the reserved memory: Python's own objects while a child works."""
+"""Bytes of address space besides the reserved memory, for Python's objects while a child works."""
 
 
 class SandboxTimeout(Exception):
@@ -60,10 +60,10 @@ class SandboxFull(Exception):
 class SandboxPool:
     """Up to ``count`` child processes that run ``module`` and start on demand.
 
-    ``call`` is thread-safe and waits for a free child. All children share ``budget``. A child
-    reserves the memory that the header of its photo announces, waits until so much is free, and
-    gets exactly this much address space. ``means`` are the kernel's means of confinement; None asks
-    the kernel.
+    ``call`` is thread-safe and waits for a free child. All children share ``budget``. A child asks
+    for the memory that it estimates from its photo's header, waits until this memory is free, and
+    may then use this much more address space than an idle child. ``means`` are the kernel's means
+    of confinement; None asks the kernel.
     """
 
     def __init__(
@@ -193,7 +193,8 @@ class _ChildProcess:
             raise self._ended() from error
 
     def _ended(self) -> SandboxTimeout | SandboxCrashed:
-        """Tell whether the child's own alarm ended the child."""
+        """Return the error for a child that has ended: `SandboxTimeout` if the child's own alarm
+        ended it, otherwise `SandboxCrashed`."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._process.wait(timeout=0.5) in _ALARMS:
                 return SandboxTimeout()
@@ -204,7 +205,7 @@ class _ChildProcess:
         if not sys.platform.startswith("linux"):
             return
         least = self._bare + _WORKING
-        with contextlib.suppress(ProcessLookupError):  # the exchange finds out that it has ended
+        with contextlib.suppress(ProcessLookupError):  # the child has ended; `_exchange` reports it
             resource.prlimit(
                 self._process.pid,
                 resource.RLIMIT_AS,

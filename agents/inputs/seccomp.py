@@ -1,8 +1,8 @@
 """A seccomp filter for the child process: a list of allowed system calls for two architectures.
 
-The filter is classic BPF and is installed with ``prctl``, so no library has to be present. Every
-system call that is not in the list fails with EPERM, and calls from another architecture end the
-process. The numbers are those of Linux's ``unistd.h``.
+The filter is classic BPF and is installed with ``prctl``, so no library has to be present. A system
+call that is not in the list fails with EPERM (a few fail with another errno, see `_ERRNO`). A call
+from another architecture ends the process. The numbers are those of Linux's ``unistd.h``.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _Program(ctypes.Structure):
 def available() -> bool:
     """Tell whether the kernel accepts seccomp filters and this architecture is known.
 
-    A filter at address 0 fails with EFAULT where filters exist, so nothing is installed.
+    Installs nothing: a kernel with filters answers EFAULT to a filter at address 0.
     """
     if platform.machine() not in _ARCHITECTURES:
         return False
@@ -95,7 +95,8 @@ def available() -> bool:
 
 
 def program(machine: str, *, files: bool) -> bytes:
-    """Return the BPF program; with ``files``, files may be opened and listed too."""
+    """Return the BPF program for an architecture, such as ``x86_64``. With ``files``, the program
+    also allows opening files and listing folders."""
     architecture, numbers = _ARCHITECTURES[machine]
     names = (*ALLOWED, *_FILES) if files else ALLOWED
     answers = [(numbers[name], _ALLOW) for name in names if name in numbers]

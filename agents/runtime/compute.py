@@ -1,4 +1,4 @@
-"""Runs the stages' blocking work in threads: one thread for each core, shared by all stages."""
+"""Runs the stages' blocking work in threads: by default one thread for each core."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 class ComputePool:
     """Runs blocking work outside the event loop, with a time limit for each call.
 
-    A thread cannot be killed. After a time-out, the pool of the hanging thread is abandoned, and
-    a new pool takes over the queued work. ``abandoned`` counts the threads that hang now:
-    a thread that returns late is counted no longer.
+    A thread cannot be killed. So after a time-out, a new pool of threads replaces the pool of the
+    hanging thread, and `run` queues the waiting work there. ``abandoned`` is the number of threads
+    that hang now; a thread that returns late is no longer counted.
     """
 
     def __init__(self, threads: int = 0) -> None:
@@ -28,7 +28,8 @@ class ComputePool:
         return ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="compute")
 
     async def run(self, work: Callable[[], T], timeout_s: float) -> T:
-        """Return the result of ``work``. Raises `TimeoutError` ``timeout_s`` after the start."""
+        """Return the result of ``work``. Raises the exceptions of ``work``, and `TimeoutError` if
+        ``work`` takes more than ``timeout_s`` seconds from its start in a thread."""
         while True:
             pool = self._pool
             future, began = self._submit(pool, work)
@@ -67,7 +68,7 @@ class ComputePool:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _returned(self, late: asyncio.Future[Any]) -> None:
-        """Count a thread that returned after its time limit as free; ignore its result."""
+        """Stop counting a thread that has returned after its time limit; ignore its result."""
         self.abandoned -= 1
         if not late.cancelled():
             late.exception()

@@ -24,7 +24,8 @@ log = structlog.get_logger()
 
 _CONNECT = "__connect.errors."
 _CHARACTERS = 8_000
-"""Longer headers are cut at the front: the end of a stack trace is the most useful part."""
+"""Limit of a header that is added. A longer header loses its beginning: the end of a stack trace is
+the most useful part."""
 
 
 class DeadLetterPublisher:
@@ -41,10 +42,11 @@ class DeadLetterPublisher:
     async def publish(
         self, record: Record, error: BaseException, *, code: str, attempts: int = 1
     ) -> None:
-        """Return when the broker has the dead letter, however long the broker is unavailable.
+        """Publish the dead letter of ``record``; return when the broker has it, however long the
+        broker is unavailable.
 
-        When the record is refused, a smaller letter is sent: without the value, then without the
-        record's headers, then without its key.
+        If the dead letter is refused, a smaller one is sent: without the value, then also without
+        the record's headers, then also without its key. If all are refused, none is published.
         """
         letter = dead_letter(record, error, stage=self._stage, attempts=attempts, code=code)
         for smaller in _ever_smaller(letter, record):
@@ -66,7 +68,7 @@ def _ever_smaller(letter: Encoded, record: Record) -> Iterator[Encoded]:
 def dead_letter(
     record: Record, error: BaseException, *, stage: str, attempts: int, code: str
 ) -> Encoded:
-    """Return the dead letter of ``record``: its key, value and headers, then our headers.
+    """Return the dead letter of ``record``: its key, value and headers, and headers with the error.
 
     Headers beyond `HEADER_BYTES` are dropped, and a header ``headers.dropped`` counts them.
     The headers about the error have the names that Kafka Connect uses.

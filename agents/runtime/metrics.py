@@ -46,7 +46,8 @@ class StageMetrics:
         self.batch_size = self._histogram("batch_size", "Events of one batch", SIZES)
 
     def initialise(self, stage: str, *, computes: bool = False) -> None:
-        """Export 0 for each metric: Prometheus misses the first increase of an absent counter."""
+        """Export the stage's counters and histograms with 0: Prometheus does not see the first
+        increase of a counter that did not exist before. ``computes``: the stage has results."""
         counters = [self.received, self.retries, self.dead_letters]
         if computes:
             counters += [self.computed, self.reused, self.fallbacks]
@@ -76,7 +77,7 @@ class StageMetrics:
     def observe(
         self, stage: str, in_hand: Callable[[], int], waiting_for: Callable[[], str | None]
     ) -> None:
-        """Read these two gauges by function when Prometheus scrapes."""
+        """Set the functions that return the gauges ``in_hand`` and ``holding`` at each scrape."""
         self.in_hand.labels(stage).set_function(in_hand)
         self.holding.labels(stage).set_function(lambda: float(bool(waiting_for())))
 

@@ -1,7 +1,7 @@
 """Keys in result events: each one must belong to the content that the event names.
 
-A result event can be forged by a producer that may write its topic. So keys that the content hash
-determines are derived again, and an event with a key of another content is refused.
+A producer that may write a result topic can forge a result event. So the keys that follow from the
+content hash are computed again, and an event with a key of another content is refused.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _KINDS = {stage.emits: stage.artifacts for stage in BUILT_IN}
 
 
 def with_own_keys(envelope: Envelope) -> Envelope:
-    """Return the envelope with the keys of its own content.
+    """Return the envelope of an event whose keys belong to the event's content.
 
-    Raises `UndecodableEvent` for a result of a built-in stage that names another artifact.
+    In `ImageValidated` the keys are computed again. Raises `UndecodableEvent` for a result of
+    another built-in stage with a key that does not belong to the content.
     """
     event = envelope.event
     if isinstance(event, ImageValidated):

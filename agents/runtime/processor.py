@@ -22,12 +22,12 @@ class Publisher(Protocol):
 class Processor(Protocol):
     """Processes the records of ``topics``, up to ``batch`` at a time.
 
-    The consumer group is ``lookstream.<name>``. ``process`` returns when every effect of the batch
-    is acknowledged. An error becomes a retry, a `stage-failed` event or a dead letter;
-    `agents.workers.barrier` handles an exception from ``process``. ``waiting_for`` names the
-    unavailable dependency, if any. ``last_progress`` is the time of the last finished part of a
-    batch, in seconds of a monotonic clock. ``step_limit_s`` is the longest time that one part may
-    take.
+    The consumer group is ``lookstream.<name>``. ``process`` returns when the stores and the broker
+    have everything that the batch produced. For an error, the processor tries again, or publishes
+    `stage-failed` or a dead letter; `agents.workers.barrier` handles an exception from ``process``.
+    ``waiting_for`` describes the unavailable dependency, if any. ``last_progress`` is the time of
+    the last finished part of a batch, in seconds of a monotonic clock. ``step_limit_s`` is the
+    longest time in seconds that one part may take.
     """
 
     @property
@@ -52,9 +52,11 @@ class Processor(Protocol):
 
 
 class LoadingProcessor:
-    """Joins the consumer group while the stage's networks load.
+    """A `Processor` for a stage whose networks are loading, so that the worker can already join the
+    consumer group.
 
-    Records wait until `switch_to`. A later `switch_to` replaces the processor (reload).
+    `process` waits until the first `switch_to`, then passes records to the processor of the last
+    `switch_to`. A reload calls `switch_to` again.
     """
 
     def __init__(self, name: str, topics: tuple[str, ...], batch: int) -> None:

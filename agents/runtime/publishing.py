@@ -39,7 +39,7 @@ class EventPublisher:
         self._dead_letters = DeadLetterPublisher(stage, publisher, retry, metrics)
 
     async def results(self, results: Sequence[tuple[WorkItem, Event]]) -> None:
-        """Publish results. A result that cannot be published becomes a failure of its own item."""
+        """Publish results. If a result cannot be published, its item fails, and no other item."""
         try:
             await self._publish([(event, item.traceparent) for item, event in results])
         except Exception as error:  # noqa: BLE001 - `_publish` retries an unavailable broker
@@ -54,7 +54,7 @@ class EventPublisher:
             item.span.end()
 
     async def fail(self, item: WorkItem, error: Exception) -> None:
-        """Publish `stage-failed`, and a dead letter unless the error is the input's fault."""
+        """Publish `stage-failed`, and also a dead letter unless the error is `Rejected`."""
         code = failure_code(error)
         log.warning(
             "stage_failed", stage=self._stage, code=code, error=described(error), **item.log_fields
@@ -92,8 +92,8 @@ class EventPublisher:
     async def abandon(
         self, record: Record, error: Exception, *, code: str, attempts: int, fails_job: bool
     ) -> None:
-        """Publish a dead letter for a record that no try could process. With ``fails_job``, publish
-        `stage-failed` too when the record names a job."""
+        """Publish a dead letter for a record that could not be processed in any try. With
+        ``fails_job``, also publish `stage-failed` if the record names a job."""
         log.error(
             "record_abandoned",
             stage=self._stage,
@@ -121,7 +121,7 @@ class EventPublisher:
                 kind=kind,
                 code=code,
                 message=message[:MESSAGE],
-                stages=(self._stage,),  # an unknown job would otherwise want no stage
+                stages=(self._stage,),  # if the job is unknown, it gets these wanted stages
             )
             await self._publish([(failure, None)])
 
@@ -138,9 +138,9 @@ def failure_code(error: Exception) -> str:
 
 
 def stage_failed(stage: str, event: Event, error: Exception, **facts: Any) -> StageFailed:
-    """Return the event of a failure. ``facts``: attempts, started_at, stages.
+    """Return the `stage-failed` event. ``facts`` are the fields attempts, started_at and stages.
 
-    A stage may raise `Rejected` with any values: they become text of an allowed length.
+    A custom stage may raise `Rejected` with any values: they are converted to text and shortened.
     """
     rejected = isinstance(error, Rejected)
     return StageFailed(
@@ -169,7 +169,8 @@ def _public_message(error: Exception) -> object:
 
 
 def text_of(value: object, characters: int) -> str:
-    """Return ``value`` as text that every store and broker accepts; None becomes an empty text."""
+    """Return ``value`` as text of at most ``characters`` that every store and broker accepts. None
+    becomes an empty text."""
     try:
         text = "" if value is None else str(value)
     except Exception as error:  # noqa: BLE001 - the value's own code

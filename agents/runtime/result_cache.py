@@ -1,4 +1,4 @@
-"""Caches each stage's results by content and version, so that nothing is computed twice."""
+"""Caches each stage's results by content and version, so that they are not computed again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from streams.events.models import StageResult
 
 
 class ResultCache:
-    """One stage's ``results/<sha256>/<stage>@<version>.json``. Blocking: call it in a thread."""
+    """The cached results of one stage: ``results/<sha256>/<stage>@<version>.json`` in the artifact
+    store. Blocking: call it in a thread."""
 
     def __init__(self, stage: Stage, artifacts: ArtifactStore) -> None:
         self._stage = stage
@@ -31,7 +32,8 @@ class ResultCache:
     def compute(self, events: Sequence[Any]) -> list[Outcome]:
         """Return the stage's outcome for each event, and store the new payloads.
 
-        Raises what the stage's `handle` raises.
+        Raises what the stage's `handle` raises, and TypeError if `handle` returns another number of
+        outcomes than events. If a payload cannot be stored, its outcome is the store's error.
         """
         made = self._stage.handle(events, self._artifacts)
         if len(made) != len(events):  # outcomes cannot be matched with events: store none

@@ -25,9 +25,9 @@ class RetryDecision(Enum):
     WAIT = "wait"
     """A dependency is unavailable: try again until the dependency is back."""
     RETRY = "retry"
-    """Our fault: try again, up to `RetryPolicy.attempts` tries."""
+    """An unexpected error: try again, up to `RetryPolicy.attempts` tries."""
     REJECT = "reject"
-    """The input's fault: publish `stage-failed` at once."""
+    """The input cannot be processed: publish `stage-failed` at once."""
     GIVE_UP = "give-up"
     """No tries left: publish `stage-failed` and a dead letter."""
 
@@ -47,7 +47,8 @@ class RetryPolicy:
     longest_wait_s: float = 300.0
 
     def delay(self, tries: int, chance: float | None = None) -> float:
-        """Return the delay after ``tries`` failed tries; ``chance`` (0–1) replaces the dice."""
+        """Return the delay in seconds after ``tries`` failed tries. ``chance`` (0–1) replaces the
+        random number."""
         chance = random.random() if chance is None else chance  # noqa: S311 - no secret
         ceiling = min(self.cap_s, self.base_s * 2.0 ** min(tries, 30))
         return ceiling * (0.5 + chance / 2)
@@ -55,7 +56,7 @@ class RetryPolicy:
     def unavailable_delay_s(
         self, error: BaseException, tries: int, chance: float | None = None
     ) -> float:
-        """Return the delay after ``tries`` tries that found a dependency unavailable."""
+        """Return the delay in seconds after ``tries`` tries that found a dependency unavailable."""
         return max(self.delay(tries, chance), min(requested_delay_s(error), self.longest_wait_s))
 
     def decide(self, error: Exception, attempts: int) -> RetryDecision:
@@ -90,7 +91,8 @@ class UnavailableRetry:
         self._policy = policy
 
     async def until_available(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of ``call``. Every error except "unavailable" is raised."""
+        """Call ``call`` until no dependency is unavailable; return its result. Raises every other
+        error of ``call``."""
         tries = 0
         while True:
             try:

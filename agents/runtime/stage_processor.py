@@ -43,7 +43,8 @@ BATCH = 32
 
 
 STORE_CHECK_S = 20.0
-"""After a stage's time-out, a store that does not answer for this time is unavailable."""
+"""After a stage's time-out, the artifact store is checked. A store that does not answer within this
+time in seconds counts as unavailable."""
 
 
 class StageProcessor:
@@ -164,7 +165,8 @@ class StageProcessor:
     # -- computing -------------------------------------------------------------------------
 
     async def _attempt(self, items: Sequence[WorkItem]) -> list[Outcome]:
-        """Return one outcome for each item; compute one chunk for each thread in parallel."""
+        """Return one outcome for each item. Divide the items into as many parts as the pool has
+        threads, and compute the parts in parallel."""
         width = self._pool.threads
         chunks = [list(range(len(items)))[i::width] for i in range(min(width, len(items)))]
         answers = await asyncio.gather(
@@ -176,7 +178,8 @@ class StageProcessor:
         return [outcomes[i] for i in range(len(items))]
 
     async def _compute(self, items: Sequence[WorkItem]) -> Sequence[Outcome]:
-        """Call the stage with a chunk. When the call raises, call it with each item alone."""
+        """Call the stage with ``items``. If the call raises an error that is worth a retry, call
+        the stage again with each item alone."""
         events = [item.event for item in items]
         try:
             return await self._pool.run(
@@ -197,9 +200,11 @@ class StageProcessor:
             return [outcome for item in items for outcome in await self._compute([item])]
 
     async def _cause(self, error: Exception) -> Exception:
-        """Return the reason of a time-out if it is a frozen store, else ``error``.
+        """Return the store's error if ``error`` is a time-out and the artifact store is unavailable
+        now; else return ``error``.
 
-        A store on a network file system has no time limit of its own.
+        A store on a network file system has no time limit of its own, so it can make a stage time
+        out.
         """
         if not isinstance(error, TimeoutError):
             return error
@@ -216,7 +221,8 @@ class StageProcessor:
     async def _settle(
         self, items: Sequence[WorkItem], outcomes: Sequence[Outcome]
     ) -> list[WorkItem]:
-        """Publish results and final failures; wait, then return the items to try again."""
+        """Publish results and final failures. Return the items to try again, after the delay before
+        the next try."""
         results: list[tuple[WorkItem, Event]] = []
         again: list[WorkItem] = []
         unavailable: list[Exception] = []

@@ -45,7 +45,8 @@ class WorkItem:
 
 
 def start_consumer_span(tracer: Tracer, stage: str, record: Record, envelope: Envelope) -> Span:
-    """Start the span of a stage's work on one event. Its parent is the span that published it.
+    """Start the span of a stage's work on one event. The parent is the span that published the
+    event.
 
     Attribute names follow OpenTelemetry's semantic conventions for messaging; the
     ``lookstream.…`` names are our own.

@@ -1,10 +1,10 @@
 """The errors that a stage raises on purpose.
 
     StageError
-    ├── Rejected      the photo is at fault: no retry, the stage fails with this code
+    ├── Rejected      the input cannot be processed: no retry, the stage fails with this code
     ├── Unavailable   a dependency is unavailable: the runtime waits and retries until it is back
     ├── TakesLong     the work would delay other work: the runtime postpones it
-    └── BadAnswer     a dependency answered, but the answer is useless
+    └── BadAnswer     a dependency answered, but the answer cannot be used
 
 After `BadAnswer` and any other exception, the runtime retries a few times. Then the stage fails,
 and the record goes to the dead letters.
@@ -46,7 +46,7 @@ class TakesLong(StageError):
 
 
 class BadAnswer(StageError):
-    """A dependency's answer is useless. ``code`` is stable; ``message`` is for people."""
+    """A dependency's answer cannot be used. ``code`` is stable; ``message`` is for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

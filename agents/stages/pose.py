@@ -53,7 +53,7 @@ class Finders:
 def pose_stage(
     *, wearers: FindsWearers, landmarks: FindsLandmarks, predictions: SharedPredictions
 ) -> Stage:
-    """Build the stage; the mask network processes a whole batch in one pass."""
+    """Build the stage; the garment network processes a whole batch in one pass."""
     version = f"{MODEL}-{LANDMARKS}-{predictions.model_id}"
     finders = Finders(wearers, landmarks)
 

@@ -37,10 +37,11 @@ class Stage(StageDeclaration):
     """A declared stage with its handler. A stage knows nothing of Kafka, databases or HTTP.
 
     ``handle(events, artifacts)`` returns one payload, `CachedResult`, `FallbackResult` or exception
-    per event, in order. It runs in a worker thread, several calls at a time. If it raises, all
-    events of the call have failed. ``warm_up`` runs once before the first photo. ``given(event)``
-    returns a version of what the payload depends on besides the content, such as another stage's
-    model. ``wants(event)`` is false for an event that another processor handles.
+    per event, in order. The runtime calls ``handle`` in threads, several calls at the same time. If
+    a call with several events raises, the runtime may call ``handle`` with each event alone.
+    ``warm_up`` runs once before the first photo. If the payload depends on more than the content,
+    such as another stage's model, ``given(event)`` returns a version of that. ``wants(event)`` is
+    false for an event that another processor handles.
     When ``handle`` gives `TakesLong` for an event, the runtime publishes ``postponed(event)``, and
     ``handle_slow`` handles that event.
     """

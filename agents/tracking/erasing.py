@@ -19,9 +19,10 @@ log = structlog.get_logger()
 
 
 class ArtifactEraser:
-    """Waits while a store is unavailable, and never raises.
+    """Erases artifacts for tracking. Waits while a store is unavailable; logs all other errors.
 
-    An orphaned object only wastes space; an exception here would stop tracking.
+    No error is raised: an object that stays behind only wastes space, but an exception would stop
+    tracking.
     """
 
     def __init__(
@@ -38,7 +39,8 @@ class ArtifactEraser:
         self._unnoted: dict[str, Job] = {}
 
     async def prepare(self, events: Iterable[Event]) -> None:
-        """Write a note of the artifacts of each job that ``events`` delete, before deletion."""
+        """Write an erasure note for each job that ``events`` delete. Call this before the job store
+        deletes the jobs."""
         for event in events:
             if isinstance(event, JobDeleted):
                 await self._try(event.job_id, self._prepare)
@@ -53,7 +55,8 @@ class ArtifactEraser:
     async def erase(
         self, changes: Iterable[tuple[Event, JobUpdate]], deleted: Container[str]
     ) -> None:
-        """Erase the noted artifacts, and the new artifacts of jobs in ``deleted``."""
+        """Erase the artifacts of each job that ``changes`` delete, and the artifacts of results and
+        submissions that arrive for a job in ``deleted``."""
         for event, update in changes:
             if isinstance(event, JobDeleted):
                 await self._try(event.job_id, self._finish)

@@ -39,7 +39,8 @@ class UploadedObject:
     def job_id(self) -> str:
         """The UUID in the key ``uploads/<uuid>``. For another name: a UUID made from key and ETag.
 
-        So a repeated notification is the same job, and a new photo with the same name a new job.
+        So a repeated notification names the same job, and a new photo under an old name gets a new
+        job.
         """
         if self.filename is None:
             return self._name

@@ -49,9 +49,10 @@ class DecodedRecord:
 
 
 class TrackingProcessor:
-    """Reads every topic in batches, writes in bulk, and publishes each job's new state.
+    """Reads submissions, results, failures and deletions in batches, stores each batch in one call,
+    and publishes the new state of each job.
 
-    The state that results from an event does not depend on the order or number of deliveries.
+    If events are delivered again or in another order, the jobs still get the same states.
     """
 
     name = "tracking"
@@ -92,7 +93,8 @@ class TrackingProcessor:
         return self._retry.waiting_for
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Fold the records into their jobs; return when the job store and the broker have both."""
+        """Apply the records to their jobs. Return when the job store has the jobs and the broker
+        has the jobs' new states."""
         self._metrics.received.labels(self.name).inc(len(records))
         opened = [found for record in records if (found := await self._open(record))]
         with self._metrics.batch(self.name, [each.envelope.time for each in opened]):
@@ -103,7 +105,7 @@ class TrackingProcessor:
             await self._erase(opened, jobs)
 
     async def _erase(self, opened: Sequence[DecodedRecord], jobs: Sequence[Job]) -> None:
-        """Erase the artifacts of deleted jobs, and of events that came after the deletion."""
+        """Erase the artifacts of deleted jobs, and of results that arrived after the deletion."""
         events = [each.envelope.event for each in opened]
         gone = {job.job_id for job in jobs if job.status == "deleted"}
         gone |= {event.job_id for event in events if event.job_id in self._deleted}
@@ -130,8 +132,8 @@ class TrackingProcessor:
                 )
 
     async def _open(self, record: Record) -> DecodedRecord | None:
-        """Decode a record. Tracking writes a dead letter only for topics that no stage reads; the
-        stage writes the others."""
+        """Decode a record; return None if it is undecodable. If a stage also reads the topic, that
+        stage writes the dead letter; otherwise tracking does."""
         try:
             envelope = with_own_keys(self._decoder.decode(record))
         except UndecodableEvent as error:

@@ -24,9 +24,10 @@ SUSPECTS = 100_000
 class QuarantineSweeper:
     """Deletes quarantined objects older than ``after_s`` seconds that no job can still need.
 
-    An object stays while its job waits for validation, and after an error that was not the photo's
-    fault: the job can run again. An object of an unknown job is deleted only if a sweep an hour (or
-    ``after_s``) earlier did not know the job either: tracking may have been stopped for days.
+    An object stays while its job waits for validation. An object also stays after an error that the
+    photo did not cause, because the job can run again. An object is deleted only if a sweep at
+    least an hour earlier (or ``after_s`` seconds, if that is less) already found that no job needs
+    it: tracking may have been stopped for days and not know the job yet.
     """
 
     def __init__(self, jobs: JobStore, artifacts: ArtifactStore, *, after_s: float) -> None:
@@ -38,7 +39,8 @@ class QuarantineSweeper:
         self._due: datetime | None = None
 
     async def sweep_if_due(self, at: datetime) -> int:
-        """Sweep at most once an hour; return the number of deleted objects."""
+        """Sweep unless the last sweep is less than an hour (or ``after_s`` seconds) ago. Return the
+        number of deleted objects."""
         if self._due is not None and at < self._due:
             return 0
         deleted = await self.sweep(at=at)
@@ -46,7 +48,8 @@ class QuarantineSweeper:
         return deleted
 
     async def sweep(self, *, at: datetime) -> int:
-        """Delete the objects that were not needed in an earlier sweep; return their number."""
+        """Delete the objects that no job needs now, nor did in an earlier sweep. Return their
+        number."""
         old = [info async for info in self._older_than(at - self._after)]
         named = await self._named_by_unfinished_jobs() if old else set()
         suspects = [each for each in old if each.key not in named and await self._is_unneeded(each)]
@@ -86,7 +89,8 @@ class QuarantineSweeper:
         return found
 
     async def _named_by_unfinished_jobs(self) -> set[str]:
-        """Return the object keys of all unfinished jobs; a producer may choose any name."""
+        """Return the object keys of all jobs that wait for validation. Read all such jobs, because
+        a producer may choose a key that does not contain the job's id."""
         named: set[str] = set()
         cursor: str | None = None
         while True:

@@ -34,8 +34,8 @@ COUNTED_JOBS = 100_000
 class Sweeper:
     """Publishes unfinished jobs without a change for ``after_s`` seconds again.
 
-    The delay doubles with each resubmission of a job. Otherwise a long queue would grow: its jobs
-    do not change because they wait for the jobs before them.
+    The delay doubles with each resubmission of a job. Otherwise a long queue would grow longer: the
+    jobs in a queue do not change while they wait for the jobs before them.
     """
 
     def __init__(
@@ -57,7 +57,9 @@ class Sweeper:
         self._times: Counter[str] = Counter()
 
     async def run(self, *, at_start_s: float, now: Callable[[], datetime] | None = None) -> None:
-        """Sweep jobs of age ``at_start_s`` at once, then stalled jobs regularly, without end."""
+        """Sweep without end, every quarter of ``after_s``. The first sweep takes the jobs without a
+        change for ``at_start_s`` seconds, the later sweeps those without a change for ``after_s``.
+        """
         now = now or (lambda: datetime.now(UTC))
         age = timedelta(seconds=at_start_s)
         while True:
@@ -103,7 +105,8 @@ class Sweeper:
         return count
 
     async def republish_deletions(self, *, before: datetime) -> int:
-        """Publish the deletions that have notes from before ``before``; return their number."""
+        """Publish `job-deleted` again for each deleted job with an erasure note older than
+        ``before``; return the number of events."""
         found = await asyncio.to_thread(erasure.pending_erasures, self._artifacts, before)
         jobs = [await self._readable(job_id) for job_id in found]
         events = [JobDeleted(job_id=job.job_id, run=job.run)
@@ -151,8 +154,8 @@ def _submittable(job: Job) -> ImageSubmitted | None:
 
 
 def resubmission(job: Job) -> ImageSubmitted:
-    """Return the job's submission. Its source is the stored original if validation is completed,
-    except in the first run of a URL, which is fetched again."""
+    """Return the submission that starts the job's current run again. If validation is completed,
+    the source is the stored original. But in the first run of a URL, the URL is fetched again."""
     validated = job.stages.get("validation")
     source = Source(**job.source)
     sha256 = content_hash(job)

@@ -67,7 +67,8 @@ class Barrier:
                 await self.process([record])
 
     async def _again(self, record: Record, error: Exception) -> None:
-        """Try a record that has failed alone. A dependency that is unavailable costs no try."""
+        """Try a single record again after ``error``. A try that found a dependency unavailable does
+        not count."""
         attempts, waits = 1, 0
         while attempts < self._policy.attempts or is_unavailable(error):
             if is_unavailable(error):

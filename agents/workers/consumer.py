@@ -33,7 +33,7 @@ GATHER_S = 0.003
 """Time that an incomplete batch waits for more records."""
 LAG_TIMEOUT_S = 10.0
 INBOX = 512
-"""Events between Faust and the batch loop: the largest batch that can be set."""
+"""Largest number of events between Faust and the batch loop. A batch cannot be larger."""
 
 
 class ProcessorConsumer:
@@ -107,8 +107,8 @@ class ProcessorConsumer:
                 return
 
     async def _process(self, assignment: int, events: Sequence[Any]) -> None:
-        """Process a batch. After a death of the worker, the records that were in work then are
-        processed one by one, each alone in this process."""
+        """Process a batch. If the worker crashed before, the records that were in work at the crash
+        are processed one by one, each alone in this process."""
         if self._barrier is None:
             await self.processor.process([record_of(event.message) for event in events])
             self._finish(assignment, events)
@@ -196,7 +196,8 @@ class ProcessorConsumer:
             raise RuntimeError(f"{self.name}: Faust stopped unexpectedly") from cause
 
     async def withdraw(self) -> None:
-        """Note that the records in work are not to blame if the process ends now."""
+        """Remove the notes of the records in work, because they did not cause the end of the
+        process that may follow."""
         if self._in_hand:
             await self._crashes.withdraw()
 
@@ -212,7 +213,8 @@ class ProcessorConsumer:
         await self.app.stop()
 
     def set_fetch_wait(self, seconds: float) -> None:
-        """Set the duration of an empty fetch. Has no effect on Apache Kafka."""
+        """Set how many seconds an empty fetch lasts on the embedded broker. Does nothing with
+        Apache Kafka."""
         if self._embedded:
             with contextlib.suppress(AttributeError):  # the consumer is reconnecting
                 self.app.consumer._thread._consumer._fetcher._fetch_max_wait_ms = int(

@@ -1,4 +1,4 @@
-"""Counts how often a record ended its worker: the count outlives the worker.
+"""Counts how often a record ended its worker. The count is in Kafka, so a new worker can read it.
 
 The count is the metadata of the committed offset, which Kafka stores for each group and partition:
 
@@ -7,9 +7,8 @@ The count is the metadata of the committed offset, which Kafka stores for each g
 2. The commit after the batch has another offset and no note.
 3. So a note that a consumer finds after an assignment means: the worker ended during this batch.
 
-A consumer of many records at once (`begin_beside`) counts the deaths for all records in work.
-Before the last try, it processes each of them alone (`begin_alone`), and the note names that
-record.
+A consumer of many records at once (`begin_beside`) counts a crash for all records in work. In the
+last try, it processes each of these records alone (`begin_alone`), and the note names that record.
 
 Notes are written in the first `CAREFUL_S` seconds after an assignment only, because a record that
 ends its worker is delivered again then. So a long-running worker pays nothing.

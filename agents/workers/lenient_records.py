@@ -41,7 +41,8 @@ class LenientRecords(_MemoryRecordsPy):  # type: ignore[misc]
 
 
 class LenientBatch:
-    """A batch that aiokafka's fast reader reads until the first fault. ``raw`` are its bytes."""
+    """A batch of records. aiokafka's fast reader reads the records before the first fault;
+    `_SlowBatch` reads the others from ``raw``, the bytes of the batch."""
 
     def __init__(self, fast: Any, raw: bytes) -> None:
         self._fast = fast
@@ -63,7 +64,8 @@ class LenientBatch:
 
 
 class _SlowBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
-    """aiokafka's slow reader. It skips what it cannot read."""
+    """aiokafka's reader in Python. For a record that it cannot read, it returns a record with the
+    right offset and without key, value and headers."""
 
     _buffer: bytearray
     _pos: int
@@ -93,7 +95,7 @@ class _SlowBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
 
 
 class _Bytes(bytearray):
-    """Bytes whose text contains escapes instead of what is not UTF-8."""
+    """Bytes that `decode` to text with an escape sequence for each byte that is not UTF-8."""
 
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)

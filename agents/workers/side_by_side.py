@@ -13,7 +13,8 @@ from typing import Any
 from agents.workers.consumer import ProcessorConsumer, record_of
 
 ALONE_S, ALL_ALONE_S = 30.0, 60.0
-"""Longest time for which one suspect record, and all of them together, keep the others waiting."""
+"""Longest time in seconds for which one suspect record, and all suspect records together, make the
+other records wait."""
 
 
 class Window:
@@ -34,8 +35,9 @@ class Window:
         return begun[0] if begun else None
 
     def finish(self, partition: Any, offset: int) -> int | None:
-        """Return the offset to commit: one more than the last record before which all are
-        finished. None if an earlier record of the partition is still in work."""
+        """Record that work on the record has ended, and return the offset to commit: the offset
+        after the last record up to which all records of the partition are finished. Return None if
+        an earlier record is still in work."""
         begun, done = self._begun[partition], self._done[partition]
         done.add(offset)
         reached = None
@@ -54,8 +56,9 @@ class SideBySideConsumer(ProcessorConsumer):
     """Runs one processor on one consumer group, up to ``processor.parallel`` records at a time.
 
     A record that is in work during a rebalance or at the end is cancelled, and the broker delivers
-    it again. The first deaths of the worker are counted for all records in work. Before the last
-    try, each of these records is processed alone, so that only the one to blame is refused.
+    it again. The first crashes of the worker are counted for all records in work. In the last try,
+    each of these records is processed alone, so that only the record that causes the crash is
+    refused.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -90,7 +93,8 @@ class SideBySideConsumer(ProcessorConsumer):
             raise self._crash
 
     async def _begin_event(self, assignment: int, event: Any) -> None:
-        """Begin work on a record. A suspect record is finished alone, within limits of time."""
+        """Begin work on a record. In its last try, a suspect record is processed while no other
+        record is in work, unless that takes too long."""
         tp, offset = event.message.tp, event.message.offset
         if self._barrier is not None:
             await self._crashes.read({tp})

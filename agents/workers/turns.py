@@ -1,4 +1,4 @@
-"""Lets one consumer of a process work alone, so that a death of the process can be blamed."""
+"""Lets one consumer of a process work alone, so that a crash has only one possible cause."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 EXIT_STUCK = 70
 HANGING = 4
-"""Limit of hanging threads for each working thread of a pool."""
+"""The process ends if more than this many threads hang for each working thread of a pool."""
 
 
 @dataclass(frozen=True)

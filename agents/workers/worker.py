@@ -21,7 +21,8 @@ log = structlog.get_logger()
 EXIT_NOT_DRAINED = 75
 WITHDRAW_S = 1.0
 SHARE = 8
-"""An empty fetch lasts at most 1/8 of the longest batch."""
+"""While records arrive, an empty fetch lasts 1/8 of the longest latest batch, but at least
+`FetchPace.busy_s` and at most `FetchPace.loaded_s`."""
 
 
 @dataclass

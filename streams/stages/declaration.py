@@ -17,9 +17,10 @@ class StageDeclaration:
 
     Results are cached by content and ``version``: a stage must change its version when the same
     content would give another payload. A stage whose results depend on a model extends the version
-    when it is built. ``batch`` is the largest number of events per call, ``timeout_s`` the time
-    limit of a call in seconds, ``attempts`` the number of tries before a stage gives up on an
-    event. ``threads`` is 0 for the process's shared threads (one per core). A stage that waits for
+    when it is built. ``batch`` is the largest number of events per call. ``timeout_s`` is the time
+    limit in seconds for each event of a call: a call with 4 events may take four times as long.
+    ``attempts`` is the number of tries before a stage gives up on an event. ``threads`` is 0 for
+    the threads that all stages of a process share (by default one per core). A stage that waits for
     another machine has threads of its own. ``uses_network`` marks a stage that uses the garment
     network: `up` runs these stages in one process, and SIGHUP loads them again.
 

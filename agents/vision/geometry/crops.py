@@ -54,7 +54,8 @@ class Frame:
 
 
 def extent(mask: Mask) -> tuple[int, int, int, int]:
-    """Return the first and last (exclusive) row and column that are not empty."""
+    """Return top, bottom, left and right of the True pixels: the first row, the row after the last,
+    the first column, and the column after the last. ``mask`` must have a True pixel."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 

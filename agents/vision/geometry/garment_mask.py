@@ -32,7 +32,8 @@ class Garment:
 
 
 def find_garment(picture: Picture, soft: SoftMask) -> Garment | None:
-    """Return the garment (and wearer) in ``picture`` (height x width x 3, RGB), or None.
+    """Return the mask of garment and wearer in ``picture`` (height x width x 3, RGB), or None if
+    they are too small or the network is not sure.
 
     A guided filter (He, Sun and Tang, ECCV 2010) aligns the outline of the network's mask with the
     contours in the picture.

@@ -106,9 +106,11 @@ class LandmarkFinder:
         return found
 
     def _ask(self, seen: Tensor, kind: Kind | None) -> tuple[Tensor, Tensor]:
-        """Return points (len(POINTS), 4), presence as a share, and the kinds' probabilities.
+        """Return the points, and the probability of each kind in `KINDS`.
 
-        The mean over the mask and its mirror image.
+        The points have the shape (len(POINTS), 4): x, y, spread, and the probability (0–1) that the
+        point exists. All values are means over the mask and its mirror image. With ``kind``, its
+        probability is 1.
         """
         told = torch.zeros(2, len(KINDS))
         if kind:
