@@ -19,7 +19,8 @@ from streams.stages.graph import StageGraph
 
 
 class Publisher(Protocol):
-    """Publishes events. Both methods raise `BrokerUnavailable`."""
+    """Publishes events. Both methods raise `BrokerUnavailable`; `publish_all` also raises
+    `EventTooLarge`."""
 
     async def publish_all(self, events: Iterable[tuple[Event, str | None]]) -> None:
         """Publish events with their traceparents; return when all are acknowledged."""

@@ -63,7 +63,7 @@ def total(texts: dict[str, str]) -> int:
 
 
 def crowded(folders: Counter[str]) -> str:
-    """Name the folders that hold more modules than a reader can survey."""
+    """Return the folders with more than `FULL_FOLDER` modules, or "none"."""
     found = [f"{name} ({count})" for name, count in folders.items() if count > FULL_FOLDER]
     return ", ".join(found) or "none"
 

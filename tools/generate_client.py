@@ -40,7 +40,7 @@ def generated() -> str:
         rule = unasync.Rule(str(source), str(target), additional_replacements=NAMES)
         unasync.unasync_files([str(source / "client.py")], [rule])
         body = (target / "client.py").read_text().split('"""', 2)[2]
-    # Read as the file itself, so that ruff sorts the imports as in the package.
+    # With the path of the real file, ruff sorts the imports as in the package.
     made = f'{HEAD}"""{body}'
     for command in (["check", "--fix", "--quiet", "--select", "I"], ["format", "--quiet"]):
         made = subprocess.run(  # noqa: S603 - our own tool

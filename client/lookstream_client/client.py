@@ -171,9 +171,9 @@ class Client:
     ) -> Accepted:
         """Submit one photo: a path, a URL, or bytes. Large photos go directly to the store.
 
-        With ``once``, the same photo with the same options gets the same job for 24 hours.
-        ``idempotency_key`` is your own key for the same purpose. Raises `PhotoNotFound` if the file
-        cannot be read.
+        With ``once``, the same photo with the same options gets the same job for 24 hours, unless
+        that job has failed or was deleted. ``idempotency_key`` is your own key: for 24 hours,
+        requests with this key get the same job. Raises `PhotoNotFound` if the file cannot be read.
         """
         request = SubmitRequest(options, idempotency_key, once)
         return self._run(submitting.submit(self._gateway, photo, request))
@@ -188,11 +188,10 @@ class Client:
         parallel: int = 8,
         **options: Unpack[SubmitOptions],
     ) -> list[Outcome]:
-        """Submit files, folders, patterns and URLs in parallel.
+        """Submit files, folders, patterns and URLs in parallel; return one outcome per photo.
 
-        Return one outcome per photo, in order.
-
-        A refused photo does not affect the others. ``wait`` waits until all jobs have finished.
+        The outcomes are in the order of the photos. A refused photo does not affect the others.
+        With ``wait``, the method returns when all jobs have finished. ``once`` is as in `submit`.
         ``progress`` shows progress bars in a terminal or a notebook. Raises errors that affect
         every photo, such as `GatewayUnreachable`.
         """
@@ -210,7 +209,8 @@ class Client:
     # -- reading ---------------------------------------------------------------------------
 
     def job(self, job_id: str, *, wait_s: float = 0.0) -> Job:
-        """Return a job. With ``wait_s`` (at most 60), wait so long for the job to finish.
+        """Return a job. With ``wait_s``, first wait until the job has finished, at most ``wait_s``
+        and at most 60 seconds.
 
         Raises `JobNotFound`.
         """

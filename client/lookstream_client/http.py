@@ -1,8 +1,8 @@
-"""Requests, answers, retries: what both clients share. Nothing here performs I/O.
+"""Requests, answers and retries, which both clients share. Nothing here sends a request.
 
 An operation is a generator, a `Flow`. It yields effects (`Request`, `Pause`, `Work`), receives the
-result of each, and returns its own result. Operations are written once; a transport performs them,
-on threads or on an event loop.
+result of each effect, and returns its own result. So each operation is written only once: the
+synchronous transport performs the effects on threads, the asynchronous transport on an event loop.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ CHUNK = 1 << 18
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 HOPELESS = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 TEMPORARY = frozenset({429, 502, 503})
-"""Status codes of temporary errors. The gateway has not processed such a request."""
+"""Status codes of temporary errors. The client assumes that the gateway has not processed such a
+request, and sends it again."""
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,7 @@ def opened(answer: Answer) -> dict[str, Any]:
 
 
 def refusal(answer: Answer) -> RequestRefused | NotAGateway:
-    """Return the error that an unsuccessful answer means."""
+    """Return the error for an unsuccessful answer."""
     document = answer.document()
     if answer.status in TEMPORARY:
         problem = document or {"code": "unavailable", "detail": f"{answer.url}: {answer.status}"}

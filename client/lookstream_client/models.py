@@ -73,8 +73,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Original:
-    """The photo as it was submitted. ``width`` and ``height`` are of the upright picture, in
-    pixels."""
+    """The submitted photo. ``url`` leads to a copy without metadata; ``sha256``, ``format`` and
+    ``bytes`` are those of the submitted file. ``width`` and ``height`` are of the upright picture,
+    in pixels."""
 
     url: str
     width: int
@@ -223,7 +224,7 @@ class Outcome:
 
     @property
     def status(self) -> str:
-        """Return the job's status, or ``refused``."""
+        """Return the job's last known status, or ``refused`` if there is no job."""
         known = self.job or self.accepted
         return "refused" if known is None else known.status
 

@@ -27,7 +27,8 @@ SUFFIXES = frozenset(
      ".hif"}
 )  # fmt: skip
 MAC_FOLDER, MAC_FILE = "__MACOSX", "._"
-"""In archives made by macOS, these hold resource forks, which have the suffixes of photos."""
+"""Archives made by macOS contain this folder, and files with this prefix. The files have the
+suffixes of photos, but contain no photos."""
 WILD = frozenset("*?[")
 
 
@@ -155,7 +156,7 @@ class StreamedPhoto:
 
 
 def is_url(photo: Photo) -> bool:
-    """Tell a URL from a path."""
+    """Tell whether ``photo`` is a URL: a string that contains ``://``."""
     return isinstance(photo, str) and "://" in photo
 
 
@@ -165,7 +166,7 @@ def name_of(photo: Photo) -> str:
 
 
 def local(photo: Photo) -> InlinePhoto | StreamedPhoto:
-    """Read a photo; of a large file, read only the hash. Raises `PhotoNotFound`."""
+    """Read a photo; for a large file, only compute the hash. Raises `PhotoNotFound`."""
     if isinstance(photo, bytes):
         return _sized(photo)
     path = Path(photo)

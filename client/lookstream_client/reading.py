@@ -46,13 +46,14 @@ UNTOUCHED = "untouched"
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "HEIF": ".heic"}
 HTTP_NO_CONTENT = 204
 SILENCE_S = 45.0
-"""The gateway sends a heartbeat every 15 s. After this silence the connection is dead."""
+"""The gateway sends a heartbeat every 15 s. A connection without data for this time is broken."""
 REMEMBERED = 10_000
 """The number of jobs whose last version is remembered, to drop repeated events."""
 
 
 def job(gateway: Gateway, job_id: str, *, wait_s: float = 0.0) -> Flow[Job]:
-    """Read a job; with ``wait_s``, wait at most so many seconds for the job to finish."""
+    """Read a job. With ``wait_s``, first wait until the job has finished, at most ``wait_s`` and at
+    most 60 seconds."""
     wait = min(wait_s, LONGEST_WAIT_S)
     asked = Request("GET", _path(job_id), params=[("wait", f"{wait:g}")], extra_wait_s=wait)
     return models.job((yield from gateway.document(asked)))
@@ -155,12 +156,13 @@ class Artifact:
 
 
 def artifacts(found: Job, *, untouched: bool = False) -> list[Artifact]:
-    """Return the artifacts of a job, each with a different name; with ``untouched``, also the file
-    as it was submitted.
+    """Return the artifacts of a job, each with a different name; with ``untouched``, also the
+    submitted file.
 
-    A shot is named after its label (``neck.jpg``). The others are ``original.jpg``,
-    ``annotated.jpg``, ``cutout.png``, ``thumbnail-96x128.jpg`` and ``untouched.jpg``. If the photo
-    had a file name, the names start with that name: ``shirt-front.jpg``, ``shirt-front-neck.jpg``.
+    A shot is named after its label (``neck.jpg``). The others are ``annotated.jpg``,
+    ``cutout.png``, ``thumbnail-96x128.jpg``, and ``original`` and ``untouched`` with the suffix of
+    their format. If the photo had a file name, the names start with that name:
+    ``shirt-front.jpg`` (the original), ``shirt-front-neck.jpg``.
     """
     named_as = Path(found.filename).stem if found.filename else ""
     names: Counter[str] = Counter()
@@ -180,8 +182,8 @@ def download(
 ) -> Flow[list[Path]]:
     """Download a job's artifacts and ``job.json`` into a folder; return the files.
 
-    With ``untouched``, also the file as it was submitted, with its metadata.
-    A file appears only when it is complete.
+    With ``untouched``, also download the submitted file, with its metadata. A file appears under
+    its name only when it is complete.
     """
     found = yield from job(gateway, job_id)
     yield Work(partial(folder.mkdir, parents=True, exist_ok=True))

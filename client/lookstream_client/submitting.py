@@ -1,4 +1,5 @@
-"""Submit one photo, or many in parallel. Submitting a photo twice never makes two jobs."""
+"""Submit one photo, or many in parallel. A request that is sent again after an error never makes a
+second job, because each submission has an idempotency key."""
 
 from __future__ import annotations
 
@@ -40,10 +41,11 @@ JOBS = "/v1/jobs"
 KEY = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 INTERRUPTIBLE_POLL_S = 2.0
-"""Threads cannot interrupt a long poll. Ctrl-C takes at most this long."""
+"""Length in seconds of a long poll on a thread. Nothing can interrupt a long poll, so Ctrl-C takes
+up to this time."""
 PAUSE_SLICE_S = 0.2
 SHARED_FAULTS = frozenset({"unknown-stage", "metadata-too-large", "invalid-request"})
-"""Codes of faults in the options. Such a fault affects every photo."""
+"""Codes of errors in the options. Such an error affects every photo."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class SubmitRequest:
     once: bool = False
 
     def keys(self, identity: str) -> Iterator[str]:
-        """Yield the idempotency keys of a photo. The next key is used if the job of a key is
-        deleted or has failed."""
+        """Yield the idempotency keys of a photo. With ``once``, the next key is used if the job of
+        a key was deleted or has failed. Otherwise there is only one key."""
         if self.key is not None:
             return iter([self.key])
         if not self.once:
@@ -194,7 +196,8 @@ class _NoSteps:
 
 
 def progress_of(progress: bool | Progress, *, wait: bool) -> Progress:
-    """Return progress bars for True, no progress for False, or the caller's own steps."""
+    """Return progress bars for True, an object that shows nothing for False, or ``progress``
+    itself."""
     if progress is True:
         from lookstream_client.display import bars
 
@@ -203,7 +206,8 @@ def progress_of(progress: bool | Progress, *, wait: bool) -> Progress:
 
 
 def submitted(gateway: Gateway, photo: Photo, request: SubmitRequest) -> Flow[Outcome]:
-    """Submit a photo; a fault of this photo alone is its outcome. Raises all other errors."""
+    """Submit a photo. An error that affects only this photo is part of the outcome. Raises all
+    other errors."""
     try:
         entry = yield from submit(gateway, photo, request)
     except LookstreamError as error:
@@ -289,8 +293,8 @@ Done = SimpleQueue[tuple[int, bool, Future[Outcome]]]
 
 
 class BatchSubmitter:
-    """Submits many photos on threads; see `AsyncBatchSubmitter`. Calls the steps on `run`'s
-    thread."""
+    """Submits many photos on threads; see `AsyncBatchSubmitter`. Calls the methods of `Progress` on
+    the thread that calls `run`."""
 
     def __init__(
         self,

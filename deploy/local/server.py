@@ -105,7 +105,7 @@ class Server(ABC):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Stop the process's execution inside the block: connections stay open without answers."""
+        """Pause the process inside the block: connections stay open, but get no answers."""
         if self._process is None:
             raise RuntimeError(f"{self.name} does not run")
         self._process.send_signal(signal.SIGSTOP)
@@ -150,7 +150,7 @@ def dismiss(guarding: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """Return a free loopback port that the kernel does not assign to other processes."""
+    """Return a free loopback port, outside the range from which the kernel assigns ports."""
     candidates = iter(lambda: secrets.choice(PORTS), None)
     return next(port for port in candidates if not accepts(port))
 

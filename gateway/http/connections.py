@@ -22,18 +22,19 @@ log = structlog.get_logger(__name__)
 SLICE = 16 * 1024
 """Bytes of a head that are parsed at once, so that a head exceeds its limit by at most this."""
 LATE_BYTES = 16_000_000
-"""Bytes of a body that are still read after the answer. A client reads the answer only after it has
-sent its body."""
+"""Bytes of a body that are still read after the answer: many clients read the answer only after
+they have sent the whole body."""
 HEAD, BODY, BETWEEN = "head", "body", "between requests"
 CHECKS = 20
-"""How often the time of a connection is checked within its shortest time limit."""
+"""Number of checks of a connection's time within the shorter of its time limits."""
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """``head_s`` limits the time from the connection, or from the first byte of a later request, to
-    the end of the head. A body may be at most ``body_s`` seconds behind ``body_rate`` bytes per
-    second. ``connections`` limits the open connections."""
+    """``head_s`` limits the seconds from the connection, or from the first byte of a later request,
+    to the end of the head. A body is expected at ``body_rate`` bytes per second, and may be at most
+    ``body_s`` seconds late. ``head_bytes`` limits the size of the request line and the headers,
+    ``connections`` the number of open connections."""
 
     connections: int = 1_000
     head_bytes: int = 64_000
@@ -78,8 +79,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _close_an_idle_one(self) -> bool:
-        """Close the connection that has waited longest for a head. Otherwise idle connections would
-        keep new clients out."""
+        """Close the connection that has been idle for the longest time; return False if none is
+        idle. Otherwise idle connections would keep new clients out."""
         idle = [
             other
             for other in self.connections
@@ -91,7 +92,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no request is complete and no answer is pending."""
+        """Whether the connection has neither a body in transit nor a pending answer."""
         answered = self.cycle is None or self.cycle.response_complete
         return answered and self._state != BODY and not self.transport.is_closing()
 

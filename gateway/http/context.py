@@ -101,7 +101,8 @@ def request_tracing(tracers: TracerProvider) -> TelemetryConfig:
 def join_trace(scope: Scope) -> str:
     """Return the traceparent of this request, and store it in the request's headers.
 
-    It is the request's own span, else the caller's traceparent, else a new trace.
+    The traceparent is that of the request's span; without a span, the caller's; without both, that
+    of a new trace.
     """
     asked = Headers(scope=scope).get("traceparent", "")
     known = asked if _TRACEPARENT.fullmatch(asked) else None

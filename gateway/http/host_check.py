@@ -84,8 +84,8 @@ def _unknown_host(names: frozenset[str] | None, headers: Headers) -> Problem | N
 def _other_site(public: Origin | None, headers: Headers) -> Problem | None:
     """Return the problem if a page of another site sent the request.
 
-    Browsers set both headers, and pages cannot change them. Old browsers, and all browsers on
-    http pages, send no Sec-Fetch-Site. Other programs send neither.
+    Browsers set the headers Sec-Fetch-Site and Origin, and pages cannot change them. Old browsers,
+    and all browsers on http pages, send no Sec-Fetch-Site. Other programs send neither header.
     """
     sites = {site.strip().lower() for site in headers.getlist("sec-fetch-site")}
     if sites <= {"same-origin", "none"} and all(
@@ -98,7 +98,8 @@ def _other_site(public: Origin | None, headers: Headers) -> Problem | None:
 def _is_own(text: str, public: Origin | None, host: str) -> bool:
     """Tell whether an origin is the host of the request, or the gateway's public address.
 
-    A proxy may end TLS. So the scheme of the host is unknown, and the origin's scheme is assumed.
+    A proxy may end TLS, so the scheme of the request is unknown. The function assumes the scheme of
+    the origin.
     """
     origin = _origin(text)
     if origin is None:
@@ -107,7 +108,7 @@ def _is_own(text: str, public: Origin | None, host: str) -> bool:
 
 
 def _origin(url: str) -> Origin | None:
-    """Return scheme, host and port of a URL, or None if it has none."""
+    """Return scheme, host and port of a URL, or None if one of these is missing or invalid."""
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS.get(parts.scheme)

@@ -16,7 +16,7 @@ LARGEST_JSON = 1_000_000
 # Bytes of a JSON submission besides one photo as base64: URLs, options.
 JSON_MARGIN = 10_000_000
 FREE = 64_000
-"""Bytes that a request may keep in memory even if no memory is left: most bodies are smaller."""
+"""Bytes that each request may keep in memory beside the shared limit: most bodies are smaller."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Memory:
         self.left = size
 
     def share(self) -> MemoryShare:
-        """Return the share of one request, which ends with its context."""
+        """Return a context manager with the bytes of one request. Its end returns the bytes."""
         return MemoryShare(self)
 
 
@@ -72,14 +72,15 @@ class MemoryShare:
         self._taken = 0
 
     def take(self, count: int) -> None:
-        """Take ``count`` bytes. Raises `Problem` (`busy`) if there are not as many."""
+        """Take ``count`` bytes, from the `FREE` bytes first. Raises `Problem` (`busy`) if not
+        enough bytes are left."""
         free = min(count, self._free)
         self._free -= free
         if not self.may_take(count - free):
             raise Problem("busy", "too many large requests at the same time; try again later")
 
     def may_take(self, count: int) -> bool:
-        """Take ``count`` bytes and return True if there are as many."""
+        """Take ``count`` shared bytes and return True, or return False if fewer are left."""
         if count > self._memory.left:
             return False
         self._memory.left -= count
@@ -90,8 +91,9 @@ class MemoryShare:
 class BodyLimit:
     """Refuses a body that is too large: by its Content-Length, or while it arrives.
 
-    It counts received bytes, so chunked bodies and false lengths are limited too. Bodies of all
-    routes that read a whole body share ``memory``; the other routes count their own bytes.
+    The middleware counts received bytes, so chunked bodies and false lengths are limited too. It
+    takes the bytes of bodies that are read whole from ``memory``. The routes that stream a body
+    (submissions and artifacts) take their own bytes from ``memory``.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, memory: Memory) -> None:

@@ -110,7 +110,7 @@ class JobEvent(Shape):
 def format_preamble(event_id: object | None = None) -> bytes:
     """Return the first lines of a stream: the retry delay, and the current event id.
 
-    The event id lets a client resume that is disconnected before the first event.
+    With the event id, a client that is disconnected before the first event can resume.
     """
     return f"retry: {RETRY_MS}\n".encode() + (format_id(event_id) if event_id else b"\n")
 

@@ -35,7 +35,7 @@ OVERLAP = timedelta(seconds=15)
 class Backfill:
     """Reads from the store, page by page, the jobs of a group that changed since an event id.
 
-    Job updates that arrive after ``started`` together with all pages make up every change.
+    All pages, together with the job updates that arrive after ``started``, contain every change.
     """
 
     def __init__(self, jobs: JobStore, group: str | None, since: TimeEventId) -> None:

@@ -16,7 +16,8 @@ REREAD_S = 1.0
 
 
 def canonical_id(job_id: str, code: str = "job-not-found") -> str:
-    """Return the id in the form that the store uses. Raises `Problem` of ``code`` if not a UUID."""
+    """Return the UUID ``job_id`` in the form that the store uses. Raises `Problem` with ``code`` if
+    ``job_id`` is not a UUID."""
     try:
         return str(UUID(job_id))
     except ValueError:

@@ -72,7 +72,7 @@ class Progress:
 class ReplayService:
     """The replays of this gateway, one at a time.
 
-    Two at once could raise the run of the same job twice, and need twice the memory.
+    Two replays at the same time could start two runs of the same job, and need twice the memory.
     """
 
     def __init__(self, deps: GatewayDeps) -> None:
@@ -192,7 +192,8 @@ class ReplayService:
 def _next(event: Event, job: Job | None, order: ReplayCommand) -> Event | None:
     """Return the event that starts the job's next run, or None to skip the job.
 
-    A job is skipped if it is missing or deleted, or if it wants no stage after the topic.
+    A job is skipped if it is missing or deleted, if it wants no stage that consumes the topic, or
+    if its run has the largest possible number.
     """
     if job is None or job.status == "deleted" or job.run >= LAST_RUN:
         return None

@@ -191,7 +191,7 @@ async def _receive(request: Request, body: UploadFile, most: int) -> None:
 
 
 def _is_photo_of(job: Job, key: str, body: BinaryIO, artifacts: ArtifactStore) -> bool:
-    """Tell whether the job has this content already: a client repeats an upload without an answer.
+    """Tell whether the job already has this content: a client that got no answer repeats an upload.
 
     The job may exist because the store's notification or an event came first. Blocking.
     """

@@ -34,7 +34,7 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
 
 def _whole(value: object) -> object:
-    """Return 3.0 as 3: JSON Schema does not distinguish them."""
+    """Return a whole number such as 3.0 as an int: JSON Schema does not distinguish 3.0 from 3."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -130,7 +130,8 @@ async def begin(
 
 
 def _link(gateway: Services, key: str, size: int | None) -> str:
-    """Return a link that limits the size: a bucket checks only an exact size, the gateway any."""
+    """Return an upload link that limits the size. A bucket can only check an exact size, so a link
+    without ``size`` leads to the gateway."""
     if size is None:
         return gateway.deps.signer.sign(key, expires_s=LINK_LIFE_S, method="PUT")
     store = gateway.deps.artifacts

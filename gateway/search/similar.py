@@ -89,8 +89,9 @@ class SimilarJobs:
     async def _refresh(self, index: VectorIndex) -> None:
         """Add the jobs that changed since the last refresh, or resume an interrupted refresh.
 
-        The next refresh starts `OVERLAP` before this one started: this one can miss a write by a
-        slow clock, or a write under way.
+        The next refresh reads from `OVERLAP` before the start of this refresh. So it finds the
+        writes that this refresh misses: writes in progress, and writes by a machine whose clock is
+        slow.
         """
         self._refresh_started = self._refresh_started or datetime.now(UTC)
         more = True

@@ -76,7 +76,7 @@ class VectorIndex:
                 self._forget(job_id)
 
     def nearest(self, to: JobVector, *, group: str | None, limit: int) -> list[Neighbour]:
-        """Return the ``limit`` most similar photos, the most similar first, each photo once.
+        """Return at most ``limit`` photos, the most similar first, each photo once.
 
         Only vectors of the same model are compared, of all groups if ``group`` is None, without
         the job ``to`` itself. Raises ValueError if ``to`` has no vector.

@@ -50,7 +50,8 @@ class Backlog:
             self._bytes += size
             self._waiting.append(((event, traceparent), size))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._publish(), context=Context())  # of no request
+            # An empty context, so that the log lines do not belong to the present request.
+            self._task = asyncio.create_task(self._publish(), context=Context())
 
     async def close(self) -> None:
         """Stop publishing."""

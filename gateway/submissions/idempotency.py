@@ -31,7 +31,7 @@ _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 @dataclass(frozen=True)
 class Key:
-    """An idempotency key and its sender. Equal keys of other senders have nothing in common."""
+    """An idempotency key and its sender. Equal keys of different senders are different keys."""
 
     text: str
     sender: str
@@ -74,8 +74,8 @@ async def claim(
 ) -> tuple[IdempotencyRecord, bool]:
     """Return the record of the first request with this key, and whether it is an earlier request.
 
-    ``content`` is the request's fingerprint. Raises `Problem` if the sender's first request had
-    another.
+    ``content`` is the request's fingerprint. Raises `Problem` if the first request with this key
+    had another fingerprint.
     """
     # Version 0.1 stored keys without a sender.
     earlier = await jobs.idempotency_record(key.text)

@@ -42,8 +42,8 @@ class Base64Decoder:
         self.problem: Problem | None = None
         self._max_bytes = max_bytes
         self._size = 0
-        self._escape = b""  # the begin of an escape sequence
-        self._prefix: bytes | None = b""  # the begin of a data URL; None after its comma
+        self._escape = b""  # the beginning of an escape sequence
+        self._prefix: bytes | None = b""  # the beginning of a data URL; None after its comma
         self._group = b""  # up to three characters of a group of four
         self._padded = False
 
@@ -92,7 +92,7 @@ class Base64Decoder:
         text = self._prefix + text
         if not text.startswith(b"data:"):
             if b"data:".startswith(text):
-                self._prefix = text  # perhaps the begin of a data URL
+                self._prefix = text  # perhaps the beginning of a data URL
                 return b""
             self._prefix = None
             return text
@@ -123,7 +123,7 @@ class JsonScanner:
         self._in_string = False
         self._in_photo = False
         self._escaped = False  # the last byte was a backslash
-        self._string = b""  # the begin of the last string at the top level
+        self._string = b""  # the beginning of the last string outside the photo
         self._name: str | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -205,7 +205,8 @@ def _name(raw: bytes) -> str | None:
 
 
 def _character(escape: re.Match[bytes]) -> bytes:
-    """Return the character of an escape sequence; one that is not base64 if it is none."""
+    """Return the character that an escape sequence means. If the sequence is invalid or means no
+    ASCII character, return a character that base64 does not contain."""
     code, letter = escape.groups()
     if code is None:
         return _PLAIN.get(letter, _NO_BASE64)

@@ -22,7 +22,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Remote:
-    """A photo at a URL. Validation downloads it."""
+    """A photo at a URL. A worker downloads it (`agents.downloads`)."""
 
     url: str
 
@@ -42,7 +42,8 @@ def uploaded(file: BinaryIO, size: int, max_bytes: int, filename: str | None = N
 def remote(url: str) -> Photo:
     """Return a photo at a URL. Raises `Problem` if ``url`` is no http(s) URL.
 
-    Validation decides which hosts are allowed, because it resolves the name and connects.
+    The worker that downloads the photo decides which addresses are allowed, because it resolves the
+    host name.
     """
     url = url.strip()
     try:

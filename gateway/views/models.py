@@ -51,11 +51,11 @@ class SizedPicture(Picture):
 
 
 class Original(SizedPicture):
-    """The photo as submitted. ``width`` and ``height`` are of the upright picture, in pixels.
+    """The submitted photo. ``width`` and ``height`` are of the upright picture, in pixels.
 
-    ``url`` leads to a copy in full size without metadata (place, time, camera). Jobs of earlier
-    versions have no such copy until they run again; their ``url`` leads to a copy of at most 1024
-    px. ``sha256``, ``format`` and ``bytes`` are those of the untouched file.
+    ``url`` leads to a copy in full size without metadata (place, time, camera). Some jobs have no
+    such copy, for example jobs of earlier versions until they run again; their ``url`` leads to a
+    copy of at most 1024 px. ``sha256``, ``format`` and ``bytes`` are those of the submitted file.
     """
 
     sha256: str

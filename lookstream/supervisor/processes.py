@@ -34,13 +34,14 @@ CATCH_UP_S = 10.0
 """Limit of the wait for the deletions of the last day, before a worker computes."""
 SUPERVISED = "LOOKSTREAM_SUPERVISED"
 RESTARTED = "LOOKSTREAM_RESTARTED"
-"""Set by `up` for a child process: `up` supervises the process; the process has finished a start
-before."""
+"""Environment variables that `up` sets for a child process. The first says that `up` supervises the
+process; the second, that an earlier process in its place has finished its start."""
 
 _PR_SET_DUMPABLE = 4
 SWITCH_S = 0.0005
-"""Python's switch interval in a gateway. An upload's thread makes a dozen system calls, and after
-each the thread would wait 5 ms (the default) while the event loop is busy."""
+"""Python's switch interval in a gateway, in seconds. The thread of an upload makes a dozen system
+calls. With the default interval, the thread would wait up to 5 ms after each call while the event
+loop is busy."""
 
 
 def run_gateway(settings: Settings, *, insecure: bool = False) -> None:
@@ -83,7 +84,10 @@ def check_bind(settings: Settings, *, insecure: bool) -> None:
 
 
 def run_worker(settings: Settings, names: Sequence[str]) -> None:
-    """Run the named stages until SIGTERM or SIGINT; all when empty. Raises `UnknownStage`."""
+    """Run the named stages and processors until SIGTERM or SIGINT; run all if ``names`` is empty.
+
+    Raises `UnknownStage` and `CannotStart`.
+    """
     hide_memory()
     limit_numeric_threads()
     asyncio.run(_run_worker(settings, names))

@@ -38,14 +38,14 @@ from streams.broker.topics import create_topics
 log = structlog.get_logger()
 
 STOP_S = 8.0
-"""Time for a child process to stop, of the 10 s for the whole stop."""
+"""Time limit in seconds for a child process to stop. The whole system stops within 10 s."""
 
 SETTLED_S = 30.0
-"""After this time a child process has finished its start, the sweep of all jobs included."""
+"""After this time in seconds, a child process has finished its start, including the first sweep."""
 
 STARTS = 3
-"""How often a child process may end before all processes were ready once. A signal, and the
-watchdog's exit code, do not count."""
+"""`up` gives up if a child process ends this many times before all processes were ready once. Ends
+by a signal, and with the watchdog's exit code, do not count."""
 STUCK = 70
 
 
@@ -207,7 +207,8 @@ def _answers(page: str) -> bool:
 def _workers(settings: Settings) -> tuple[list[str], list[str]]:
     """Return the stages of each worker process.
 
-    Threads of one process wait for Python's interpreter lock. ADR 8 has the gain of two processes.
+    Two processes are faster than one, because the threads of a process share Python's interpreter
+    lock. ADR 8 has the measurements.
     """
     others = [name for name in stage_graph(settings).names if name not in NETWORK_STAGES]
     return [*wiring.other_processors(settings), *others], list(NETWORK_STAGES)
@@ -266,7 +267,7 @@ def _port(settings: Settings) -> int:
 
 def _bindable(host: str, port: int, remedy: str) -> int:
     with socket.socket() as probe:
-        # As the servers do: a port that they used a moment ago is free.
+        # The servers set the same option: a port that was in use a moment ago can be bound again.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -129,10 +129,10 @@ def build_worker(
 ) -> WorkerParts:
     """Build a worker of the named stages, or of all stages if ``names`` is empty.
 
-    ``downloading``, ``tracking`` and ``intake`` are names too. Raises `UnknownStage`, and
-    `CannotStart` if the
-    weights file is missing, the vocabulary has unknown words, the captions settings are incomplete,
-    or intake has a store without notifications.
+    ``names`` may also contain ``downloading``, ``tracking`` and ``intake``. Raises `UnknownStage`,
+    and `CannotStart` if the weights file is missing, the vocabulary has unknown words, the captions
+    settings are incomplete, the kernel lacks a required sandbox, or intake has a store without
+    notifications.
     """
     from agents.runtime.compute import ComputePool
     from agents.runtime.metrics import StageMetrics
