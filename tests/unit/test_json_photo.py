@@ -122,7 +122,7 @@ def test_memory_is_shared_and_given_back() -> None:
     with memory.share() as first, memory.share() as second:
         first.take(150_000)
         second.take(64_000)
-        with pytest.raises(Problem, match="at once") as raised:
+        with pytest.raises(Problem, match="at the same time") as raised:
             second.take(20_000)
         assert raised.value.code == "busy"
         assert raised.value.headers["Retry-After"]
