@@ -19,14 +19,16 @@ from streams.stages.graph import StageGraph
 
 
 class Publisher(Protocol):
-    """Publishes events. Both methods raise `BrokerUnavailable`; `publish_all` also raises
-    `EventTooLarge`."""
+    """Publishes events to Kafka."""
 
     async def publish_all(self, events: Iterable[tuple[Event, str | None]]) -> None:
-        """Publish events with their traceparents; return when all are acknowledged."""
+        """Publish events with their traceparents; return when the broker has acknowledged all.
+
+        Raises `BrokerUnavailable`, and `EventTooLarge`.
+        """
 
     async def check(self) -> None:
-        """Return once the broker has answered."""
+        """Return when the broker has answered. Raises `BrokerUnavailable`."""
 
 
 @dataclass(frozen=True)

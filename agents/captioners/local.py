@@ -48,9 +48,9 @@ class LocalCaptioner:
     def _captioned(
         self, seen: Prediction, sha256: str, item: int | None, artifacts: ArtifactStore
     ) -> Described:
-        """Describe the wanted garment; without one, or beyond the photo's garments, the main one.
+        """Describe the garment with the index ``item``; the whole photo if it is None or 0.
 
-        An index beyond the garments needs a review.
+        If the photo has fewer garments, describe the whole photo and mark the caption for review.
         """
         if not item:
             return captioned(seen, self.model_id, self._own)

@@ -94,7 +94,8 @@ class OpenAiModel:
 
 
 def _words(answer: httpx.Response) -> str:
-    """Return the model's text. Raises `BadAnswer` and `Rejected`."""
+    """Return the text that the model wrote. Raises `BadAnswer` if the answer is not a chat
+    completion, and `Rejected` if the model refuses to describe the photo."""
     try:
         choice = _Completion.model_validate_json(answer.content).choices[0]
     except ValidationError:

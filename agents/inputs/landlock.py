@@ -39,9 +39,11 @@ def abi(syscall: SystemCall | None = None) -> int:
 
 
 def restrict(version: int, readable: Iterable[str]) -> None:
-    """Deny this process every access that Landlock's ABI ``version`` can deny, except reading files
-    below the folders ``readable``. The restriction cannot be undone. ``no_new_privs`` must be set
-    before. Raises `OSError`."""
+    """Restrict this process with Landlock. The process may still read files below the folders
+    ``readable``. Landlock denies all other accesses that it knows in its ABI ``version``.
+
+    Nothing can undo the restriction. ``no_new_privs`` must be set before. Raises `OSError`.
+    """
     kinds = max(count for since, count in _FILE_ACCESSES.items() if since <= version)
     rules = _Rules(
         files=(1 << kinds) - 1,

@@ -28,8 +28,11 @@ class ComputePool:
         return ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="compute")
 
     async def run(self, work: Callable[[], T], timeout_s: float) -> T:
-        """Return the result of ``work``. Raises the exceptions of ``work``, and `TimeoutError` if
-        ``work`` takes more than ``timeout_s`` seconds from its start in a thread."""
+        """Run ``work`` in a thread and return its result.
+
+        Raises each exception that ``work`` raises. Raises `TimeoutError` if ``work`` runs for more
+        than ``timeout_s`` seconds; the wait for a free thread does not count.
+        """
         while True:
             pool = self._pool
             future, began = self._submit(pool, work)

@@ -47,8 +47,11 @@ class RetryPolicy:
     longest_wait_s: float = 300.0
 
     def delay(self, tries: int, chance: float | None = None) -> float:
-        """Return the delay in seconds after ``tries`` failed tries. ``chance`` (0–1) replaces the
-        random number."""
+        """Return how many seconds to wait after ``tries`` failed tries.
+
+        The limit doubles with each try, up to ``cap_s``. The delay is random, between half of the
+        limit and the limit. ``chance`` (0–1) is used instead of a random number.
+        """
         chance = random.random() if chance is None else chance  # noqa: S311 - no secret
         ceiling = min(self.cap_s, self.base_s * 2.0 ** min(tries, 30))
         return ceiling * (0.5 + chance / 2)

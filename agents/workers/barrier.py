@@ -67,8 +67,8 @@ class Barrier:
                 await self.process([record])
 
     async def _again(self, record: Record, error: Exception) -> None:
-        """Try a single record again after ``error``. A try that found a dependency unavailable does
-        not count."""
+        """Try a record again, which failed alone with ``error``. If a try fails because a
+        dependency is unavailable, this try does not count."""
         attempts, waits = 1, 0
         while attempts < self._policy.attempts or is_unavailable(error):
             if is_unavailable(error):

@@ -95,7 +95,7 @@ class _SlowBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
 
 
 class _Bytes(bytearray):
-    """Bytes that `decode` to text with an escape sequence for each byte that is not UTF-8."""
+    """Bytes whose `decode` never fails: a byte that is not UTF-8 becomes an escape sequence."""
 
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)

@@ -85,7 +85,10 @@ async def erase_job(
 async def erase_content(
     jobs: JobStore, artifacts: ArtifactStore, sha256: str, job_id: str, kinds: Sequence[str]
 ) -> bool:
-    """Erase one content and return True; return False if a job other than ``job_id`` has it.
+    """Erase the artifacts of one photo's content, which the job ``job_id`` had.
+
+    Return True if they were erased. Return False if another job has the same content; then its
+    artifacts stay.
 
     Validation writes a claim for the content before it reuses stored results. So this function
     finds the claim even if tracking has not updated the job store yet. Both processes write before

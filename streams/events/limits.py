@@ -26,7 +26,7 @@ METADATA_BYTES = 64_000
 PIXELS = 2**31 - 1
 LARGEST_RUN = 2**31 - 1
 LARGEST_NUMBER = 2**53 - 1
-"""The largest whole number that every JSON parser keeps exactly."""
+"""The largest whole number that all JSON parsers read exactly (I-JSON, RFC 7493)."""
 
 
 def _utc(time: datetime) -> datetime:

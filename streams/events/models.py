@@ -207,7 +207,8 @@ class ImageDownloaded(Event):
 
 
 class DownloadPostponed(ImageSubmitted):
-    """A download that waits, because the server is busy or too many downloads are in work.
+    """A download that waits because its server is busy, or because too many downloads are in work.
+
     Producers must not publish this event.
 
     ``due`` is the earliest time of the next try. ``tries`` is the number of tries that found the

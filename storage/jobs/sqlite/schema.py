@@ -1,4 +1,4 @@
-"""The tables and indexes of a job file, and the migrations from versions 1 and 2."""
+"""The tables and indexes of a job file (SQLite), and the migrations from versions 1 and 2."""
 
 from __future__ import annotations
 
